@@ -1,0 +1,83 @@
+# Python environments, the service and its checks. `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first interpreter that is Python 3.11: the pinned packages were tested with no other.
+IS_311 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p $(IS_311) >/dev/null 2>&1 && echo $$p && break; done)
+
+SERVER := .venv/bin/python
+CLIENT := .venv-client/bin/python
+PIP := -m pip install --quiet --disable-pip-version-check --no-input
+
+SERVING_READY := .venv/.serving
+DEVELOPING_READY := .venv/.developing
+CLIENT_READY := .venv-client/.ready
+
+# Jina reports each start to its vendor unless told not to.
+export JINA_OPTOUT_TELEMETRY := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup serve demo test lint format coverage bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(SERVING_READY)  ## Install what serving needs into .venv
+
+serve: $(SERVING_READY)  ## Serve on port 51001 until Ctrl-C
+	@echo "Serving gRPC, HTTP and WebSocket on port 51001; Ctrl-C stops."
+	@exec $(SERVER) -m gateway.launcher --uses flows/flow.yml
+
+demo: $(SERVING_READY) $(CLIENT_READY)  ## Upscale a photo through the official client
+	@$(CLIENT) examples/demo.py --server $(SERVER)
+
+test: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests
+	@$(SERVER) -m pytest
+
+lint: $(DEVELOPING_READY)  ## Check style and types
+	@echo "ruff …" && $(SERVER) -m ruff check . && $(SERVER) -m ruff format --check .
+	@echo "mypy …" && $(SERVER) -m mypy
+
+format: $(DEVELOPING_READY)  ## Rewrite the sources in the project's style
+	@$(SERVER) -m ruff check --fix . ; $(SERVER) -m ruff format .
+
+coverage: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests and say which lines they miss
+	@$(SERVER) -m coverage run -m pytest
+	@$(SERVER) -m coverage combine --quiet && $(SERVER) -m coverage report
+
+bench: $(DEVELOPING_READY)  ## Measure quality and speed
+	@$(SERVER) -m benchmarks.quality
+	@$(SERVER) -m benchmarks.speed
+
+clean:  ## Remove the environments, caches and the demo's pictures
+	rm -rf .venv .venv-client demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: an installation is repeated only when its requirements changed.
+
+.venv/.python .venv-client/.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found: install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) $(IS_311) || { echo "PYTHON=$(PYTHON) is not Python 3.11" >&2; exit 1; }
+	@echo "Creating $(@D) …"
+	@$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+$(SERVING_READY): requirements.txt | .venv/.python
+	@echo "Installing the server's packages into .venv (a few minutes the first time) …"
+	@$(SERVER) $(PIP) -r $<
+	@touch $@
+
+$(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-diffusion.txt requirements.txt | .venv/.python
+	@echo "Installing the packages for development into .venv (a few minutes the first time) …"
+	@$(SERVER) $(PIP) -r $<
+	@touch $@ $(SERVING_READY)
+
+$(CLIENT_READY): requirements-client.txt | .venv-client/.python
+	@echo "Installing the official client into .venv-client (a few minutes the first time) …"
+	@$(CLIENT) $(PIP) -r $<
+	@touch $@
