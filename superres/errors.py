@@ -1,0 +1,156 @@
+"""What can go wrong, as a tree. `str(error)` is public; the private cause travels as `__cause__`.
+
+SuperresError
+├── Refused             the caller can mend it (HTTP 4xx, INVALID_ARGUMENT)
+│   ├── BadOption           an option has a value that is not allowed
+│   ├── BadImage            the bytes, the tensor or the Document hold no usable picture
+│   ├── BadSource           a uri that may not or cannot be read
+│   └── TooLarge            bytes, pixels, frames or documents beyond a limit (413)
+├── Unavailable         the same request may succeed later (HTTP 429/503/504)
+│   ├── Overloaded          the waiting room is full
+│   ├── DeadlineExceeded    the request's time is over
+│   ├── Cancelled           nobody waits for the answer any more
+│   └── OutOfMemory         the device cannot hold even the smallest tile
+├── Misconfigured       the operator's: a setting or a weights file
+│   ├── BadSetting          an operator option has a wrong name or value
+│   ├── WeightsMissing      a weights file is neither here nor can be downloaded
+│   ├── WeightsCorrupt      a weights file is not what its hash or format promises
+│   └── WeightsMismatch     a weights file belongs to another architecture
+└── Failed              ours: the model produced nothing usable
+"""
+
+
+class SuperresError(Exception):
+    """An error with a public message, a machine-readable `code` and, for options, what is allowed.
+
+    `code` is SCREAMING_SNAKE, e.g. "SCALE_SYNTAX"; `option` names the option or field at fault;
+    `allowed` says what would do.
+    """
+
+    code = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        option: str | None = None,
+        allowed: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.option = option
+        self.allowed = allowed
+
+
+class Refused(SuperresError):
+    """The caller can mend it."""
+
+    code = "REFUSED"
+
+
+class BadOption(Refused):
+    """`option` has a value that is not allowed; the message names value and remedy."""
+
+    code = "OPTION"
+
+    def __init__(
+        self, option: str, value: object, allowed: str, *, code: str | None = None
+    ) -> None:
+        super().__init__(
+            f"{option} {shown(value)}: expected {allowed}",
+            code=code,
+            option=option,
+            allowed=allowed,
+        )
+
+
+class BadImage(Refused):
+    """No usable picture: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, DTYPE, SHAPE, NON_FINITE."""
+
+    code = "UNDECODABLE"
+
+
+class BadSource(Refused):
+    """A uri that may not or cannot be read: SCHEME, ADDRESS, REDIRECTS, SOURCE_STATUS …"""
+
+    code = "SOURCE"
+
+
+class TooLarge(Refused):
+    """Beyond a limit: BYTES, PIXELS, FRAMES, DOCUMENTS, OUTPUT_PIXELS; both numbers are named."""
+
+    code = "TOO_LARGE"
+
+
+class Unavailable(SuperresError):
+    """The same request may succeed later."""
+
+    code = "UNAVAILABLE"
+
+
+class Overloaded(Unavailable):
+    """The waiting room is full: retry later."""
+
+    code = "OVERLOADED"
+
+
+class DeadlineExceeded(Unavailable):
+    """The request's time is over."""
+
+    code = "DEADLINE"
+
+
+class Cancelled(Unavailable):
+    """Nobody waits for the answer any more."""
+
+    code = "CANCELLED"
+
+
+class OutOfMemory(Unavailable):
+    """The device cannot hold even the smallest tile."""
+
+    code = "OUT_OF_MEMORY"
+
+
+class Misconfigured(SuperresError):
+    """A setting or a weights file of the operator's is wrong; raised at start."""
+
+    code = "MISCONFIGURED"
+
+
+class BadSetting(Misconfigured):
+    """An operator option has a wrong name or value."""
+
+    code = "SETTING"
+
+
+class WeightsMissing(Misconfigured):
+    """A weights file is neither here nor can be downloaded."""
+
+    code = "WEIGHTS_MISSING"
+
+
+class WeightsCorrupt(Misconfigured):
+    """A weights file is not what its hash or format promises."""
+
+    code = "WEIGHTS_CORRUPT"
+
+
+class WeightsMismatch(Misconfigured):
+    """A weights file belongs to another architecture."""
+
+    code = "WEIGHTS_MISMATCH"
+
+
+class Failed(SuperresError):
+    """The model produced nothing usable, or a defect of ours."""
+
+    code = "FAILED"
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """`value` for a message: quoted, at most `limit` characters, no control characters."""
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = "".join(c if c.isprintable() else "?" for c in text[: 4 * limit])
+    return text if len(text) <= limit else f"{text[:limit]}…"
