@@ -1,0 +1,328 @@
+"""From the bytes of an image file to an Image."""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    WebPImagePlugin,
+)
+from PIL import Image as Pillow
+from PIL.TiffImagePlugin import TiffImageFile
+
+from superres import metadata, png, profiles, tiff
+from superres.errors import BadImage, Refused, TooLarge, shown
+from superres.geometry import Size
+from superres.headers import Limits, check_size, checked_format
+from superres.image import Frame, Image, Pixels
+
+__all__ = ["Limits", "decode"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Pillow's class for a file format, and the format to answer in."""
+
+    opener: Callable[[BytesIO], ImageFile.ImageFile]
+    answer: str
+
+
+# Pillow's own search is not used: it tries 43 formats, one through Ghostscript, and takes the
+# previews in a phone's JPEG for frames.
+READERS = {
+    "PNG": Reader(PngImagePlugin.PngImageFile, "png"),
+    "JPEG": Reader(JpegImagePlugin.JpegImageFile, "jpeg"),
+    "WebP": Reader(WebPImagePlugin.WebPImageFile, "webp"),
+    "TIFF": Reader(TiffImageFile, "tiff"),
+    "GIF": Reader(GifImagePlugin.GifImageFile, "gif"),
+    "AVIF": Reader(AvifImagePlugin.AvifImageFile, "avif"),
+    "BMP": Reader(BmpImagePlugin.BmpImageFile, "bmp"),
+    "ICO": Reader(IcoImagePlugin.IcoImageFile, "png"),
+    "PPM": Reader(PpmImagePlugin.PpmImageFile, "png"),
+}
+
+# What the readers raise on a damaged file; warnings too, where an operator makes them errors.
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Warning,
+    imagecodecs.PngError,
+    imagecodecs.TiffError,
+)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image:
+    """The picture in `data`, upright, RGB or grey with alpha apart, its depth and profile kept.
+
+    Sizes are checked from the headers before any pixel is read. Raises TooLarge with BYTES, PIXELS
+    or FRAMES, and BadImage with EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, or BLOB_IS_URL,
+    BLOB_IS_PATH, BLOB_IS_BASE64 for text in place of a picture.
+    """
+    name = checked_format(data, limits)
+    with _blamed_on_the_file(name):
+        picture = READERS[name].opener(BytesIO(data))
+        return _image(picture, data, name, limits)
+
+
+@contextmanager
+def _blamed_on_the_file(name: str) -> Iterator[None]:
+    """Turns what a reader raises on a damaged file into BadImage."""
+    try:
+        yield
+    except Refused:
+        raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise TooLarge(f"{name}: {error}", code="PIXELS") from error
+    except DAMAGED as error:
+        reason = str(error) or type(error).__name__
+        if "unknown pixel mode" in reason:
+            raise BadImage(
+                f"{name} with samples of a kind that is not read: expected 8 or 16 bits, unsigned",
+                code="MODE",
+            ) from error
+        cut = re.search(r"(?i)truncated|too small|no more images|unexpected end", reason)
+        code = "TRUNCATED" if cut else "UNDECODABLE"
+        raise BadImage(f"{name} that cannot be read: {shown(reason)}", code=code) from error
+
+
+def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
+    """The frames of a file that is open but not yet decoded."""
+    size = picture.size
+    check_size(Size(*size), 1, limits)
+    indices, dropped = _indices(picture, limits)
+    check_size(Size(*size), len(indices), limits)
+    frames = []
+    for index in indices:
+        picture.seek(index)
+        if picture.size != size:
+            raise BadImage(f"{name} with frames of {size} and of {picture.size} pixels")
+        frames.append(_frame(picture, data, index))
+    if len(frames) == 1:
+        frames = [replace(frames[0], milliseconds=0)]
+    image = Image(
+        _alike(frames),
+        READERS[name].answer,
+        exif=_exif(picture),
+        xmp=_bytes(picture.info.get("xmp")),
+        loop=_plays(picture) if len(frames) > 1 else 0,
+        frames_dropped=dropped,
+    )
+    # Other colours are sRGB by now, whatever profile came with them.
+    converted = picture.mode in ("CMYK", "LAB")
+    return image if converted else _with_profile(image, picture.info.get("icc_profile"))
+
+
+# Frames
+
+
+def _indices(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
+    """Which frames are read, and how many are left out."""
+    if isinstance(picture, TiffImageFile):
+        return _pages(picture, limits)
+    count = int(getattr(picture, "n_frames", 1))
+    # The first picture of an animated PNG may be only for those who cannot show the animation.
+    start = int(count > 1 and bool(getattr(picture, "default_image", False)))
+    return range(start, count), 0
+
+
+def _pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
+    """All pages of a TIFF file where they have one size, else the first."""
+    sizes = [picture.size]
+    try:
+        # Counted here because Pillow's own count knows no limit.
+        while len(sizes) <= limits.max_frames:
+            picture.seek(len(sizes))
+            sizes.append(picture.size)
+    except EOFError:
+        picture.seek(0)
+    if len(sizes) > limits.max_frames:
+        check_size(Size(*sizes[0]), len(sizes), limits)
+    return (range(len(sizes)), 0) if len(set(sizes)) == 1 else (range(1), len(sizes) - 1)
+
+
+def _plays(picture: ImageFile.ImageFile) -> int:
+    """How often an animation is shown; 0 for ever. GIF files count what follows the first time."""
+    loop = picture.info.get("loop")
+    if isinstance(picture, GifImagePlugin.GifImageFile):
+        return 1 if loop is None else int(loop) + 1 if loop else 0
+    return int(loop or 0)
+
+
+def _alike(frames: list[Frame]) -> tuple[Frame, ...]:
+    """`frames` with the same channels and depth: those of the richest."""
+    coloured = any(frame.colour.shape[2] == 3 for frame in frames)
+    transparent = any(frame.alpha is not None for frame in frames)
+    deep = any(frame.bit_depth == 16 for frame in frames)
+    return tuple(_promoted(frame, coloured, transparent, deep) for frame in frames)
+
+
+def _promoted(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Frame:
+    colour: NDArray[Any] = frame.colour
+    alpha: NDArray[Any] | None = frame.alpha
+    if coloured and colour.shape[2] == 1:
+        colour = np.repeat(colour, 3, axis=2)
+    if transparent and alpha is None:
+        alpha = np.full(colour.shape[:2], frame.white, colour.dtype)
+    if deep and frame.bit_depth == 8:
+        colour = colour.astype(np.uint16) * np.uint16(257)
+        alpha = None if alpha is None else alpha.astype(np.uint16) * np.uint16(257)
+    return replace(frame, colour=colour, alpha=alpha)
+
+
+def _frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
+    """The current frame of `picture`, upright."""
+    if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
+        return _split(_turned(tiff.read(picture, data, index), tiff.orientation(picture)), 0)
+    pixels = _deep_png(picture.size, data) if _is_deep_png(picture, data) else _pixels(picture)
+    # Pillow turns TIFF files itself, but only these.
+    if not isinstance(picture, TiffImageFile):
+        pixels = _turned(pixels, metadata.orientation(picture.info.get("exif")))
+    return _split(pixels, round(picture.info.get("duration") or 0))
+
+
+def _split(pixels: NDArray[Any], milliseconds: int) -> Frame:
+    """The frame of (h, w, 1 to 4) pixels."""
+    if pixels.shape[2] in (1, 3):
+        colour: NDArray[Any] = np.ascontiguousarray(pixels)
+        return Frame(colour, None, milliseconds)
+    colour = np.ascontiguousarray(pixels[..., :-1])
+    alpha: NDArray[Any] = np.ascontiguousarray(pixels[..., -1])
+    return Frame(colour, alpha, milliseconds)
+
+
+TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """`pixels` as EXIF's `orientation` says they are to be seen."""
+    return TURNS[orientation](pixels) if orientation in TURNS else pixels
+
+
+# Pixels
+
+
+MODES = {
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "La": "LA",
+    "P": "RGB",
+    "PA": "RGBA",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "YCbCr": "RGB",
+    "HSV": "RGB",
+}
+WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+
+
+def _pixels(picture: ImageFile.ImageFile) -> Pixels:
+    """(h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else becomes RGB."""
+    picture.load()
+    if picture.mode in ("CMYK", "LAB"):
+        converted = profiles.picture_to_srgb(picture, picture.info.get("icc_profile"))
+    elif picture.mode in MODES:
+        target = MODES[picture.mode]
+        if picture.has_transparency_data:
+            target = WITH_ALPHA.get(target, target)
+        converted = picture.convert(target)
+    else:
+        return _deep_grey(picture)[:, :, None]
+    levels = np.array(converted)
+    return levels[:, :, None] if levels.ndim == 2 else levels
+
+
+def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
+    """(h, w) levels of a grey picture of more than 8 bits whose range is known."""
+    full_range = isinstance(picture, PngImagePlugin.PngImageFile | PpmImagePlugin.PpmImageFile)
+    if full_range and picture.mode in ("I", "I;16", "I;16B"):
+        return np.array(picture).astype(np.uint16)
+    if isinstance(picture, TiffImageFile) and tiff.bits(picture) == {12}:
+        levels: NDArray[np.uint16] = np.array(picture).astype(np.uint16)
+        return levels * np.uint16(16) + levels // np.uint16(256)
+    # 32-bit integers and floats do not say which value is white.
+    raise BadImage(
+        f"{picture.format} with samples of mode {picture.mode}: expected 8 or 16 bits, unsigned",
+        code="MODE",
+    )
+
+
+def _is_deep_png(picture: ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours 8 bits."""
+    header = png.header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
+    animated = getattr(picture, "is_animated", False)
+    return header is not None and header.bit_depth == 16 and not animated
+
+
+def _deep_png(size: tuple[int, int], data: bytes) -> Pixels:
+    """(h, w, 1 to 4) levels of a 16-bit PNG file; what it marks as transparent as alpha."""
+    levels: Pixels = imagecodecs.png_decode(data)
+    if levels.shape[:2] != size[::-1]:
+        raise BadImage(f"PNG whose headers differ: {size} and {levels.shape[1::-1]} pixels")
+    return levels[:, :, None] if levels.ndim == 2 else levels
+
+
+# What the file says beside its pixels
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) and value else None
+
+
+def _exif(picture: ImageFile.ImageFile) -> bytes | None:
+    """The EXIF block; the descriptive tags of a TIFF file, which are among those of its layout."""
+    if not isinstance(picture, TiffImageFile):
+        return _bytes(picture.info.get("exif"))
+    try:
+        described = metadata.descriptive(picture.getexif())
+        return None if described is None else described.tobytes()
+    except metadata.BROKEN:
+        return None
+
+
+def _with_profile(image: Image, icc: object) -> Image:
+    """`image` with its profile, or in sRGB where that is too large to travel."""
+    profile = profiles.usable(icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB")
+    if profile is None or len(profile) <= profiles.LARGEST:
+        return replace(image, icc=profile)
+    frames = tuple(replace(f, colour=profiles.to_srgb(f.colour, profile)) for f in image.frames)
+    return replace(image, frames=frames)

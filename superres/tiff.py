@@ -1,0 +1,223 @@
+"""TIFF files: a reader of 16-bit pages and a writer of any, deflate-compressed.
+
+Pillow neither reads nor writes 16-bit colour, and writes no EXIF into a compressed file.
+"""
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import imagecodecs
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from superres.image import Frame, Pixels
+from superres.metadata import EXIF_DIRECTORY, GPS_DIRECTORY, ORIENTATION
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+OFFSETS, SAMPLES, ROWS, LENGTHS, PLANAR = 273, 277, 278, 279, 284
+PREDICTOR, EXTRA, SAMPLE_FORMAT, XMP, ICC = 317, 338, 339, 700, 34675
+
+BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7  # kinds of values
+CODES = {SHORT: "H", LONG: "I"}
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+ASSOCIATED, UNASSOCIATED = 1, 2  # alpha: premultiplied or not
+DEFLATE, HORIZONTAL, CHUNKY, APART, UNSIGNED = 8, 2, 1, 2, 1
+STRIP = 2**18  # bytes of a strip before compression
+LEVEL = 1
+
+
+# Reading
+
+
+def is_deep(picture: TiffImageFile) -> bool:
+    """Whether the current page holds 16-bit unsigned grey or RGB."""
+    return (
+        bits(picture) == {16}
+        and set(_tag(picture, SAMPLE_FORMAT, UNSIGNED)) == {UNSIGNED}
+        and _tag(picture, PHOTOMETRIC, -1)[0] in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
+    )
+
+
+def bits(picture: TiffImageFile) -> set[int]:
+    """The bits of the current page's samples."""
+    return set(_tag(picture, BITS, 1))
+
+
+def orientation(picture: TiffImageFile) -> int:
+    """1 to 8 as EXIF has it: how the stored page must be turned."""
+    return _tag(picture, ORIENTATION, 1)[0]
+
+
+def read(picture: TiffImageFile, data: bytes, index: int) -> Pixels:
+    """(h, w, 1 to 4) levels of the current page, the `index`-th of `data`, as they are stored.
+
+    The page is deep. White is 65535, alpha is not premultiplied.
+    """
+    levels = _levels(picture, data, index)
+    photometric = _tag(picture, PHOTOMETRIC, -1)[0]
+    colours = 3 if photometric == RGB else 1
+    if photometric == WHITE_IS_ZERO:
+        levels[..., 0] = 65535 - levels[..., 0]
+    extra = _tag(picture, EXTRA, 0)[0] if levels.shape[2] > colours else 0
+    if extra == ASSOCIATED:
+        levels[..., :colours] = _unassociated(levels[..., :colours], levels[..., colours, None])
+    return levels[..., : colours + (extra in (ASSOCIATED, UNASSOCIATED))]
+
+
+def _levels(picture: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint16]:
+    """(h, w, samples) as libtiff has them."""
+    width, height = _tag(picture, WIDTH, 0)[0], _tag(picture, HEIGHT, 0)[0]
+    samples = _tag(picture, SAMPLES, 1)[0]
+    # The shape is given, so that Pillow, whose size was checked, and libtiff cannot disagree.
+    if samples > 1 and _tag(picture, PLANAR, CHUNKY)[0] == APART:
+        planes = np.empty((samples, height, width), np.uint16)
+        imagecodecs.tiff_decode(data, index=index, out=planes)
+        return np.moveaxis(planes, 0, 2)
+    levels = np.empty((height, width, samples)[: 2 + (samples > 1)], np.uint16)
+    imagecodecs.tiff_decode(data, index=index, out=levels)
+    return levels.reshape(height, width, samples)
+
+
+def _tag(picture: TiffImageFile, tag: int, default: int) -> tuple[int, ...]:
+    """The values of a tag of the current page."""
+    value = picture.tag_v2.get(tag, default)
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _unassociated(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[Any]:
+    """`colour` divided by `alpha`."""
+    divisor = np.maximum(alpha, 1).astype(np.uint32)
+    made: NDArray[Any] = (colour * np.uint32(65535) + divisor // 2) // divisor
+    return made.clip(max=65535)
+
+
+# Writing
+
+
+class Entry(NamedTuple):
+    """One tag of a directory."""
+
+    tag: int
+    kind: int
+    number: int  # of values
+    value: bytes
+
+
+class Extras(NamedTuple):
+    """What a TIFF file holds beside its pixels."""
+
+    icc: bytes | None = None
+    exif: Pillow.Exif | None = None
+    xmp: bytes | None = None
+
+
+def write(frames: tuple[Frame, ...], extras: Extras) -> bytes:
+    """A TIFF file with a page for each frame; `extras` belong to the first."""
+    out = BytesIO()
+    out.write(b"II*\0\0\0\0\0")
+    link = 4
+    for index, frame in enumerate(frames):
+        entries = _page(out, frame)
+        if index == 0:
+            entries += _extras(out, extras)
+        link = _directory(out, sorted(entries), link)
+    return out.getvalue()
+
+
+def _page(out: BytesIO, frame: Frame) -> list[Entry]:
+    """Writes the pixels of `frame`; the tags that tell where and how."""
+    offsets, lengths, rows, samples = [], [], 1, frame.channels
+    for strip in _strips(frame):
+        offsets.append(_aligned(out))
+        lengths.append(out.write(isal_zlib.compress(_differences(strip), LEVEL)))
+        if len(offsets) == 1:
+            rows, samples = strip.shape[0], strip.shape[2]
+    entries = [
+        _numbers(WIDTH, LONG, frame.size.width),
+        _numbers(HEIGHT, LONG, frame.size.height),
+        _numbers(BITS, SHORT, *[frame.bit_depth] * samples),
+        _numbers(COMPRESSION, SHORT, DEFLATE),
+        _numbers(PHOTOMETRIC, SHORT, RGB if samples > 2 else BLACK_IS_ZERO),
+        _numbers(OFFSETS, LONG, *offsets),
+        _numbers(SAMPLES, SHORT, samples),
+        _numbers(ROWS, LONG, rows),
+        _numbers(LENGTHS, LONG, *lengths),
+        _numbers(PLANAR, SHORT, CHUNKY),
+        _numbers(PREDICTOR, SHORT, HORIZONTAL),
+        _numbers(SAMPLE_FORMAT, SHORT, *[UNSIGNED] * samples),
+    ]
+    return entries if frame.alpha is None else [*entries, _numbers(EXTRA, SHORT, UNASSOCIATED)]
+
+
+def _strips(frame: Frame) -> Iterator[Pixels]:
+    """The (n, w, samples) pixels from top to bottom."""
+    # Pillow reads no 16-bit grey with alpha.
+    grown = frame.channels == 2 and frame.bit_depth == 16
+    rows = max(1, STRIP // (frame.size.width * frame.channels * frame.bit_depth // 8))
+    for top in range(0, frame.size.height, rows):
+        strip = frame.rows(top, top + rows)
+        yield strip[..., [0, 0, 0, 1]] if grown else strip
+
+
+def _differences(strip: Pixels) -> Pixels:
+    """Each sample less its left neighbour."""
+    made: Pixels = strip.astype(f"<u{strip.dtype.itemsize}", order="C")
+    made[:, 1:] -= strip[:, :-1]
+    return made
+
+
+def _extras(out: BytesIO, extras: Extras) -> list[Entry]:
+    entries = []
+    if extras.xmp:
+        entries.append(Entry(XMP, BYTE, len(extras.xmp), extras.xmp))
+    if extras.icc:
+        entries.append(Entry(ICC, UNDEFINED, len(extras.icc), extras.icc))
+    if extras.exif is None:
+        return entries
+    for tag, text in extras.exif.items():
+        value = str(text).encode("utf-8", "replace") + b"\0"
+        entries.append(Entry(tag, ASCII, len(value), value))
+    for tag in (EXIF_DIRECTORY, GPS_DIRECTORY):
+        if values := extras.exif.get_ifd(tag):
+            directory = ImageFileDirectory_v2(group=tag)
+            for key, value in values.items():
+                directory[key] = value
+            start = _aligned(out)
+            out.write(directory.tobytes(start))
+            entries.append(_numbers(tag, LONG, start))
+    return entries
+
+
+def _numbers(tag: int, kind: int, *values: int) -> Entry:
+    return Entry(tag, kind, len(values), struct.pack(f"<{len(values)}{CODES[kind]}", *values))
+
+
+def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:
+    """Writes a directory and its address at `link`; where the next one's address belongs."""
+    packed = []
+    for tag, kind, number, value in entries:
+        start = _aligned(out)
+        # Up to four bytes stand in the place of their address.
+        inside = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start)
+        if inside[: len(value)] != value:
+            out.write(value)
+        packed.append(struct.pack("<HHI", tag, kind, number) + inside)
+    start = _aligned(out)
+    out.write(struct.pack("<H", len(packed)) + b"".join(packed) + bytes(4))
+    end = out.tell()
+    out.seek(link)
+    out.write(struct.pack("<I", start))
+    out.seek(end)
+    return end - 4
+
+
+def _aligned(out: BytesIO) -> int:
+    """The end of the file, made even."""
+    if out.tell() % 2:
+        out.write(b"\0")
+    return out.tell()

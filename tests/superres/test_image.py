@@ -1,0 +1,264 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from superres.errors import BadImage
+from superres.geometry import Size
+from superres.image import Frame, Image, from_tensor, resize, spread
+
+SIDES = st.integers(1, 24)
+DEPTHS = st.sampled_from([np.uint8, np.uint16])
+
+
+def noise(
+    height: int, width: int, channels: int, depth: type = np.uint8, seed: int = 0
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    levels = np.iinfo(depth).max + 1
+    return np.random.default_rng(seed).integers(0, levels, (height, width, channels), depth)
+
+
+# Tensors
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "transparent"),
+    [
+        ((5, 7), 1, False),
+        ((5, 7, 1), 1, False),
+        ((5, 7, 3), 3, False),
+        ((5, 7, 4), 3, True),
+        ((1, 1, 3), 3, False),
+        ((1, 9), 1, False),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, ">f4"])
+def test_a_tensor_becomes_an_8_bit_png_frame(
+    shape: tuple[int, ...], channels: int, transparent: bool, dtype: str
+) -> None:
+    levels = noise(shape[0], shape[1], shape[2] if len(shape) > 2 else 1).reshape(shape)
+    given_values = levels if dtype is np.uint8 else (levels / 255).astype(dtype)
+    image = from_tensor(given_values)
+    frame = image.frames[0]
+    assert image.format == "png"
+    assert image.size == (shape[1], shape[0])
+    assert frame.colour.dtype == np.uint8
+    assert frame.colour.shape == (shape[0], shape[1], channels)
+    assert (frame.alpha is not None) == transparent
+    assert np.array_equal(frame.rows(0, shape[0]), levels.reshape(shape[0], shape[1], -1))
+
+
+def test_floats_are_rounded_to_the_nearest_level() -> None:
+    values = np.array([[0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 254.6 / 255, 1]])
+    assert from_tensor(values).frames[0].colour.ravel().tolist() == [0, 0, 1, 254, 255, 255]
+
+
+def test_torch_tensors_and_lists_of_floats_are_taken() -> None:
+    assert from_tensor(torch.full((2, 3, 3), 0.5)).frames[0].colour[0, 0].tolist() == [128] * 3
+    assert from_tensor([[0.0, 1.0]]).size == (2, 1)
+
+
+def test_a_read_only_or_strided_tensor_becomes_a_frame_that_torch_can_share() -> None:
+    levels = noise(6, 8, 3)[::2, ::2]
+    levels.flags.writeable = False
+    colour = from_tensor(levels).frames[0].colour
+    assert colour.flags.c_contiguous
+    assert torch.from_numpy(colour).shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "code", "says"),
+    [
+        (np.zeros((4, 4), bool), "DTYPE", "bool"),
+        (np.zeros((4, 4), np.int64), "DTYPE", "int64"),
+        (np.zeros((4, 4), np.uint16), "DTYPE", "uint16"),
+        (np.zeros((4, 4), complex), "DTYPE", "complex128"),
+        (np.array([["a"]]), "DTYPE", "<U1"),
+        (np.array([[None]]), "DTYPE", "object"),
+        (torch.zeros((4, 4), dtype=torch.bfloat16), "DTYPE", "Tensor"),
+        (torch.zeros((4, 4), requires_grad=True), "DTYPE", "Tensor"),
+        (None, "SHAPE", "()"),
+        (np.zeros((3, 20, 30), np.uint8), "SHAPE", "move the channels to the end"),
+        (np.zeros((4, 4, 2), np.uint8), "SHAPE", "(4, 4, 2)"),
+        (np.zeros((4, 4, 5), np.uint8), "SHAPE", "(4, 4, 5)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "SHAPE", "(1, 4, 4, 3)"),
+        (np.zeros((0, 0, 3), np.uint8), "SHAPE", "no side of 0"),
+        (np.zeros((0, 4), np.uint8), "SHAPE", "no side of 0"),
+        (np.zeros(4, np.uint8), "SHAPE", "(4,)"),
+        (np.array([[0, np.nan]]), "NON_FINITE", "NaN"),
+        (np.array([[0, np.inf]]), "NON_FINITE", "infinity"),
+        (np.array([[0, -np.inf, np.nan]]), "NON_FINITE", "infinity"),
+        (np.array([[0, -0.01]]), "RANGE", "from -0.01 to 0"),
+        (np.array([[0, 255.0]]), "RANGE", "floats are 0..1"),
+    ],
+)
+def test_a_tensor_that_holds_no_picture_is_refused(array: object, code: str, says: str) -> None:
+    with pytest.raises(BadImage) as caught:
+        from_tensor(array)
+    assert caught.value.code == code
+    assert says in str(caught.value)
+
+
+# Frames
+
+
+@pytest.mark.parametrize(
+    ("colour", "alpha"),
+    [
+        (np.zeros((2, 2), np.uint8), None),
+        (np.zeros((2, 2, 2), np.uint8), None),
+        (np.zeros((2, 2, 3), np.float32), None),
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)),
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)),
+    ],
+)
+def test_a_frame_is_what_it_promises(
+    colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None
+) -> None:
+    with pytest.raises(AssertionError):
+        Frame(colour, alpha)
+
+
+def test_the_frames_of_an_image_are_alike() -> None:
+    small, large = Frame(noise(2, 2, 3)), Frame(noise(3, 2, 3))
+    with pytest.raises(AssertionError):
+        Image((small, large), "gif")
+    with pytest.raises(AssertionError):
+        Image((), "gif")
+
+
+# Resizing
+
+
+@given(SIDES, SIDES, SIDES, SIDES, st.sampled_from([1, 3]), st.booleans(), DEPTHS)
+def test_resizing_gives_exactly_the_size_and_keeps_the_rest(
+    w: int, h: int, to_w: int, to_h: int, channels: int, transparent: bool, depth: type
+) -> None:
+    alpha = noise(h, w, 1, depth, seed=1)[..., 0] if transparent else None
+    frame = Frame(noise(h, w, channels, depth), alpha, 40)
+    made = resize(frame, Size(to_w, to_h))
+    assert made.size == (to_w, to_h)
+    assert (made.channels, made.bit_depth, made.milliseconds) == (
+        frame.channels,
+        frame.bit_depth,
+        40,
+    )
+    assert made.colour.flags.c_contiguous
+
+
+@given(
+    st.tuples(*[st.integers(0, 65535)] * 3),
+    st.integers(0, 2**32),
+    SIDES,
+    SIDES,
+    SIDES,
+    SIDES,
+    DEPTHS,
+)
+def test_a_flat_colour_stays_that_colour_under_any_alpha(
+    colour: tuple[int, int, int], seed: int, w: int, h: int, to_w: int, to_h: int, depth: type
+) -> None:
+    levels = (np.array(colour) >> (8 if depth is np.uint8 else 0)).astype(depth)
+    plane = np.broadcast_to(levels, (h, w, 3)).copy()
+    alpha = noise(h, w, 1, depth, seed)[..., 0]
+    opaque = resize(Frame(plane), Size(to_w, to_h))
+    assert np.abs(opaque.colour.astype(int) - levels.astype(int)).max() <= 1
+    veiled = resize(Frame(plane, alpha), Size(to_w, to_h))
+    assert veiled.alpha is not None
+    seen = veiled.colour[veiled.alpha > 0].astype(int)
+    assert np.abs(seen - levels.astype(int)).max(initial=0) <= 1
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [Size(8, 8), Size(40, 36), Size(3, 30)])
+def test_colour_under_alpha_0_never_bleeds(depth: type, size: Size) -> None:
+    white = np.iinfo(depth).max
+    colour = np.zeros((16, 16, 3), depth)
+    colour[:, :8] = (white, 0, 0)
+    colour[:, 8:] = (0, white, 0)
+    alpha = np.zeros((16, 16), depth)
+    alpha[:, :8] = white
+    made = resize(Frame(colour, alpha), size)
+    assert made.alpha is not None
+    seen = made.colour[made.alpha > 0]
+    assert (seen[:, 1] == 0).all()
+    assert (seen[:, 0] >= white - 1).all()
+
+
+@pytest.mark.parametrize("value", [0, 1, 77, 255])
+def test_a_constant_alpha_stays_and_leaves_colour_as_it_would_be_without(value: int) -> None:
+    colour = noise(13, 17, 3)
+    made = resize(Frame(colour, np.full((13, 17), value, np.uint8)), Size(30, 9))
+    assert made.alpha is not None
+    assert (made.alpha == value).all()
+    assert np.array_equal(made.colour, resize(Frame(colour), Size(30, 9)).colour)
+
+
+def test_16_bits_are_resized_at_16_bits() -> None:
+    ramp = np.linspace(0, 65535, 300).astype(np.uint16)
+    frame = Frame(np.broadcast_to(ramp, (4, 300))[:, :, None].copy())
+    made = resize(frame, Size(700, 4)).colour[0, 20:-20, 0]
+    assert len(np.unique(made)) > 600
+
+
+def test_a_dark_16_bit_picture_stays_as_dark() -> None:
+    frame = Frame(noise(20, 20, 3, np.uint16) // 330)
+    made = resize(frame, Size(10, 10)).colour
+    assert abs(float(made.mean()) - float(frame.colour.mean())) < 2
+
+
+def test_resizing_is_antialiased() -> None:
+    checker = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None]
+    small = resize(Frame(checker), Size(16, 16)).colour
+    assert np.abs(small.astype(int) - 127).max() <= 3
+
+
+def test_resizing_is_pillows_lanczos() -> None:
+    colour = noise(31, 22, 3)
+    expected = Pillow.fromarray(colour).resize((50, 11), Pillow.Resampling.LANCZOS)
+    assert np.array_equal(resize(Frame(colour), Size(50, 11)).colour, np.asarray(expected))
+
+
+def test_the_same_size_is_the_same_frame() -> None:
+    frame = Frame(noise(3, 4, 3))
+    assert resize(frame, frame.size) is frame
+
+
+# Colour under alpha
+
+
+@pytest.mark.parametrize("alpha", [None, np.full((4, 4), 9, np.uint8), np.zeros((4, 4), np.uint8)])
+def test_spreading_changes_nothing_where_nothing_or_everything_is_hidden(
+    alpha: NDArray[np.uint8] | None,
+) -> None:
+    frame = Frame(noise(4, 4, 3), alpha)
+    assert spread(frame) is frame
+
+
+@given(SIDES, SIDES, st.sampled_from([1, 3]), DEPTHS, st.integers(0, 2**32))
+def test_spreading_shows_only_visible_colours_and_keeps_those_where_they_are(
+    w: int, h: int, channels: int, depth: type, seed: int
+) -> None:
+    alpha = noise(h, w, 1, depth, seed)[..., 0]
+    alpha[alpha < np.iinfo(depth).max // 2] = 0
+    frame = Frame(noise(h, w, channels, depth, seed), alpha)
+    made = spread(frame)
+    assert made.alpha is frame.alpha
+    if alpha.any():
+        visible = alpha > 0
+        assert np.array_equal(made.colour[visible], frame.colour[visible])
+        colours = set(map(tuple, frame.colour[visible].tolist()))
+        assert set(map(tuple, made.colour.reshape(-1, channels).tolist())) <= colours
+
+
+def test_hidden_pixels_take_the_nearest_colour() -> None:
+    colour = np.zeros((9, 41, 3), np.uint8)
+    colour[:, 0], colour[:, 40] = (255, 0, 0), (0, 0, 255)
+    alpha = np.zeros((9, 41), np.uint8)
+    alpha[:, (0, 40)] = 255
+    made = spread(Frame(colour, alpha)).colour
+    assert (made[:, :19] == (255, 0, 0)).all()
+    assert (made[:, 22:] == (0, 0, 255)).all()
