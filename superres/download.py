@@ -1,0 +1,371 @@
+"""Weights over the network: resumed, checked, and never half a file under the real name."""
+
+import contextlib
+import glob
+import hashlib
+import http.client
+import logging
+import os
+import re
+import shutil
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Self
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from superres.connection import opener
+from superres.errors import WeightsCorrupt, WeightsMissing
+from superres.model import Weights
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 64 << 20  # bytes of disk left free for everybody else
+CHUNK = 1 << 20
+BUSY = frozenset({408, 425, 429})  # 4xx statuses that pass; every 5xx may pass too
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download is waited for; all times in seconds."""
+
+    tries: int = 3  # in a row that bring no new byte
+    wait: float = 1.0  # before the second try; doubled before each further one
+    connect: float = 4.0
+    reach: float = 5.0  # a server that never answered is not tried again after this
+    stall: float = 60.0  # without a byte; proxies that scan for viruses hold files back for long
+    total: float = 600.0  # Jina's own time for an Executor to become ready
+
+
+class _PassingError(Exception):
+    """This try failed; another one may do better."""
+
+
+class _LastingError(Exception):
+    """No further try would do better."""
+
+
+def fetch(weights: Weights, target: Path, patience: Patience | None = None) -> None:
+    """`target` holds the verified file of `weights`, downloaded once however many processes ask.
+
+    A part is kept beside it and resumed by the next call. Proxies and certificates come from
+    HTTP(S)_PROXY, NO_PROXY and SSL_CERT_FILE. Raises WeightsMissing when the file cannot be had
+    or stored, WeightsCorrupt when the server has another file under that address.
+    """
+    patience = patience or Patience()
+    target = target.absolute()
+    try:
+        with _alone(target, patience):
+            if not target.is_file() or fault(target, weights):
+                _Transfer(weights, target, patience).run()
+    except Timeout as error:
+        reason = f"another process has held {error.lock_file} for {patience.total:g} s"
+        raise missing(weights, target.parent, reason) from error
+    except OSError as error:
+        reason = f"{target.parent} cannot be written ({error.strerror or error})"
+        raise missing(weights, target.parent, reason) from error
+
+
+def missing(weights: Weights, folder: Path, reason: str) -> WeightsMissing:
+    """The error for a file that is not to be had: why, and how to put it there by hand."""
+    if weights.url is None:
+        remedy = "it is shipped inside the package: install superres again"
+    else:
+        size = f"{weights.size} bytes, " if weights.size is not None else ""
+        remedy = (
+            f"put {weights.url} ({size}sha256 {weights.sha256 or 'not published'}) into {folder}"
+        )
+    return WeightsMissing(
+        f'weights file "{weights.file}": {reason}; {remedy}, '
+        "or set SUPERRES_WEIGHTS_DIR to a folder that holds it"
+    )
+
+
+def fault(path: Path, weights: Weights) -> str | None:
+    """What is wrong with the file at `path`, measured by the size and hash of `weights`, or None.
+
+    The hash is computed every time: 0.2 s for 140 MB, and no note beside the file could see a bit
+    that flipped on the disk. Raises OSError when the file cannot be read.
+    """
+    text = foreign(path)
+    if text is not None:
+        return text
+    size = path.stat().st_size
+    if weights.size is not None and size != weights.size:
+        return f"has {size} bytes, expected {weights.size} with sha256 {weights.sha256}"
+    if weights.sha256 is None:
+        return None
+    found = _sha256(path)
+    return None if found == weights.sha256 else f"has sha256 {found}, expected {weights.sha256}"
+
+
+def foreign(path: Path) -> str | None:
+    """What the file obviously is instead of weights: nothing, a web page, a Git LFS pointer."""
+    with path.open("rb") as stream:
+        start = stream.read(256).lstrip().lower()
+    if path.stat().st_size == 0:
+        return "is empty"
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return "is a web page, as a login or an error answers, not weights"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file itself: run git lfs pull"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(target: Path, patience: Patience) -> Iterator[None]:
+    """No other process or thread downloads `target` meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{target}.lock", timeout=patience.total)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("waiting for another process to download %s", target.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Transfer:
+    """One file on its way: the part on disk and what is known of the server."""
+
+    def __init__(self, weights: Weights, target: Path, patience: Patience) -> None:
+        self.weights, self.target, self.patience = weights, target, patience
+        self.part = target.with_name(f"{target.name}.{(weights.sha256 or 'unpinned')[:12]}.part")
+        self.opener = opener(patience.connect)
+        self.begun = time.monotonic()
+        self.reached = False
+        self.resumed = False
+        self.validator: str | None = None  # the ETag that the part belongs to, if from this run
+
+    def run(self) -> None:
+        """Try until the file is complete and right; OSError means the folder's own troubles."""
+        failures = 0
+        while True:
+            before = self.received
+            try:
+                self._receive()
+                return self._install()
+            except _PassingError as error:
+                reason = str(error)
+            except _LastingError as error:
+                raise missing(self.weights, self.target.parent, str(error)) from error
+            failures = 1 if self.received > before else failures + 1
+            if self._spent(failures):
+                raise missing(
+                    self.weights, self.target.parent, f"{reason} (tried {failures} times)"
+                )
+            wait = self.patience.wait * 2 ** (failures - 1)
+            logger.warning("%s: %s; next try in %g s", self.weights.file, reason, wait)
+            time.sleep(wait)
+
+    @property
+    def received(self) -> int:
+        """Bytes in the part so far."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _spent(self, failures: int) -> bool:
+        seconds = time.monotonic() - self.begun
+        limit = self.patience.total if self.reached else self.patience.reach
+        return failures >= self.patience.tries or seconds > limit
+
+    def _receive(self) -> None:
+        """Continue the part until it has every byte that was promised."""
+        offset = self._resumable()
+        self.resumed = offset > 0
+        if offset and offset == self.weights.size:
+            return
+        with self._open(offset) as response:
+            self._refuse_pages(response)
+            offset, total = self._promised(response, offset)
+            self.resumed = offset > 0
+            self._write(response, offset, total)
+        wrong = foreign(self.part) if self.received else None
+        if wrong is not None:
+            self.part.unlink()
+            raise _LastingError(f"the answer of {self.weights.url} {wrong}")
+        if total is not None and self.received < total:
+            raise _PassingError(f"the connection ended at {self.received} of {total} bytes")
+
+    def _resumable(self) -> int:
+        """Where to go on: only a hash or the same ETag proves that two pieces are of one file."""
+        known = self.weights.sha256 is not None or self.validator is not None
+        if not known or (self.weights.size is not None and self.received > self.weights.size):
+            self.part.unlink(missing_ok=True)
+        return self.received
+
+    def _open(self, offset: int) -> http.client.HTTPResponse:
+        try:
+            response = self.opener.open(self._request(offset), timeout=self.patience.stall)
+        except urllib.error.HTTPError as error:
+            error.close()
+            self._refused(error.code)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            reason = f"{self.weights.url} cannot be reached ({cause})"
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                hint = "if a proxy signs with its own, name that in SSL_CERT_FILE"
+                raise _LastingError(f"{reason}; {hint}") from error
+            raise _PassingError(reason) from error
+        self.reached = True
+        assert isinstance(response, http.client.HTTPResponse)  # no other scheme has a handler
+        return response
+
+    def _request(self, offset: int) -> urllib.request.Request:
+        headers = {"User-Agent": "superres", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        if offset and self.validator:
+            headers["If-Range"] = self.validator
+        # the opener has handlers for http and https only
+        return urllib.request.Request(str(self.weights.url), headers=headers)  # noqa: S310
+
+    def _refused(self, status: int) -> NoReturn:
+        self.reached = True
+        if status == 416:  # the part is longer than the server's file
+            self.part.unlink(missing_ok=True)
+        reason = f"{self.weights.url} answered HTTP status {status}"
+        passing = status >= 500 or status == 416 or status in BUSY
+        raise _PassingError(reason) if passing else _LastingError(reason)
+
+    def _refuse_pages(self, response: http.client.HTTPResponse) -> None:
+        kind = response.headers.get_content_type()
+        coding = response.headers.get("Content-Encoding", "identity")
+        if kind == "text/html":
+            raise _LastingError(
+                f"{self.weights.url} answered a web page (a login or a proxy's notice?)"
+            )
+        if coding != "identity":
+            raise _LastingError(f"{self.weights.url} answered with Content-Encoding {coding}")
+
+    def _promised(self, response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
+        """Where in the file the body begins, and how long the whole file is, if that is told."""
+        length = response.headers.get("Content-Length", "")
+        begin, total = 0, int(length) if length.isdecimal() else None
+        if response.status == 206:
+            begin, total = self._range(response, offset)
+        expected = self.weights.size
+        if None not in (total, expected) and total != expected:
+            raise _LastingError(f"{self.weights.url} has {total} bytes, expected {expected}")
+        etag = response.headers.get("ETag", "")
+        self.validator = etag if etag.startswith('"') else None  # weak ones may not join pieces
+        return begin, total if expected is None else expected
+
+    def _range(self, response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
+        told = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        if match is None or int(match[1]) != offset:
+            self.part.unlink(missing_ok=True)
+            raise _PassingError(f'asked for bytes {offset}-, the server answered "{told}"')
+        return offset, None if match[2] == "*" else int(match[2])
+
+    def _write(self, response: http.client.HTTPResponse, offset: int, total: int | None) -> None:
+        with self.part.open("ab") as stream:
+            stream.truncate(offset)  # to nothing where the server ignored the range
+            self._refuse_full_disk((total or 0) - offset)
+            with _Progress(self.weights.file, offset, total) as progress:
+                for chunk in self._chunks(response, offset, total):
+                    stream.write(chunk)
+                    progress.add(len(chunk))
+
+    def _refuse_full_disk(self, needed: int) -> None:
+        free = shutil.disk_usage(self.part.parent).free
+        if free < needed + MARGIN:
+            raise _LastingError(
+                f"{self.part.parent} has {free} bytes free, {needed + MARGIN} are needed"
+            )
+
+    def _chunks(
+        self, response: http.client.HTTPResponse, offset: int, total: int | None
+    ) -> Iterator[bytes]:
+        """The body as it arrives, up to `total`; network errors become _PassingError."""
+        while total is None or offset < total:
+            self._refuse_lateness(offset, total)
+            try:
+                # read1 returns what one recv brought: a trickle meets the limit of time, too
+                chunk = response.read1(CHUNK if total is None else min(CHUNK, total - offset))
+            except (OSError, http.client.HTTPException) as error:
+                at = f"{offset} of {total or 'unknown'} bytes"
+                raise _PassingError(f"the connection broke at {at} ({error})") from error
+            if not chunk:
+                return
+            yield chunk
+            offset += len(chunk)
+
+    def _refuse_lateness(self, offset: int, total: int | None) -> None:
+        if time.monotonic() - self.begun > self.patience.total:
+            raise _LastingError(
+                f"not complete after {self.patience.total:g} s ({offset} of {total or 'unknown'} "
+                "bytes); a new start goes on from there if the publisher allows it"
+            )
+
+    def _install(self) -> None:
+        """Give the part its real name, once it is proven and safe on the disk."""
+        wrong = fault(self.part, self.weights)
+        if wrong is not None:
+            self._discard(wrong)
+        if self.weights.sha256 is None:
+            found = _sha256(self.part)
+            logger.warning("%s: no published hash; sha256 %s", self.weights.file, found)
+        _sync(self.part)
+        self.part.replace(self.target)
+        _sync(self.target.parent)
+        for stale in self.target.parent.glob(f"{glob.escape(self.target.name)}.*.part"):
+            stale.unlink(missing_ok=True)
+
+    def _discard(self, wrong: str) -> None:
+        """Delete a wrong part: start anew if its pieces were joined, else the server's is wrong."""
+        self.part.unlink()
+        if self.resumed:
+            raise _PassingError(f"the resumed download {wrong}")
+        raise WeightsCorrupt(f"{self.weights.url} {wrong}; the download was deleted")
+
+
+def _sync(path: Path) -> None:
+    """What was written to a file, or renamed in a folder, survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Progress:
+    """How far a download is: a bar on a terminal, elsewhere one log line per 10 %."""
+
+    def __init__(self, name: str, done: int, total: int | None) -> None:
+        self.name, self.done, self.total = name, done, total
+        self.bar = tqdm(
+            initial=done, total=total, desc=name, unit="B", unit_scale=True,
+            file=sys.stderr, disable=None, leave=False,
+        )  # fmt: skip
+
+    def add(self, count: int) -> None:
+        """`count` more bytes are on the disk."""
+        self.bar.update(count)
+        before, self.done = self._tenths(), self.done + count
+        if self.bar.disable and self._tenths() > before:
+            logger.info("%s: %d %% of %d bytes", self.name, 10 * self._tenths(), self.total)
+
+    def _tenths(self) -> int:
+        return 10 * self.done // self.total if self.total else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()

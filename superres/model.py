@@ -1,0 +1,63 @@
+"""What a model is, as data: tests/superres/test_catalogue.py proves each property."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from torch import Tensor, nn
+
+StateDict = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One weights file: where it comes from, how it is known again, who may use it."""
+
+    file: str  # its name in the cache folder or in superres/assets
+    licence: str  # SPDX identifier where there is one
+    origin: str  # page of the publisher
+    url: str | None = None  # None: shipped in superres/assets
+    sha256: str | None = None  # None: the publisher's hash is not known to us
+    size: int | None = None  # bytes
+    keys: tuple[str, ...] = ("params_ema", "params")  # where the state dict may lie; else bare
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the file is shipped in superres/assets."""
+        return self.url is None
+
+
+class Speed(Enum):
+    """Rough cost per input pixel, for people who choose."""
+
+    FAST = "fast"
+    MEDIUM = "medium"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: `(n, 3, h, w)` RGB in 0..1 to `(n, 3, scale·h, scale·w)`."""
+
+    name: str  # <architecture>.<weights>
+    system: str  # the Executor that serves it
+    scale: int
+    build: Callable[[], nn.Module]  # imports what it needs only when called
+    weights: tuple[Weights, ...]  # none: nothing was learned; two: interpolated or face models
+    good_at: str  # for the README's table
+    speed: Speed
+    overlap: int  # pixels a tile must see beyond its core for one 8-bit step
+    multiple_of: int = 1  # sides the network accepts; tiles also start at multiples of it
+    minimum: int = 1  # least side the network accepts
+    rim: Literal["own", "replicate"] = "own"  # past a border: the network's own padding, or ours
+    whole: bool = False  # sees the whole picture at once: tiles would change the result
+    half: bool = True  # fp16 keeps within tolerance
+    bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
+    convert: Callable[[StateDict], StateDict] | None = None  # publisher's keys to the network's
+    options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
+
+    @property
+    def commercial(self) -> bool:
+        """Whether no weights file's licence excludes commercial use."""
+        return not any("NC" in weights.licence for weights in self.weights)

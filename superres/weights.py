@@ -1,0 +1,251 @@
+"""Weights files: where one lies, what may be read from it, and whether it fits a network.
+
+Only safetensors and `torch.load(weights_only=True)` are read, so a file can hold wrong numbers
+but never code.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from superres.download import Patience, fault, fetch, foreign, missing
+from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
+from superres.model import StateDict, Weights
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).parent / "assets"
+NAMED = 3  # keys that an error message names of each kind
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where weights files are looked for, in the order `folders`, `assets`, `cache_dir`."""
+
+    cache_dir: Path  # a leading ~ is resolved when it is needed: no HOME matters only then
+    offline: bool = False
+    folders: tuple[Path, ...] = ()  # the operator's, never written to
+    assets: Path = ASSETS
+    patience: Patience = field(default_factory=Patience)
+
+    @classmethod
+    def from_environment(cls, cache_dir: Path | None = None, offline: bool | None = None) -> Self:
+        """The store that SUPERRES_CACHE, _OFFLINE and _WEIGHTS_DIR describe; arguments go first.
+
+        SUPERRES_WEIGHTS_DIR may name several folders, as PATH does. Raises BadSetting.
+        """
+        folders = os.environ.get("SUPERRES_WEIGHTS_DIR", "").split(os.pathsep)
+        return cls(
+            cache_dir=_default_cache() if cache_dir is None else cache_dir,
+            offline=_default_offline() if offline is None else offline,
+            folders=tuple(Path(folder) for folder in folders if folder),
+        )
+
+    def cache(self) -> Path:
+        """`cache_dir` as an absolute path. Raises BadSetting where ~ means nothing."""
+        try:
+            return self.cache_dir.expanduser().absolute()
+        except RuntimeError as error:
+            raise BadSetting(
+                f'cache_dir "{self.cache_dir}": this user has no home folder; '
+                "set cache_dir or SUPERRES_CACHE to a folder that can be written",
+                option="cache_dir",
+            ) from error
+
+
+def _default_cache() -> Path:
+    own, shared = os.environ.get("SUPERRES_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else Path(shared or "~/.cache") / "superres"
+
+
+def _default_offline() -> bool:
+    value = os.environ.get("SUPERRES_OFFLINE", "")
+    meanings = {"": False, "0": False, "false": False, "1": True, "true": True}
+    if value.lower() not in meanings:
+        allowed = "1, true, 0 or false"
+        message = f"SUPERRES_OFFLINE {shown(value)}: expected {allowed}"
+        raise BadSetting(message, option="SUPERRES_OFFLINE", allowed=allowed)
+    return meanings[value.lower()]
+
+
+def locate(weights: Weights, store: Store, explicit: Path | None = None) -> Path:
+    """The path of a file that is what `weights` promises, downloaded if it is nowhere yet.
+
+    `explicit` is the operator's own file, whose content only the network can judge, or a folder
+    to look in first. Raises WeightsMissing or WeightsCorrupt; a corrupt file is fetched anew only
+    in the cache folder, which is ours.
+    """
+    if explicit is not None and not explicit.is_dir():
+        return _custom(explicit, weights)
+    own = (explicit,) if explicit is not None else ()
+    for folder in (*own, *store.folders, store.assets):
+        if _present(folder / weights.file):
+            return _verified(folder / weights.file, weights)
+    return _cached(weights, store)
+
+
+def _custom(path: Path, weights: Weights) -> Path:
+    if not _present(path):
+        raise WeightsMissing(
+            f'weights "{path}": no such file or folder; expected a weights file, or a folder '
+            f'that holds "{weights.file}"',
+            option="weights",
+        )
+    logger.warning('weights "%s" in place of %s: size and hash not checked', path, weights.file)
+    return path
+
+
+def _present(path: Path) -> bool:
+    """Whether a file is at `path`; one that may not be looked at is: reading it tells why."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
+def _verified(path: Path, weights: Weights) -> Path:
+    wrong = _fault(path, weights)
+    if wrong is not None:
+        source = f"; replace it by {weights.url}" if weights.url else ""
+        raise WeightsCorrupt(f'weights file "{path}" {wrong}{source}')
+    logger.info("%s: %s", weights.file, path)
+    return path
+
+
+def _fault(path: Path, weights: Weights) -> str | None:
+    try:
+        return fault(path, weights)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _cached(weights: Weights, store: Store) -> Path:
+    target = store.cache() / weights.file
+    fetchable = weights.url is not None and not store.offline
+    if _present(target) and not fetchable:
+        return _verified(target, weights)
+    if not fetchable:
+        places = (*store.folders, target.parent)
+        looked = "not in " + " or ".join(f'"{place}"' for place in places)
+        reason = f"{looked}, and offline" if weights.url else looked
+        raise missing(weights, target.parent, reason)
+    wrong = _fault(target, weights) if _present(target) else "is not there yet"
+    if wrong is not None:
+        logger.warning('"%s" %s: downloading %s', target, wrong, weights.url)
+        fetch(weights, target, store.patience)
+    return target
+
+
+def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")) -> StateDict:
+    """The tensors by name, on the CPU, from a safetensors file or a torch checkpoint.
+
+    Of a checkpoint, what lies under the first of `keys` that it has, else the whole; a `module.`
+    before every name is dropped. Raises WeightsMissing if there is no file, WeightsCorrupt with
+    file and reason for anything but tensors.
+    """
+    try:
+        wrong = foreign(path)
+        content = _parse(path) if wrong is None else None
+    except FileNotFoundError as error:
+        raise WeightsMissing(f'weights file "{path}": no such file') from error
+    except Exception as error:  # parsers of foreign bytes raise whatever the bytes lead them to
+        raise WeightsCorrupt(f'weights file "{path}" {_reason(error)}') from error
+    if wrong is not None:
+        raise WeightsCorrupt(f'weights file "{path}" {wrong}')
+    return _without_module(dict(_tensors(path, content, keys)))
+
+
+def _parse(path: Path) -> object:
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if path.suffix == ".safetensors" or start[8:] == b"{":
+        return load_file(path)
+    zipped = start.startswith(b"PK")  # torch can map only its zip format, since 1.6, into memory
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+
+
+def _reason(error: Exception) -> str:
+    """One line about `error`; torch's own, of ten, would advise to allow the foreign objects."""
+    foreign_object = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign_object:
+        return f"holds {foreign_object[1]}, an object that could run code, not only tensors"
+    line = next(iter(str(error).splitlines()), "")
+    return f"cannot be read: {type(error).__name__} {line[:200]}"
+
+
+def _tensors(path: Path, content: object, keys: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+    held: object = content
+    if isinstance(content, dict):
+        held = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
+    if not isinstance(held, dict) or not held:
+        raise WeightsCorrupt(f'weights file "{path}" holds no tensors by name')
+    for name, value in held.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
+            found = f"{shown(name)} is a {type(value).__name__}, expected a dense Tensor"
+            raise WeightsCorrupt(f'weights file "{path}": {found}')
+        yield str(name), value.detach()
+
+
+def _without_module(state: StateDict) -> StateDict:
+    """`state` without the prefix that DataParallel leaves before every name."""
+    if not all(name.startswith("module.") for name in state):
+        return state
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def load(network: nn.Module, state: StateDict, path: Path) -> None:
+    """Every parameter and buffer of `network` is what `state` holds, and nothing is left over.
+
+    Raises WeightsMismatch, which names `path` and the first few differences; the network's values
+    are then undefined.
+    """
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        differences = "; ".join(_differences(network.state_dict(), state)) or _reason(error)
+        raise WeightsMismatch(
+            f'weights file "{path}" does not fit {type(network).__name__}: {differences}'
+        ) from error
+
+
+def _differences(network: StateDict, state: StateDict) -> Iterator[str]:
+    shapes = [
+        f"{name} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the network"
+        for name, tensor in network.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    yield from _few("missing", [name for name in network if name not in state])
+    yield from _few("unexpected", [name for name in state if name not in network])
+    yield from _few("with another shape", shapes)
+
+
+def _few(what: str, names: list[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"{what} {', '.join(names[:NAMED])}{more}"
+
+
+def interpolate(first: StateDict, second: StateDict, weight: float) -> StateDict:
+    """`weight`·first + (1 - `weight`)·second, in fp32; whole numbers are those of `first`.
+
+    Real-ESRGAN's deep network interpolation, with `weight` 0..1 as its denoise_strength. Raises
+    WeightsMismatch if the two are not of one architecture.
+    """
+    differences = "; ".join(_differences(second, first))
+    if differences:
+        raise WeightsMismatch(f"two weights files cannot be interpolated: {differences}")
+    return {name: _between(tensor, second[name], weight) for name, tensor in first.items()}
+
+
+def _between(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    if not first.is_floating_point():
+        return first
+    return weight * first.float() + (1 - weight) * second.float()

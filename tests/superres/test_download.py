@@ -1,0 +1,503 @@
+import hashlib
+import io
+import logging
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from superres.download import fetch, missing
+from superres.errors import WeightsCorrupt, WeightsMissing
+from superres.model import Weights
+from tests.superres.publisher import (
+    CONTENT,
+    ETAG,
+    HASTE,
+    Behaviour,
+    Request,
+    cut,
+    promised,
+    publishing,
+    stalling,
+    status,
+    trickling,
+    unmeasured,
+    well,
+    whole,
+)
+
+SIZE = len(CONTENT)
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+@pytest.fixture(autouse=True)
+def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https", "no", "all"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "weights.pth"
+
+
+def part_of(target: Path, weights: Weights) -> Path:
+    return target.with_name(f"{target.name}.{(weights.sha256 or 'unpinned')[:12]}.part")
+
+
+def put_part(target: Path, weights: Weights, content: bytes) -> None:
+    target.parent.mkdir()
+    part_of(target, weights).write_bytes(content)
+
+
+def leftovers(target: Path) -> list[str]:
+    return [path.name for path in target.parent.iterdir() if not path.name.endswith(".lock")]
+
+
+class Download(NamedTuple):
+    ranges: list[str | None]
+    error: Exception | None
+
+
+def download(
+    target: Path, *behaviours: Behaviour, weights: Weights | None = None, stall: float = 5
+) -> Download:
+    """What the publisher saw and how it ended; a success is checked here."""
+    with publishing(*behaviours) as publisher:
+        wanted = replace(weights or promised(""), url=publisher.url)
+        try:
+            fetch(wanted, target, replace(HASTE, stall=stall))
+        except (WeightsMissing, WeightsCorrupt) as error:
+            return Download(publisher.ranges, error)
+    assert target.read_bytes() == CONTENT
+    assert leftovers(target) == ["weights.pth"]
+    return Download(publisher.ranges, None)
+
+
+# --- arriving
+
+
+def test_a_file_arrives_and_leaves_no_part(target: Path) -> None:
+    assert download(target, well) == ([None], None)
+
+
+def test_a_file_that_is_already_right_is_not_asked_for(target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(CONTENT)
+    assert download(target, status(500)) == ([], None)
+
+
+def test_a_wrong_file_under_the_real_name_is_replaced(target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(CONTENT[:-1])
+    assert download(target, well) == ([None], None)
+
+
+def test_a_redirect_is_followed(target: Path) -> None:
+    def elsewhere(request: Request) -> None:
+        request.head(302, Location="/elsewhere")
+
+    assert download(target, elsewhere, well) == ([None, None], None)
+
+
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
+def test_a_redirect_to_another_scheme_is_refused(target: Path, place: str) -> None:
+    assert "redirect" in str(download(target, status(302, Location=place)).error)
+
+
+def test_progress_is_one_log_line_per_tenth(target: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def slices(request: Request) -> None:
+        request.head(200, Content_Length=SIZE)
+        for start in range(0, SIZE, SIZE // 20):
+            request.wfile.write(CONTENT[start : start + SIZE // 20])
+            request.server.closing.wait(0.005)
+
+    with caplog.at_level(logging.INFO, "superres"):
+        download(target, slices)
+    lines = [message for message in caplog.messages if " % of " in message]
+    assert 5 <= len(lines) <= 10  # two slices may arrive as one
+    assert lines[-1] == f"weights.pth: 100 % of {SIZE} bytes"
+
+
+def test_progress_is_a_bar_on_a_terminal(
+    target: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with caplog.at_level(logging.INFO, "superres"):
+        download(target, well)
+    assert "weights.pth:   0%" in terminal.getvalue()
+    assert not any("%" in message for message in caplog.messages)
+
+
+# --- resuming
+
+
+def test_a_connection_cut_at_90_percent_is_resumed(target: Path) -> None:
+    with publishing(cut(SIZE * 9 // 10), well) as publisher:
+        fetch(promised(publisher.url), target, HASTE)
+        assert publisher.ranges == [None, f"bytes={SIZE * 9 // 10}-"]
+        assert publisher.seen[1].headers["If-Range"] == ETAG
+    assert target.read_bytes() == CONTENT
+
+
+@settings(max_examples=5)
+@given(cuts=st.lists(st.integers(1, SIZE - 1), unique=True, max_size=6).map(sorted))
+def test_any_number_of_cuts_that_bring_new_bytes_is_survived(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    target = tmp_path_factory.mktemp("cache") / "weights.pth"
+    expected = [None, *(f"bytes={place}-" for place in cuts)]
+    assert download(target, *map(cut, cuts), well) == (expected, None)
+
+
+def test_a_part_of_an_earlier_process_is_resumed(target: Path) -> None:
+    put_part(target, promised(""), CONTENT[:1000])
+    assert download(target, well) == (["bytes=1000-"], None)
+
+
+def test_a_whole_part_of_an_earlier_process_needs_no_request(target: Path) -> None:
+    put_part(target, promised(""), CONTENT)
+    assert download(target, well) == ([], None)
+
+
+def test_a_part_that_was_wrong_is_dropped_and_all_is_fetched(target: Path) -> None:
+    put_part(target, promised(""), b"x" * 1000)
+    assert download(target, well) == (["bytes=1000-", None], None)
+
+
+def test_a_part_that_is_too_long_is_dropped(target: Path) -> None:
+    put_part(target, promised(""), CONTENT + b"x")
+    assert download(target, well) == ([None], None)
+
+
+def test_a_part_longer_than_the_servers_file_is_dropped(target: Path) -> None:
+    unsized = replace(promised(""), size=None)
+    put_part(target, unsized, CONTENT + b"x")
+    assert download(target, well, weights=unsized) == ([f"bytes={SIZE + 1}-", None], None)
+
+
+def test_parts_of_former_editions_are_tidied_away(target: Path) -> None:
+    put_part(target, promised("", b"former edition"), b"former")
+    assert download(target, well) == ([None], None)
+
+
+def test_a_server_that_ignores_ranges_starts_over(target: Path) -> None:
+    assert download(target, cut(50_000), whole(CONTENT)) == ([None, "bytes=50000-"], None)
+
+
+@pytest.mark.parametrize("sha256", [promised("").sha256, None])
+def test_a_server_that_answers_another_range_starts_over(target: Path, sha256: str | None) -> None:
+    def another(request: Request) -> None:
+        request.head(206, Content_Range=f"bytes 7-{SIZE - 1}/{SIZE}", ETag=ETAG)
+        request.wfile.write(CONTENT[7:])
+
+    weights = replace(promised(""), sha256=sha256)
+    expected = ([None, "bytes=5000-", None], None)
+    assert download(target, cut(5000), another, well, weights=weights) == expected
+
+
+def test_a_stalled_connection_is_given_up_and_resumed(target: Path) -> None:
+    assert download(target, stalling(3000), well, stall=0.5) == ([None, "bytes=3000-"], None)
+
+
+def test_without_a_hash_only_the_same_edition_is_resumed(target: Path) -> None:
+    unpinned = replace(promised(""), sha256=None, size=None)
+    put_part(target, unpinned, b"of an unknown edition")
+
+    def new_edition(request: Request) -> None:
+        assert request.headers["If-Range"] == ETAG
+        whole(CONTENT)(request)
+
+    assert download(target, cut(5000), new_edition, weights=unpinned) == (
+        [None, "bytes=5000-"],
+        None,
+    )
+
+
+def test_without_a_hash_the_found_one_is_logged(
+    target: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    download(target, unmeasured(CONTENT), weights=replace(promised(""), sha256=None, size=None))
+    assert hashlib.sha256(CONTENT).hexdigest() in caplog.text
+
+
+# --- servers that fail
+
+
+def test_one_server_error_is_tried_again(target: Path) -> None:
+    assert download(target, status(500), well) == ([None, None], None)
+
+
+@pytest.mark.parametrize("code", [500, 503, 429])
+def test_three_tries_are_the_end(target: Path, code: int) -> None:
+    ranges, error = download(target, status(code))
+    assert len(ranges) == 3
+    assert isinstance(error, WeightsMissing)
+    assert f"HTTP status {code} (tried 3 times)" in str(error)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 410])
+def test_a_refusal_is_not_tried_again(target: Path, code: int) -> None:
+    ranges, error = download(target, status(code))
+    assert len(ranges) == 1
+    assert isinstance(error, WeightsMissing)
+    assert f"HTTP status {code};" in str(error)
+
+
+def test_the_waits_double(target: Path, caplog: pytest.LogCaptureFixture) -> None:
+    download(target, status(500))
+    waits = [message.rpartition("next try in ")[2] for message in caplog.messages]
+    assert waits == ["0.01 s", "0.02 s"]
+
+
+@pytest.mark.parametrize("announced", [SIZE - 1000, SIZE + 1000])
+def test_a_length_other_than_the_published_one_is_refused_unread(
+    target: Path, announced: int
+) -> None:
+    ranges, error = download(target, whole(CONTENT, announced))
+    assert isinstance(error, WeightsMissing)
+    assert f"has {announced} bytes, expected {SIZE}" in str(error)
+    assert (len(ranges), leftovers(target)) == (1, [])
+
+
+def test_a_body_shorter_than_announced_never_becomes_the_file(target: Path) -> None:
+    unsized = replace(promised(""), size=None)
+    _, error = download(target, whole(CONTENT, SIZE + 1000), weights=unsized)
+    assert f"ended at {SIZE} of {SIZE + 1000} bytes" in str(error)
+    assert not target.exists()
+
+
+def test_a_body_without_length_that_ends_early_never_becomes_the_file(target: Path) -> None:
+    _, error = download(target, unmeasured(CONTENT[:-1]))
+    assert f"ended at {SIZE - 1} of {SIZE} bytes" in str(error)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("page", [whole(PAGE, kind="text/html"), whole(PAGE), unmeasured(PAGE)])
+def test_a_web_page_is_called_one_or_refused_by_its_length(target: Path, page: Behaviour) -> None:
+    _, error = download(target, page)
+    assert isinstance(error, WeightsMissing)
+    assert "web page" in str(error) or f"has {len(PAGE)} bytes" in str(error)
+    assert leftovers(target) == []
+
+
+def test_wrong_bytes_are_deleted_and_both_hashes_named(target: Path) -> None:
+    wrong = CONTENT[:-1] + b"?"
+    ranges, error = download(target, whole(wrong))
+    assert isinstance(error, WeightsCorrupt)
+    assert hashlib.sha256(wrong).hexdigest() in str(error)
+    assert hashlib.sha256(CONTENT).hexdigest() in str(error)
+    assert (len(ranges), leftovers(target)) == (1, [])
+
+
+def test_an_empty_answer_is_corrupt(target: Path) -> None:
+    unpinned = replace(promised(""), sha256=None, size=None)
+    _, error = download(target, unmeasured(b""), weights=unpinned)
+    assert "is empty" in str(error)
+    assert leftovers(target) == []
+
+
+def test_a_compressed_answer_is_refused(target: Path) -> None:
+    _, error = download(target, status(200, Content_Encoding="gzip"))
+    assert "Content-Encoding gzip" in str(error)
+
+
+def test_a_server_that_never_goes_on_is_given_up(target: Path) -> None:
+    ranges, error = download(target, stalling(0), stall=0.3)
+    assert isinstance(error, WeightsMissing)
+    assert f"broke at 0 of {SIZE} bytes" in str(error)
+    assert len(ranges) == 3
+
+
+def test_a_trickle_ends_at_the_limit_of_time_and_is_kept(target: Path) -> None:
+    with publishing(trickling) as publisher:
+        weights = promised(publisher.url)
+        with pytest.raises(WeightsMissing, match=r"not complete after 0\.3 s \(\d+ of \d+ bytes"):
+            fetch(weights, target, replace(HASTE, total=0.3))
+    kept = part_of(target, weights).read_bytes()
+    assert kept == CONTENT[: len(kept)] != b""
+
+
+def test_an_unreachable_server_leads_to_everything_a_person_needs(target: Path) -> None:
+    weights = promised("http://127.0.0.1:9/weights.pth")
+    with pytest.raises(WeightsMissing, match="cannot be reached") as caught:
+        fetch(weights, target, HASTE)
+    for part in (weights.file, weights.url, weights.sha256, str(SIZE), str(target.parent)):
+        assert str(part) in str(caught.value)
+    assert "SUPERRES_WEIGHTS_DIR" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_never_reached_is_not_tried_for_long(target: Path) -> None:
+    with pytest.raises(WeightsMissing, match="tried 1 times"):
+        fetch(promised("http://127.0.0.1:9/"), target, replace(HASTE, reach=0))
+
+
+def test_weights_that_are_shipped_are_not_to_be_downloaded(tmp_path: Path) -> None:
+    assert "install superres again" in str(missing(promised(None), tmp_path, "gone"))
+
+
+# --- the folder
+
+
+def test_too_little_disk_is_an_error_before_a_byte_is_written(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("usage", (), {"free": SIZE})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    _, error = download(target, well)
+    assert isinstance(error, WeightsMissing)
+    assert f"{SIZE} bytes free" in str(error)
+    assert part_of(target, promised("")).stat().st_size == 0
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(WeightsMissing, match=r"cache cannot be written \("):
+        fetch(promised("http://127.0.0.1:9/"), tmp_path / "cache" / "weights.pth", HASTE)
+
+
+def test_a_target_that_cannot_be_replaced_is_named(target: Path) -> None:
+    target.mkdir(parents=True)
+    (target / "occupied").touch()
+    with publishing(well) as publisher, pytest.raises(WeightsMissing, match="cannot be written"):
+        fetch(promised(publisher.url), target, HASTE)
+
+
+# --- several processes
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """A file that holds what this process and its children log."""
+    handler, logger = logging.FileHandler(tmp_path / "log"), logging.getLogger("superres")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield tmp_path / "log"
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+    handler.close()
+
+
+def test_two_processes_download_once(target: Path, log: Path) -> None:
+    both_are_there = threading.Event()
+
+    def patient(request: Request) -> None:
+        assert both_are_there.wait(10)
+        well(request)
+
+    fork = multiprocessing.get_context("fork")
+    with publishing(patient) as publisher:
+        arguments = (promised(publisher.url), target, replace(HASTE, stall=10))
+        processes = [fork.Process(target=fetch, args=arguments) for _ in range(2)]
+        for process in processes:
+            process.start()
+        while "waiting for another process" not in log.read_text():
+            assert all(process.is_alive() for process in processes)
+            time.sleep(0.01)
+        both_are_there.set()
+        for process in processes:
+            process.join(10)
+        assert [process.exitcode for process in processes] == [0, 0]
+        assert len(publisher.seen) == 1
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_lock_that_is_never_released_is_named(target: Path) -> None:
+    target.parent.mkdir()
+    held = FileLock(f"{target}.lock", thread_local=False)
+    taker = threading.Thread(target=held.acquire)
+    taker.start()
+    taker.join()
+    with pytest.raises(WeightsMissing, match=r"weights\.pth\.lock for 0\.1 s"):
+        fetch(promised("http://127.0.0.1:9/"), target, replace(HASTE, total=0.1))
+    held.release()
+
+
+# --- proxies and certificates
+
+
+def test_http_proxy_is_honoured(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with publishing(well) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_port}")
+        fetch(promised("http://weights.invalid/weights.pth"), target, HASTE)
+        assert [request.path for request in proxy.seen] == ["http://weights.invalid/weights.pth"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_https_proxy_is_asked_for_a_tunnel(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with publishing(status(407)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server_port}")
+        with pytest.raises(WeightsMissing, match="407"):
+            fetch(promised("https://weights.invalid/weights.pth"), target, HASTE)
+        asked = {(request.command, request.path) for request in proxy.seen}
+    assert asked == {("CONNECT", "weights.invalid:443")}
+
+
+def test_no_proxy_is_honoured(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    assert download(target, well) == ([None], None)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, and its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(path), "-out", f"{path}.crt"]
+    command = [openssl, *options.split(), *subject, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    with path.open("a") as stream:
+        stream.write(Path(f"{path}.crt").read_text())
+    return path
+
+
+def test_a_certificate_named_in_the_environment_is_trusted(
+    target: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    with publishing(cut(5000), well, certificate=certificate) as publisher:
+        fetch(promised(publisher.url), target, HASTE)
+    assert target.read_bytes() == CONTENT
+
+
+def test_an_unknown_certificate_is_refused_with_a_hint(target: Path, certificate: Path) -> None:
+    with publishing(well, certificate=certificate) as publisher:
+        with pytest.raises(WeightsMissing, match="SSL_CERT_FILE"):
+            fetch(promised(publisher.url), target, HASTE)
+        assert publisher.seen == []
+
+
+def test_a_redirect_out_of_https_is_refused(
+    target: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    away = status(302, Location="http://127.0.0.1:9/")
+    with (
+        publishing(away, certificate=certificate) as publisher,
+        pytest.raises(WeightsMissing, match="out of https"),
+    ):
+        fetch(promised(publisher.url), target, HASTE)
