@@ -1,0 +1,74 @@
+"""DIPNet: a small residual network with spatial attention, made by distillation and pruning.
+
+Source: Yu et al., "DIPNet: Efficiency Distillation and Iterative Pruning for Image
+Super-Resolution", CVPRW 2023; channel counts are those of the published weights.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu, max_pool2d
+
+MINIMUM = 15  # below it the attention's pooling window does not fit
+
+
+class SpatialAttention(nn.Module):
+    """Enhanced spatial attention (ESA): a mask from a grid six times coarser than the picture.
+
+    The grid counts from the picture's left top corner and its interpolation from the picture's
+    size, so the mask of a tile differs from the same place in the whole picture.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1)
+        self.conv_f = nn.Conv2d(width, width, 1)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=2)
+        self.conv3 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv4 = nn.Conv2d(width, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.conv1(x)
+        grid = self.conv3(max_pool2d(self.conv2(near), 7, stride=3))
+        grid = interpolate(grid, x.shape[2:], mode="bilinear", align_corners=False)
+        return x * torch.sigmoid(self.conv4(grid.add_(self.conv_f(near))))
+
+
+class Block(nn.Module):
+    """Three 3×3 layers around a skip, a 1×1 layer, and the attention mask."""
+
+    def __init__(self, channels: int, middle: int, attention: int) -> None:
+        super().__init__()
+        self.c1_r = nn.Conv2d(channels, middle, 3, padding=1, bias=False)
+        self.c2_r = nn.Conv2d(middle, middle, 3, padding=1, bias=False)
+        self.c3_r = nn.Conv2d(middle, channels, 3, padding=1, bias=False)
+        self.c5 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.esa = SpatialAttention(channels, attention)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = leaky_relu(self.c1_r(x), 0.05, inplace=True)
+        y = leaky_relu(self.c2_r(y), 0.05, inplace=True)
+        y = leaky_relu(self.c3_r(y), 0.05, inplace=True).add_(x)
+        masked: Tensor = self.esa(self.c5(y))
+        return masked
+
+
+class DIPNet(nn.Module):
+    """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`."""
+
+    def __init__(self, channels: int = 44, middle: int = 38, attention: int = 16) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        for number in range(1, 5):
+            self.add_module(f"block_{number}", Block(channels, middle, attention))
+        self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.upsampler = nn.Sequential(
+            nn.Conv2d(channels, 48, 3, padding=1, bias=False), nn.PixelShuffle(4)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.conv_1(x)
+        y = first
+        for number in range(1, 5):
+            y = self.get_submodule(f"block_{number}")(y)
+        out: Tensor = self.upsampler(self.conv_2(y).add_(first))
+        return out
