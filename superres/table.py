@@ -1,0 +1,68 @@
+"""The catalogue as Markdown: README's table of models, and NOTICE.md.
+
+python -m superres.table models
+python -m superres.table notice > NOTICE.md
+"""
+
+import sys
+from collections.abc import Iterable
+
+from superres.catalogue import ROWS
+from superres.model import ModelSpec
+
+NOTICE_HEAD = """# Notice
+
+The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
+own. Only the embedded ones are part of the repository; all others are downloaded by the user from
+their publishers. This file is generated from the catalogue: `python -m superres.table notice`.
+
+"""
+
+
+def models() -> str:
+    """A table of every model, for people who choose."""
+    return table(
+        ("model", "scale", "weights", "licence", "speed", "good at"),
+        (
+            (
+                f"`{spec.name}`",
+                f"x{spec.scale}",
+                size(spec),
+                ", ".join(dict.fromkeys(w.licence for w in spec.weights)) or "–",
+                spec.speed.value,
+                spec.good_at,
+            )
+            for spec in ROWS
+        ),
+    )
+
+
+def size(spec: ModelSpec) -> str:
+    """The megabytes to download, or that there are none."""
+    if not spec.weights:
+        return "none"
+    if all(weights.embedded for weights in spec.weights):
+        return "embedded"
+    sizes = [weights.size for weights in spec.weights if weights.size]
+    return f"{sum(sizes) / 1e6:.1f} MB" if len(sizes) == len(spec.weights) else "not published"
+
+
+def notice() -> str:
+    """NOTICE.md: licence and origin of every weights file."""
+    files = {w.file: (w, spec) for spec in reversed(ROWS) for w in spec.weights}
+    rows = (
+        (f"`{spec.name}`", f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)
+        for w, spec in reversed(files.values())
+    )
+    return NOTICE_HEAD + table(("model", "file", "licence", "origin"), rows)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write({"models": models, "notice": notice}[sys.argv[1]]())

@@ -1,0 +1,62 @@
+"""How a picture is cut for a network: which tiles cost least, and what lies in each."""
+
+import numpy as np
+
+from superres.geometry import Box, Size, Tile, tiles, up
+from superres.image import Pixels
+from superres.model import ModelSpec
+
+
+def covering(size: Size, spec: ModelSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
+    """Tiles of at most `tile` input pixels, rim apart, that the network of `spec` accepts."""
+    overlap = spec.overlap if overlap is None else overlap
+    rim = up(spec.overlap, spec.multiple_of) if spec.rim == "replicate" else 0
+    covered = Size(max(size.width, spec.minimum), max(size.height, spec.minimum))
+    if spec.whole:
+        tile = covered
+    asked = Size(max(tile.width, spec.minimum) + 2 * rim, max(tile.height, spec.minimum) + 2 * rim)
+    made = tiles(covered, asked, overlap, spec.multiple_of, rim)
+    return [t._replace(core=clipped(t.core, size)) for t in made]
+
+
+def clipped(core: Box, size: Size) -> Box:
+    """`core` without what lies beyond a picture that is smaller than the network's minimum."""
+    return Box(core.left, core.top, min(core.right, size.width), min(core.bottom, size.height))
+
+
+def cheapest(size: Size, spec: ModelSpec, pixels: int) -> list[Tile]:
+    """The tiles of at most about `pixels` each that compute the fewest pixels in all.
+
+    Candidates: the whole picture, full-width strips, full-height strips, squares.
+    """
+    edge = max(1, int(pixels**0.5))
+    shapes = [
+        Size(size.width, max(1, pixels // size.width)),
+        Size(max(1, pixels // size.height), size.height),
+        Size(edge, edge),
+    ]
+    if size.pixels <= pixels:
+        shapes = [size]
+    candidates = [covering(size, spec, shape) for shape in shapes]
+    # A strip thinner than its overlaps is widened to them, so some candidates break the limit.
+    allowed = [c for c in candidates if c[0].outer.size.pixels <= 1.5 * pixels]
+    return min(allowed or candidates[-1:], key=computed_pixels)
+
+
+def computed_pixels(made: list[Tile]) -> int:
+    """Input pixels that pass through the network, overlaps counted each time."""
+    return len(made) * made[0].outer.size.pixels
+
+
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    """The (h, w, c) part of `pixels` in `box`; what sticks out repeats the border."""
+    height, width = pixels.shape[:2]
+    inside = pixels[max(box.top, 0) : box.bottom, max(box.left, 0) : box.right]
+    missing = (
+        (max(-box.top, 0), max(box.bottom - height, 0)),
+        (max(-box.left, 0), max(box.right - width, 0)),
+        (0, 0),
+    )
+    if any(sum(sides) for sides in missing):
+        return np.pad(inside, missing, mode="edge")  # type: ignore[return-value] # a union
+    return inside

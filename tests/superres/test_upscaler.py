@@ -1,0 +1,130 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from superres.catalogue import CATALOGUE
+from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory, TooLarge
+from superres.geometry import Size
+from superres.upscaler import Device, Upscaler, device_named
+
+LANCZOS = CATALOGUE["lanczos.x2"]
+CPU = torch.device("cpu")
+
+
+class Fails(nn.Module):
+    """Doubles a picture as long as `breaks` does not say otherwise."""
+
+    def __init__(self, breaks: str, limit: int = 0) -> None:
+        super().__init__()
+        self.breaks, self.limit = breaks, limit
+        self.one = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x.shape[2] * x.shape[3]
+        if self.breaks == "memory" and pixels > self.limit:
+            raise torch.OutOfMemoryError
+        out = nn.functional.interpolate(x * self.one, scale_factor=2)
+        if self.breaks == "always" or (self.breaks == "half" and x.dtype != torch.float32):
+            out[..., 0, 0] = torch.nan
+        return out
+
+
+def picture(width: int, height: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def doubled(pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    return pixels.repeat(2, 0).repeat(2, 1)
+
+
+def test_numbers_that_are_not_finite_are_computed_again_in_full_precision() -> None:
+    pixels = picture(9, 7)
+    made = Upscaler(LANCZOS, Fails("half"), Device(CPU, "bf16")).upscale(pixels)
+    assert made.redone == 1
+    assert np.array_equal(made.pixels, doubled(pixels))
+
+
+def test_a_network_that_never_gives_numbers_is_an_error_not_a_black_picture() -> None:
+    with pytest.raises(Failed) as caught:
+        Upscaler(LANCZOS, Fails("always"), Device(CPU)).upscale(picture(9, 7))
+    assert caught.value.code == "NON_FINITE"
+
+
+def test_running_out_of_memory_halves_the_tiles_and_gives_the_same_picture() -> None:
+    pixels = picture(300, 200)
+    subject = Upscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
+    made = subject.upscale(pixels)
+    assert made.tiles > 1
+    assert np.array_equal(made.pixels, doubled(pixels))
+
+
+def test_the_tile_that_fitted_is_remembered() -> None:
+    subject = Upscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
+    subject.upscale(picture(300, 200))
+    assert subject.ceiling is not None
+    assert subject.plan(Size(300, 200), 0, None)[0].outer.size.pixels <= 2 * 6_000
+
+
+def test_memory_that_holds_no_tile_is_an_error() -> None:
+    with pytest.raises(OutOfMemory):
+        Upscaler(LANCZOS, Fails("memory", 10), Device(CPU)).upscale(picture(300, 200))
+
+
+def test_a_model_that_needs_the_whole_picture_refuses_one_that_does_not_fit() -> None:
+    spec = CATALOGUE["dipnet.x4"]
+    subject = Upscaler(spec, spec.build(), Device(CPU, memory=10_000_000))
+    with pytest.raises(TooLarge, match="memory_limit_mb"):
+        subject.upscale(picture(200, 200))
+
+
+def test_memory_bounds_the_tiles() -> None:
+    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU, memory=2_000_000))
+    assert subject.upscale(picture(200, 100)).tiles > 1
+
+
+def test_an_error_of_the_progress_ends_the_work_within_a_tile() -> None:
+    seen: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        Upscaler(LANCZOS, LANCZOS.build(), Device(CPU)).upscale(
+            picture(100, 100), tile=20, progress=stop
+        )
+    assert seen == [1]
+
+
+def test_a_small_picture_waits_for_a_tile_of_a_large_one_not_for_the_whole() -> None:
+    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    started, done_of_large = threading.Event(), [0]
+
+    def note(done: int, total: int) -> None:
+        done_of_large[0] = done
+        started.set()
+
+    large = threading.Thread(target=subject.upscale, args=(picture(400, 400), 16, None, note))
+    large.start()
+    started.wait(20)
+    before = done_of_large[0]
+    subject.upscale(picture(8, 8))
+    waited = done_of_large[0] - before
+    large.join()
+    assert waited < 20 < done_of_large[0]
+
+
+def test_grey_stays_grey_and_16_bits_stay_16_bits() -> None:
+    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    grey = np.full((5, 6, 1), 40_000, np.uint16)
+    made = subject.upscale(grey).pixels
+    assert made.shape == (10, 12, 1)
+    assert (made == 40_000).all()
+
+
+def test_an_unusable_device_is_named() -> None:
+    with pytest.raises(BadSetting, match='"quantum"'):
+        device_named("quantum")
