@@ -1,0 +1,9 @@
+"""The Real-ESRGAN family: photos and drawings with real-world damage."""
+
+from executors.upscaler import UpscalerExecutor
+
+
+class RealESRGAN(UpscalerExecutor):
+    """The Real-ESRGAN family: photos and drawings with real-world damage."""
+
+    system = "realesrgan"

@@ -1,0 +1,248 @@
+"""The shared Executor: reads Documents, calls the engine, writes Documents."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from docarray import Document, DocumentArray
+from jina import Executor, requests
+
+from executors.refusal import RequestFailed, causes
+from executors.settings import Settings, read_settings
+from executors.wire import Request, read_image, read_request, write_answer, write_error
+from superres.catalogue import CATALOGUE, model_named
+from superres.errors import (
+    BadOption,
+    BadSetting,
+    Cancelled,
+    DeadlineExceeded,
+    Failed,
+    Overloaded,
+    Refused,
+    SuperresError,
+    TooLarge,
+)
+from superres.loading import Model
+from superres.pipeline import Answer, upscale
+from superres.upscaler import Device, device_named
+from superres.weights import Store
+
+WORKERS = 4  # requests decoded and encoded at once; the network's turns are the Upscaler's
+
+
+class UpscalerExecutor(Executor):
+    """Answers `/upscale` with the models of one system.
+
+    A subclass names its `system`; the catalogue says which models that is, and the first of them
+    is the default. Every keyword is an operator option (executors/settings.py).
+    """
+
+    system: str
+
+    def __init__(
+        self,
+        metas: dict[str, Any] | None = None,
+        requests: dict[str, Any] | None = None,
+        runtime_args: dict[str, Any] | None = None,
+        workspace: str | None = None,
+        dynamic_batching: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(metas, requests, runtime_args, workspace, dynamic_batching)
+        try:
+            self.settings = read_settings(options)
+            self.models = load_models(self.system, self.settings)
+        except SuperresError as error:
+            self.logger.error(f"{self.system}: {error}")
+            raise SystemExit(f"{self.system}: {error}") from None
+        self.default = next(iter(self.models))
+        self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=self.system)
+        self.room = Room(self.settings.max_waiting)
+        device = next(iter(self.models.values())).device
+        self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
+
+    @requests(on="/upscale")
+    async def upscale(
+        self, docs: DocumentArray, parameters: dict[str, Any] | None = None, **_: Any
+    ) -> DocumentArray:
+        """Upscale every Document; a bad one never harms its neighbours.
+
+        With one Document, or with the parameter `errors` = `raise`, a failure fails the request;
+        else each failed Document comes back without a picture and with a tag `error`.
+        """
+        parameters = parameters or {}
+        try:
+            tagged = errors_as_tags(parameters, len(docs))
+            self.check_count(docs)
+            self.room.enter(len(docs))
+        except SuperresError as error:
+            raise self.failure(error) from None
+        try:
+            await self.upscale_all(docs, parameters, tagged)
+        finally:
+            self.room.leave(len(docs))
+        return docs
+
+    async def upscale_all(
+        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool
+    ) -> None:
+        """Upscale the Documents side by side; leave at once when the caller has gone."""
+        watch = Watch(self.settings.deadline_seconds)
+        loop = asyncio.get_running_loop()
+        work = [
+            loop.run_in_executor(self.pool, self.attempt, doc, parameters, watch) for doc in docs
+        ]
+        try:
+            errors = await asyncio.gather(*work)
+        except asyncio.CancelledError:
+            watch.cancelled.set()
+            raise
+        for doc, error in zip(docs, errors, strict=True):
+            if error is None:
+                continue
+            if not tagged:
+                raise self.failure(error, doc.id) from None
+            self.failure(error, doc.id)
+            write_error(doc, error)
+
+    def attempt(
+        self, document: Document, parameters: Mapping[str, Any], watch: "Watch"
+    ) -> SuperresError | None:
+        """Upscale one Document in place; the error if that fails."""
+        try:
+            watch.check()
+            request = read_request(document, parameters, self.settings.defaults)
+            name, answer = self.answer(document, request, watch)
+            write_answer(document, request, name, answer)
+        except SuperresError as error:
+            return error
+        except Exception as error:
+            self.logger.error(f"document {document.id}: unforeseen", exc_info=True)
+            failed = Failed("the server failed on this picture; its log says why")
+            failed.__cause__ = error
+            return failed
+        return None
+
+    def answer(self, document: Document, request: Request, watch: "Watch") -> tuple[str, Answer]:
+        """The model's name and the finished picture for one request."""
+        model = self.chosen(request)
+        image = read_image(document, self.settings.limits, self.settings.guards)
+        watch.check()
+        made = upscale(
+            image,
+            model.upscaler(request.special.get("denoise_strength")),
+            request.options,
+            self.settings.max_output_pixels,
+            lambda done, total: watch.check(),
+        )
+        return model.spec.name, made
+
+    def chosen(self, request: Request) -> Model:
+        """The model a request names, else the default, if it takes the request's options."""
+        name = request.model or self.default
+        if name not in self.models:
+            raise BadOption("model", name, f"one of {', '.join(self.models)}", code="MODEL")
+        model = self.models[name]
+        for option, value in request.special.items():
+            if option not in model.spec.options and value != self.settings.defaults.get(option):
+                takers = [m.name for m in CATALOGUE.values() if option in m.options]
+                raise BadOption(
+                    option, value, f"no value with model {name}; it works with {', '.join(takers)}"
+                )
+        return model
+
+    def check_count(self, docs: DocumentArray) -> None:
+        """Raise TooLarge where a request has more Documents than the operator allows."""
+        if len(docs) > self.settings.max_documents:
+            raise TooLarge(
+                f"{len(docs)} Documents in one request: at most {self.settings.max_documents}",
+                code="DOCUMENTS",
+                allowed=f"at most {self.settings.max_documents}",
+            )
+
+    def failure(self, error: SuperresError, document: str | None = None) -> RequestFailed:
+        """The exception that carries `error` to the caller, after one line in the log."""
+        said = " <- ".join(f"{type(e).__name__}: {e}" for e in causes(error))
+        level = self.logger.info if isinstance(error, Refused) else self.logger.warning
+        level(f"refused document {document}: {error.code}: {said}")
+        return RequestFailed(error, document)
+
+    def close(self) -> None:
+        """Let running tiles end, then release the threads."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        super().close()
+
+
+class Room:
+    """Counts the Documents that are inside; refuses beyond its capacity."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.inside = 0
+
+    def enter(self, count: int) -> None:
+        """Let `count` Documents in, or raise Overloaded. An empty room takes any request."""
+        if self.inside and self.inside + count > self.capacity:
+            raise Overloaded(
+                f"{self.inside} pictures are waiting: retry in a few seconds",
+                allowed=f"at most {self.capacity} waiting pictures (max_waiting)",
+            )
+        self.inside += count
+
+    def leave(self, count: int) -> None:
+        """Let `count` Documents out."""
+        self.inside -= count
+
+
+class Watch:
+    """Says between tiles whether a request's work is still wanted."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.started = time.monotonic()
+        self.cancelled = threading.Event()
+
+    def check(self) -> None:
+        """Raise Cancelled when the caller has gone, DeadlineExceeded when the time is over."""
+        if self.cancelled.is_set():
+            raise Cancelled("the caller has gone")
+        if self.seconds and time.monotonic() - self.started > self.seconds:
+            raise DeadlineExceeded(
+                f"not finished within {self.seconds:g} seconds (deadline_seconds)",
+                allowed="a smaller picture or a faster model",
+            )
+
+
+def errors_as_tags(parameters: Mapping[str, Any], documents: int) -> bool:
+    """Whether failed Documents carry a tag, or the request fails: the parameter `errors`."""
+    choice = parameters.get("errors")
+    if choice not in (None, "tags", "raise"):
+        raise BadOption("errors", choice, '"raise" or "tags"')
+    return choice == "tags" or (choice is None and documents > 1)
+
+
+def load_models(system: str, settings: Settings) -> dict[str, Model]:
+    """The models an Executor serves, by name, the default first.
+
+    Raises Misconfigured where a name is unknown or weights cannot be had.
+    """
+    own = {name: spec for name, spec in CATALOGUE.items() if spec.system == system}
+    wanted = settings.models or (settings.model or next(iter(own)),)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = Device(
+        device_named(settings.device),
+        settings.precision,  # type: ignore[arg-type]
+        settings.memory_limit_mb * 2**20 or None,
+        channels_last=settings.optimize == "auto",
+    )
+    store = Store.from_environment(settings.cache_dir, settings.offline or None)
+    try:
+        specs = [model_named(name, own) for name in wanted]
+    except BadOption as error:
+        raise BadSetting(str(error), option="models") from error
+    return {spec.name: Model(spec, device, store, settings.weights) for spec in specs}

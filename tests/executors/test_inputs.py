@@ -1,0 +1,523 @@
+"""Bad and odd inputs through the Executor: a clear refusal or an exact picture, and it lives on.
+
+Numbers are the rows of the project's test matrix of inputs.
+"""
+
+import math
+import struct
+import zlib
+from base64 import b64encode, urlsafe_b64encode
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from docarray import Document
+from PIL import Image, ImageCms
+
+from tests.executors.conftest import Caller, opened, png
+
+pytestmark = pytest.mark.usefixtures("alive")
+
+
+def jpeg(mode: str = "RGB", size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
+    return png(mode, size, format="JPEG", **options)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG whose header promises `width` × `height` pixels and which holds none."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+
+
+def corrupted(data: bytes, kind: bytes) -> bytes:
+    """`data` with one flipped bit in the checksum of its first chunk `kind`."""
+    at = data.index(kind)
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    where = at + 4 + length
+    return data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :]
+
+
+def with_chunk(data: bytes, extra: bytes) -> bytes:
+    """A PNG with one more chunk before its pixels."""
+    at = data.index(b"IDAT") - 4
+    return data[:at] + extra + data[at:]
+
+
+def flat_bomb() -> bytes:
+    out = BytesIO()
+    Image.new("1", (14_000, 14_000)).save(out, "PNG")
+    return out.getvalue()
+
+
+BOMB = zlib.compress(bytes(100_000_000), 9)
+REFUSED_BYTES: list[tuple[str, bytes, set[str]]] = [
+    ("1 empty", b"", {"NO_IMAGE", "EMPTY"}),
+    ("2 one byte", b"x", {"UNDECODABLE", "FORMAT"}),
+    ("2 JPEG header", jpeg()[:20], {"UNDECODABLE", "TRUNCATED", "FORMAT"}),
+    ("3 half JPEG", jpeg()[: len(jpeg()) // 2], {"TRUNCATED"}),
+    ("3 JPEG less 20 bytes", jpeg()[:-20], {"TRUNCATED"}),
+    ("4 half PNG", png()[: len(png()) // 2], {"TRUNCATED"}),
+    ("6 bad CRC in IHDR", corrupted(png(), b"IHDR"), {"UNDECODABLE"}),
+    ("6 bad CRC in IDAT", corrupted(png(), b"IDAT"), {"UNDECODABLE"}),
+    ("7 no pixels", png_header(0, 0), {"UNDECODABLE"}),
+    ("8 2^31-1 squared", png_header(2**31 - 1, 2**31 - 1), {"PIXELS"}),
+    ("9 flat bomb", flat_bomb(), {"PIXELS"}),
+    ("10 a row beyond the limit", png("L", (1000, 401)), {"PIXELS"}),
+    ("11 zTXt bomb", with_chunk(png(), chunk(b"zTXt", b"a\0\0" + BOMB)), {"UNDECODABLE", "BYTES"}),
+    ("24 SVG", b'<svg xmlns="http://www.w3.org/2000/svg"/>', {"FORMAT"}),
+    ("25 EPS", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", {"FORMAT"}),
+    ("25 PDF", b"%PDF-1.7\n", {"FORMAT"}),
+    ("25 PSD", b"8BPS\0\1" + bytes(30), {"FORMAT"}),
+    ("25 FITS", b"SIMPLE  =                    T".ljust(2880), {"FORMAT"}),
+    ("25 WMF", b"\xd7\xcd\xc6\x9a" + bytes(40), {"FORMAT"}),
+    ("26 MP4", b"\0\0\0\x18ftypmp42" + bytes(40), {"FORMAT"}),
+    ("22 HEIC", b"\0\0\0\x18ftypheic" + bytes(40), {"FORMAT"}),
+    ("33 HTML", b"<!doctype html><title>no</title>", {"FORMAT", "UNDECODABLE"}),
+    ("57 base64 of a picture", b64encode(png()), {"BLOB_IS_BASE64"}),
+    ("58 a path", b"/etc/passwd", {"BLOB_IS_PATH"}),
+    ("too many bytes", png() + bytes(4 * 2**20), {"BYTES"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"), [r[1:] for r in REFUSED_BYTES], ids=[r[0] for r in REFUSED_BYTES]
+)
+def test_unusable_bytes_are_refused(caller: Caller, data: bytes, codes: set[str]) -> None:
+    told = caller.refusal(Document(id="mine", blob=data))
+    assert told["code"] in codes, told
+    assert "mine" in told["message"]
+    assert told["status"] in (413, 422)
+
+
+def test_a_refused_size_names_both_numbers(caller: Caller) -> None:
+    message = caller.refusal(Document(blob=png("L", (1000, 401))))["message"]
+    assert "1000x401" in message
+    assert "400000" in message.replace(",", "").replace("_", "")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (17, 33), (1, 3000), (3000, 1)], ids=str)
+def test_any_size_is_enlarged_exactly(caller: Caller, size: tuple[int, int]) -> None:
+    made = caller.one(Document(blob=png(size=size)))
+    assert opened(made).size == (size[0] * 3, size[1] * 3)
+    assert made.tags["upscale"]["input_size"] == list(size)
+    assert made.tags["upscale"]["output_size"] == [size[0] * 3, size[1] * 3]
+
+
+def test_the_size_at_the_limit_is_taken(caller: Caller) -> None:
+    assert opened(caller.one(Document(blob=png("L", (1000, 400))))).size == (3000, 1200)
+
+
+def test_a_png_without_its_end_is_taken(caller: Caller) -> None:
+    assert opened(caller.one(Document(blob=png()[:-12]))).size == (60, 42)
+
+
+@pytest.mark.parametrize(
+    ("mode", "comes_back_as"),
+    [("1", "L"), ("L", "L"), ("LA", "LA"), ("P", "RGB"), ("RGB", "RGB"), ("RGBA", "RGBA")],
+)
+def test_modes_come_back_as_what_can_hold_them(
+    caller: Caller, mode: str, comes_back_as: str
+) -> None:
+    assert opened(caller.one(Document(blob=png(mode)))).mode == comes_back_as
+
+
+def test_a_transparent_palette_keeps_its_alpha(caller: Caller) -> None:
+    made = opened(caller.one(Document(blob=png("P", transparency=0))))
+    assert made.mode == "RGBA"
+
+
+def test_cmyk_keeps_its_hue(caller: Caller) -> None:
+    out = BytesIO()
+    Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(out, "JPEG", quality=100)
+    made = opened(caller.one(Document(blob=out.getvalue(), tags={"image_format": "png"})))
+    red, green, blue = made.getpixel((30, 30))  # type: ignore[misc]
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+@pytest.mark.parametrize("name", ["gray16.png", "rgb16.png"])
+def test_16_bits_stay_16_bits(caller: Caller, shared_data: Path, name: str) -> None:
+    made = caller.one(Document(blob=(shared_data / "photos" / name).read_bytes()))
+    assert made.tags["upscale"]["bit_depth"] == 16
+
+
+def test_a_dark_16_bit_picture_stays_dark(caller: Caller) -> None:
+    out = BytesIO()
+    Image.fromarray(np.full((12, 12), 200, np.uint16)).save(out, "PNG")
+    made = np.asarray(opened(caller.one(Document(blob=out.getvalue()))))
+    assert (made == 200).all()
+
+
+def test_float_samples_are_refused_not_black(caller: Caller) -> None:
+    out = BytesIO()
+    Image.fromarray(np.random.rand(8, 8).astype(np.float32)).save(out, "TIFF")
+    assert caller.refusal(Document(blob=out.getvalue()))["code"] == "MODE"
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_every_frame_is_enlarged(caller: Caller, format_name: str) -> None:
+    frames = [Image.new("RGB", (12, 8), (60 * i, 30, 200 - 50 * i)) for i in range(3)]
+    out = BytesIO()
+    frames[0].save(out, format_name, save_all=True, append_images=frames[1:])
+    made = caller.one(Document(blob=out.getvalue()))
+    assert getattr(opened(made), "n_frames", 1) == 3
+    assert made.tags["upscale"]["frames"] == 3
+
+
+def test_frames_that_the_format_cannot_hold_are_counted(caller: Caller) -> None:
+    frames = [Image.new("RGB", (12, 8), (60 * i, 30, 90)) for i in range(3)]
+    out = BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    made = caller.one(Document(blob=out.getvalue(), tags={"image_format": "jpeg"}))
+    assert made.tags["upscale"]["frames_dropped"] == 2
+
+
+@pytest.mark.parametrize("format_name", ["AVIF", "WEBP", "BMP", "ICO", "PPM", "TIFF"])
+def test_other_formats_are_read(caller: Caller, format_name: str) -> None:
+    data = png(size=(16, 16), format=format_name)
+    assert opened(caller.one(Document(blob=data))).size == (48, 48)
+
+
+def test_content_beats_the_name(caller: Caller) -> None:
+    made = caller.one(Document(blob=png(), uri="photo.jpg"))
+    assert made.mime_type == "image/png"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_gives_the_same_picture(caller: Caller, orientation: int) -> None:
+    upright = Image.open(BytesIO(png(size=(20, 14))))
+    undo = [None, 0, 3, 1, 5, 2, 6, 4][orientation - 1]
+    stored = upright if undo is None else upright.transpose(Image.Transpose(undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = BytesIO()
+    stored.save(out, "PNG", exif=exif)
+    made = caller.one(Document(blob=out.getvalue()), scale="40:-1")
+    plain = caller.one(Document(blob=png(size=(20, 14))), scale="40:-1")
+    assert np.array_equal(np.asarray(opened(made)), np.asarray(opened(plain)))
+    assert opened(made).getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_a_senseless_orientation_counts_as_upright(caller: Caller, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert opened(caller.one(Document(blob=png(exif=exif)))).size == (60, 42)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_corrupt_exif_is_ignored(caller: Caller) -> None:
+    data = jpeg(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(20))
+    assert opened(caller.one(Document(blob=data))).size == (120, 90)
+
+
+def test_a_profile_is_kept(caller: Caller) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    made = opened(caller.one(Document(blob=png(icc_profile=profile))))
+    assert made.info["icc_profile"] == profile
+
+
+def test_a_corrupt_profile_is_ignored(caller: Caller) -> None:
+    assert opened(caller.one(Document(blob=png(icc_profile=b"no profile")))).size == (60, 42)
+
+
+def gps() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 30.0, 0.0)})
+    return exif
+
+
+def test_positions_do_not_leak(caller: Caller) -> None:
+    made = opened(caller.one(Document(blob=jpeg(exif=gps()))))
+    assert not made.getexif()
+
+
+def test_metadata_travels_where_asked_for(caller: Caller) -> None:
+    made = opened(caller.one(Document(blob=jpeg(exif=gps())), keep_metadata=True))
+    assert made.getexif()[0x010F] == "Camera"
+
+
+def test_progressive_jpeg_is_read(caller: Caller) -> None:
+    assert opened(caller.one(Document(blob=jpeg(progressive=True)))).size == (120, 90)
+
+
+def test_bytes_after_a_jpeg_are_ignored(caller: Caller) -> None:
+    assert opened(caller.one(Document(blob=jpeg() + b"<html>"))).size == (120, 90)
+
+
+@pytest.mark.parametrize(
+    "colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)]
+)
+def test_flat_colours_come_back_exactly(caller: Caller, colour: tuple[int, int, int]) -> None:
+    out = BytesIO()
+    Image.new("RGB", (30, 20), colour).save(out, "PNG")
+    made = np.asarray(opened(caller.one(Document(blob=out.getvalue()))))
+    assert (made == colour).all()
+
+
+def test_the_same_picture_gives_the_same_bytes(caller: Caller) -> None:
+    made = {caller.one(Document(blob=png())).blob for _ in range(20)}
+    assert len(made) == 1
+
+
+REFUSED_URIS = [
+    ("38 NUL", "http://a\0b/"),
+    ("38 emoji", "🦄" * 100),
+    ("38 10 MB", "http://example.org/" + "a" * 10_000_000),
+    ("39 this server", "http://127.0.0.1:51001/"),
+    ("40 metadata service", "http://169.254.169.254/latest/meta-data/"),
+    ("41 zero", "http://0/"),
+    ("41 decimal", "http://2130706433/"),
+    ("41 hexadecimal", "http://0x7f.1/"),
+    ("41 IPv6 loopback", "http://[::1]/"),
+    ("41 mapped", "http://[::ffff:10.0.0.1]/"),
+    ("41 NAT64", "http://[64:ff9b::7f00:1]/"),
+    ("42 trailing dot", "http://localhost./"),
+    ("42 user", "http://user@127.0.0.1/"),
+    ("42 fragment", "http://public#@127.0.0.1"),
+    ("51 file:", "file:///etc/passwd"),
+    ("51 path", "/etc/passwd"),
+    ("51 relative", "../x"),
+    ("52 ftp", "ftp://example.org/a.png"),
+    ("52 gopher", "gopher://example.org/"),
+    ("52 javascript", "javascript:alert(1)"),
+    ("52 s3", "s3://bucket/key"),
+    ("55 bad base64", "data:image/png;base64,@@@@"),
+    ("55 empty", "data:,"),
+]
+
+
+@pytest.mark.parametrize("uri", [r[1] for r in REFUSED_URIS], ids=[r[0] for r in REFUSED_URIS])
+def test_such_a_uri_is_refused(caller: Caller, uri: str) -> None:
+    told = caller.refusal(Document(uri=uri))
+    assert told["status"] == 422
+    assert len(told["message"]) < 500
+
+
+def test_a_blob_that_is_a_url_is_guarded_like_a_uri(caller: Caller) -> None:
+    assert caller.refusal(Document(blob=b"http://127.0.0.1/a.png"))["code"] == "ADDRESS"
+
+
+def test_data_uris_are_read(caller: Caller) -> None:
+    from urllib.parse import quote
+
+    for uri in (
+        "data:image/png;base64," + b64encode(png()).decode(),
+        "data:image/jpeg;base64," + b64encode(png()).decode(),
+        "data:;base64," + urlsafe_b64encode(png()).decode(),
+        "data:image/png," + quote(png()),
+    ):
+        assert opened(caller.one(Document(uri=uri))).size == (60, 42)
+
+
+def test_with_a_blob_the_uri_is_never_opened(caller: Caller) -> None:
+    made = caller.one(Document(blob=png(), uri="/etc/hostname"))
+    assert opened(made).size == (60, 42)
+    assert made.uri is None or made.uri == ""
+
+
+@pytest.mark.parametrize("document", [Document(), Document(text="a cat")], ids=["nothing", "text"])
+def test_a_document_without_a_picture_is_refused(caller: Caller, document: Document) -> None:
+    assert caller.refusal(document)["code"] == "NO_IMAGE"
+
+
+def test_no_documents_give_no_documents(caller: Caller) -> None:
+    assert len(caller.many([])) == 0
+
+
+def test_too_many_documents_are_refused(caller: Caller) -> None:
+    from executors.refusal import RequestFailed
+
+    with pytest.raises(RequestFailed, match="DOCUMENTS"):
+        caller.many([Document(blob=png()) for _ in range(9)])
+
+
+def test_a_bad_document_does_not_harm_its_neighbours(caller: Caller) -> None:
+    docs = [
+        Document(id="a", blob=png()),
+        Document(id="b", blob=b"no"),
+        Document(id="c", blob=png()),
+    ]
+    made = caller.many(docs)
+    assert [doc.id for doc in made] == ["a", "b", "c"]
+    assert [bool(doc.blob) for doc in made] == [True, False, True]
+    assert made[1].tags["error"]["code"] in {"UNDECODABLE", "FORMAT"}
+    assert "error" not in made[0].tags
+
+
+def test_errors_raise_fails_the_whole_request(caller: Caller) -> None:
+    from executors.refusal import RequestFailed
+
+    with pytest.raises(RequestFailed):
+        caller.many([Document(blob=png()), Document(blob=b"no")], errors="raise")
+
+
+def test_errors_tags_marks_even_a_single_document(caller: Caller) -> None:
+    made = caller.one(Document(blob=b"no"), errors="tags")
+    assert made.tags["error"]["message"]
+    assert not made.blob
+
+
+def test_documents_with_one_id_keep_their_order(caller: Caller) -> None:
+    docs = [Document(id="x", blob=png(size=(w, 4))) for w in (5, 6, 7)]
+    assert [opened(doc).size[0] for doc in caller.many(docs)] == [15, 18, 21]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        np.full((6, 8, 3), 9, np.uint8),
+        np.full((6, 8, 4), 9, np.uint8),
+        np.full((6, 8, 1), 9, np.uint8),
+        np.full((6, 8), 9, np.uint8),
+        np.full((6, 8, 3), 0.5, np.float32),
+        np.full((6, 8, 3), 0.5, np.float64),
+    ],
+    ids=lambda a: f"{a.shape} {a.dtype}",
+)
+def test_tensors_are_enlarged(caller: Caller, tensor: Any) -> None:
+    made = caller.one(Document(tensor=tensor))
+    assert opened(made).size == (24, 18)
+    assert made.mime_type == "image/png"
+    assert made.tensor is None
+
+
+@pytest.mark.parametrize(
+    ("tensor", "code"),
+    [
+        (np.full((6, 8, 3), 200.0), "RANGE"),
+        (np.full((6, 8, 3), np.nan), "NON_FINITE"),
+        (np.full((6, 8, 3), np.inf), "NON_FINITE"),
+        (np.full((6, 8, 3), -0.5), "RANGE"),
+        (np.zeros((3, 6, 8), np.uint8), "SHAPE"),
+        (np.zeros((6, 8, 2), np.uint8), "SHAPE"),
+        (np.zeros((6, 8, 5), np.uint8), "SHAPE"),
+        (np.zeros((1, 6, 8, 3), np.uint8), "SHAPE"),
+        (np.zeros((0, 0, 3), np.uint8), "SHAPE"),
+        (np.zeros((6, 8, 3), bool), "DTYPE"),
+        (np.zeros((6, 8, 3), np.int64), "DTYPE"),
+        (np.array([["a", "b"]], object), "DTYPE"),
+        (np.array([["a", "b"]]), "DTYPE"),
+        (np.zeros((700, 700), np.uint8), "PIXELS"),
+    ],
+    ids=lambda a: a if isinstance(a, str) else f"{a.shape} {a.dtype}",
+)
+def test_other_tensors_are_refused(caller: Caller, tensor: Any, code: str) -> None:
+    document = Document()
+    document.tensor = tensor
+    assert caller.refusal(document)["code"] == code
+
+
+OPTIONS: list[tuple[str, Any]] = [
+    *(("image_format", v) for v in ["exe", "", 1, ["png"], {"a": 1}]),
+    *(("quality", v) for v in [-1, 101, 80.5, "abc", math.nan, math.inf, True, [80], "1e99", ""]),
+    *(("scale", v) for v in [2, 2.0, [600, -1], {}, True]),
+    *(("tile", v) for v in [-1, 0.5, "big", 10**9, True]),
+    *(("tile_overlap", v) for v in [-1, "x", 5000]),
+    *(("keep_metadata", v) for v in ["maybe", 2, [True]]),
+    *(("drop_image_content", v) for v in ["maybe", 2]),
+    *(("model", v) for v in ["esrgan", 5, "realesrgan.x4plus"]),
+    *(("denoise_strength", v) for v in [0.5, 2, "strong"]),
+    ("errors", "maybe"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OPTIONS, ids=[f"{n}={v!r}" for n, v in OPTIONS])
+def test_a_wrong_option_is_named_with_its_value_and_remedy(
+    caller: Caller, name: str, value: Any
+) -> None:
+    told = caller.refusal(Document(blob=png()), **{name: value})
+    assert told["option"] == name
+    assert name in told["message"]
+    assert told["allowed"]
+    assert told["status"] == 422
+
+
+SCALES = [
+    *["", "600", "600:-1:3", "abc", "0:abc", "-0:x", "600:", ":600", ":", "::", "-7:1", "1e9:1"],
+    *["1:1e9", "６００:-1", "1_000:2", '__import__("os"):1', "9^9^9^9:1", "while(1,1):1"],
+    *["(" * 10_000, "1+" * 5000 + "1:1", "800x600\0", "100:-1"],
+]
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=[s[:24] for s in SCALES])
+def test_a_wrong_scale_is_refused(caller: Caller, scale: str) -> None:
+    told = caller.refusal(Document(blob=png()), scale=scale)
+    assert told["option"] == "scale"
+    assert told["allowed"]
+
+
+def test_a_scale_beyond_the_model_names_the_largest_size(caller: Caller) -> None:
+    assert "60x42" in caller.refusal(Document(blob=png()), scale="61:-1")["message"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "size"),
+    [("40:-1", (40, 28)), (" 40 : -1 ", (40, 28)), ("0:-0", (20, 14)), ("iw*2:ih*2", (40, 28))],
+)
+def test_a_scale_is_met_exactly(caller: Caller, scale: str, size: tuple[int, int]) -> None:
+    assert opened(caller.one(Document(blob=png()), scale=scale)).size == size
+
+
+@pytest.mark.parametrize("name", ["PNG", "png", ".png", "jpg", "JPEG", "webp"])
+def test_formats_have_several_spellings(caller: Caller, name: str) -> None:
+    wanted = {"p": "PNG", ".": "PNG", "j": "JPEG", "w": "WEBP"}[name[0].lower()]
+    assert opened(caller.one(Document(blob=png(), tags={"image_format": name}))).format == wanted
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/x", "../../x", "out.gif"])
+def test_an_output_path_is_echoed_and_never_touched(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = caller.one(Document(blob=png(), tags={"output_path": path}))
+    assert made.tags["output_path"] == path
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_output_path_names_the_format_where_nothing_else_does(caller: Caller) -> None:
+    made = caller.one(Document(blob=png(), tags={"output_path": "/tmp/x.jpg"}))
+    assert opened(made).format == "JPEG"
+
+
+@pytest.mark.parametrize("quality", [0, 100, "80", 80.0])
+def test_good_qualities(caller: Caller, quality: Any) -> None:
+    made = caller.one(Document(blob=png(), tags={"image_format": "jpeg"}), quality=quality)
+    assert opened(made).format == "JPEG"
+
+
+def test_quality_shows(caller: Caller) -> None:
+    sizes = [
+        len(caller.one(Document(blob=jpeg()), quality=quality).blob) for quality in (10, 50, 95)
+    ]
+    assert sizes == sorted(set(sizes))
+
+
+def test_tags_beat_parameters(caller: Caller) -> None:
+    document = Document(blob=png(), tags={"image_format": "webp", "mine": {"deep": [1]}})
+    made = caller.one(document, image_format="jpeg")
+    assert opened(made).format == "WEBP"
+    assert made.tags["mine"] == {"deep": [1]}
+
+
+def test_null_and_unknown_options_are_as_absent(caller: Caller) -> None:
+    made = caller.one(Document(blob=png()), scale=None, something="else")
+    assert opened(made).size == (60, 42)
+
+
+def test_a_wrong_tag_of_a_known_name_is_refused(caller: Caller) -> None:
+    told = caller.refusal(Document(blob=png(), tags={"quality": [1, 2]}))
+    assert told["option"] == "quality"
+
+
+def test_the_model_can_be_chosen(caller: Caller) -> None:
+    made = caller.one(Document(blob=png(), tags={"model": "bicubic_pp.x2"}))
+    assert opened(made).size == (40, 28)
+    assert made.tags["upscale"]["model"] == "bicubic_pp.x2"
