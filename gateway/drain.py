@@ -1,0 +1,54 @@
+"""Which requests are being answered, how many may be, and when none is left."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.errors import Refusal, refusal
+
+SHUTTING_DOWN = refusal("UNAVAILABLE", "the server is shutting down: retry later").problem
+
+
+class InFlight:
+    """The requests that are being answered: at most `limit`, no new ones after `drain`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.draining = False
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Counts the current task in. Raises Refusal UNAVAILABLE or OVERLOADED."""
+        if self.draining:
+            raise Refusal(SHUTTING_DOWN)
+        if len(self._tasks) >= self.limit:
+            raise refusal("OVERLOADED", f"{self.limit} requests are waiting already: retry later")
+        task = asyncio.current_task()
+        assert task is not None and task not in self._tasks
+        self._tasks.add(task)
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+            if not self._tasks:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> int:
+        """How many requests were cancelled because `seconds` were not enough to finish them."""
+        self.draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            late = list(self._tasks)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=1)
+            return len(late)
+        return 0

@@ -1,0 +1,242 @@
+"""From a request to its answer, alike on every protocol: admit, ask, tell no secrets.
+
+It stands in for Jina 3.34's RequestStreamer, which never ends after a broken stream, spins while a
+stream is full, and lets the client choose how many requests wait.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+from jina.constants import __default_endpoint__
+from jina.excepts import InternalNetworkError
+from jina.proto import jina_pb2
+from jina.serve.executors import __dry_run_endpoint__
+from jina.serve.runtimes.gateway.streamer import GatewayStreamer
+from jina.types.request.data import DataRequest
+
+from gateway.drain import SHUTTING_DOWN, InFlight
+from gateway.errors import (
+    FROM_EXECUTOR,
+    INTERNAL,
+    Problem,
+    Refusal,
+    about,
+    problem_of,
+    refusal,
+    shown,
+)
+
+STREAM_WINDOW = 16
+"""Requests of one stream that are answered at a time; its client waits with the others."""
+
+Incoming: TypeAlias = DataRequest | Refusal
+"""What a protocol read: a request, or why it is none."""
+
+DISCOVERY_SECONDS = 10.0
+TARGET = re.compile(r"[\w/^$|.-]{0,128}")
+"""Executor names and alternatives of them; without quantifiers a pattern cannot run away."""
+
+
+log = logging.getLogger("gateway")
+
+
+class Exchange:
+    """Answers requests through the Flow's Executors, counting those in flight."""
+
+    def __init__(self, streamer: GatewayStreamer, in_flight: InFlight) -> None:
+        self.in_flight = in_flight
+        self._graph = streamer.topology_graph
+        # Jina 3.34 has no public way to these.
+        self._pool = streamer._connection_pool  # noqa: SLF001
+        self._send = streamer._streamer._request_handler  # noqa: SLF001
+        self._finish = streamer._streamer._result_handler  # noqa: SLF001
+
+    async def answer(self, request: Incoming) -> DataRequest:
+        """The Executors' answer, or an error answer that holds a Problem and no Documents."""
+        if isinstance(request, Refusal):
+            return failed(DataRequest(), request.problem)
+        try:
+            with self.in_flight.one():
+                await self._admit(request)
+                return _public(await self._ask(request))
+        except Refusal as refused:
+            return failed(request, refused.problem)
+        except InternalNetworkError as error:
+            log.error("request %s: %s", request.header.request_id, error.details())
+            return failed(request, unreachable(error))
+        except asyncio.CancelledError:
+            return self._cancelled(request)
+        except Exception:  # whatever it was, the client gets an answer and the log the cause
+            log.exception("request %s", request.header.request_id)
+            return failed(request, INTERNAL)
+
+    def _cancelled(self, request: DataRequest) -> DataRequest:
+        """An answer if the shutdown has cancelled it; if the client left, nobody wants one."""
+        task = asyncio.current_task()
+        if not self.in_flight.draining or task is None:
+            raise asyncio.CancelledError
+        task.uncancel()
+        return failed(request, SHUTTING_DOWN)
+
+    async def stream(
+        self,
+        request_iterator: AsyncIterable[Incoming] | Iterable[Incoming],
+        context: Any = None,
+        prefetch: int | None = None,
+        **_from_jina: Any,
+    ) -> AsyncGenerator[DataRequest, None]:
+        """The answers to a stream of requests, in their order.
+
+        Always in order: the official client sends every Document as a request of its own and has
+        no way to ask for it, and its users pair results with inputs.
+        """
+        window = _window(context, prefetch or STREAM_WINDOW)
+        source = _each(request_iterator)
+        reading: asyncio.Task[Incoming | None] | None = _next_of(source)
+        answering: list[asyncio.Task[DataRequest]] = []
+        try:
+            while reading is not None or answering:
+                awaited: set[asyncio.Future[Any]] = {*answering[:1]}
+                if reading is not None and len(answering) < window:
+                    awaited.add(reading)
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                if reading is not None and reading in awaited and reading.done():
+                    request = reading.result()
+                    reading = None if request is None else _next_of(source)
+                    if request is not None:
+                        answering.append(asyncio.create_task(self.answer(request)))
+                while answering and answering[0].done():
+                    yield answering.pop(0).result()
+        finally:
+            for task in answering:
+                task.cancel()
+            if reading is not None:
+                reading.cancel()
+
+    async def dry_run(self) -> jina_pb2.StatusProto:
+        """SUCCESS if every Executor answers, else an error status."""
+        request = DataRequest()
+        request.header.exec_endpoint = __dry_run_endpoint__
+        answer = await self.answer(request)
+        status = jina_pb2.StatusProto()
+        status.CopyFrom(answer.status)
+        return status
+
+    async def _admit(self, request: DataRequest) -> None:
+        try:
+            documents = request.proto_with_data.data.WhichOneof("documents")
+        except DecodeError as error:
+            raise refusal("REQUEST", "the message is no Jina DataRequest") from error
+        if documents == "docs_bytes":
+            # docarray reads docs_bytes with pickle: a client's pickle runs the client's code.
+            raise refusal("REQUEST", "data.docs_bytes is not accepted: send data.docs")
+        self._admit_target(request.header.target_executor)
+        await self._admit_endpoint(request.header.exec_endpoint)
+
+    def _admit_target(self, target: str) -> None:
+        names = [node.name for node in self._graph.all_nodes]
+        if not target or (TARGET.fullmatch(target) and any(re.match(target, n) for n in names)):
+            return
+        allowed = ", ".join(sorted(names))
+        raise refusal(
+            "TARGET",
+            f"target_executor {shown(target)}: expected one of {allowed}",
+            option="target_executor",
+            allowed=allowed,
+        )
+
+    async def _admit_endpoint(self, endpoint: str) -> None:
+        known = await self.endpoints()
+        if endpoint == __dry_run_endpoint__ or {endpoint, __default_endpoint__} & known:
+            return
+        allowed = ", ".join(sorted(name for name in known if name.startswith("/")))
+        raise refusal(
+            "ENDPOINT",
+            f"endpoint {shown(endpoint)}: expected one of {allowed}",
+            option="exec_endpoint",
+            allowed=allowed,
+        )
+
+    async def endpoints(self) -> frozenset[str]:
+        """What the Executors listen to. Raises Refusal if they cannot be asked."""
+        asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
+        try:
+            return frozenset(await asyncio.wait_for(asked, DISCOVERY_SECONDS))
+        except TimeoutError as error:
+            raise refusal("UNAVAILABLE", "the models are not ready: retry later") from error
+
+    async def _ask(self, request: DataRequest) -> DataRequest:
+        answering, _ = self._send(request=request, return_type=type(request.docs))
+        return self._finish(await answering)
+
+
+def _public(answer: DataRequest) -> DataRequest:
+    """`answer`, or what a client may know of its error; the Executor's log has the whole."""
+    problem = problem_in(answer)
+    return answer if problem is None else failed(answer, problem)
+
+
+def failed(request: DataRequest, problem: Problem) -> DataRequest:
+    """An error answer to `request`: its header and the Problem; neither Documents nor stacks."""
+    log.warning("request %s: %s", request.header.request_id, problem.description)
+    answer = DataRequest()
+    answer.header.request_id = request.header.request_id
+    answer.header.exec_endpoint = request.header.exec_endpoint
+    status = answer.header.status
+    status.code = jina_pb2.StatusProto.ERROR
+    status.description = problem.description
+    status.exception.name = FROM_EXECUTOR
+    status.exception.args.append(about(problem, _only_id(request)).as_json())
+    return answer
+
+
+def problem_in(answer: DataRequest) -> Problem | None:
+    """The Problem of an error answer, None if it succeeded."""
+    if answer.status.code != jina_pb2.StatusProto.ERROR:
+        return None
+    return problem_of(answer.status.exception.name, answer.status.exception.args)
+
+
+def unreachable(error: InternalNetworkError) -> Problem:
+    """What a client may know of a broken connection between gateway and Executor."""
+    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return refusal("DEADLINE", "the time for this request is over").problem
+    return refusal("UNAVAILABLE", "the model cannot be reached: retry later").problem
+
+
+def _only_id(request: DataRequest) -> str | None:
+    if not request.is_decompressed_with_data:
+        return None
+    docs = request.proto_with_data.data.docs.docs
+    return str(docs[0].id) or None if len(docs) == 1 else None
+
+
+def _window(context: Any, window: int) -> int:
+    """What the client's metadata asks for, never more than STREAM_WINDOW."""
+    metadata = dict(context.invocation_metadata() or ()) if context is not None else {}
+    asked = str(metadata.get("__prefetch__", window))
+    window = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else window
+    return max(1, min(window, STREAM_WINDOW))
+
+
+async def _each(
+    requests: AsyncIterable[Incoming] | Iterable[Incoming],
+) -> AsyncIterator[Incoming]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+        return
+    for request in requests:
+        yield request
+
+
+def _next_of(source: AsyncIterator[Incoming]) -> asyncio.Task[Incoming | None]:
+    async def advance() -> Incoming | None:
+        return await anext(source, None)
+
+    return asyncio.create_task(advance())

@@ -1,0 +1,51 @@
+"""Jina's gRPC services over an Exchange: what a gRPC client can call, and nothing it should not."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from jina import __version__
+from jina.proto import jina_pb2
+from jina.serve.runtimes.gateway.request_handling import GatewayRequestHandler
+from jina.types.request.data import DataRequest
+
+from gateway.drain import InFlight
+from gateway.exchange import Exchange
+
+
+class Handler(GatewayRequestHandler):
+    """Jina's request handler whose answers come from `exchange`, set by `limit_to`."""
+
+    exchange: Exchange
+
+    def limit_to(self, in_flight: InFlight) -> Exchange:
+        """The exchange that every protocol shares from now on."""
+        self.exchange = Exchange(self.streamer, in_flight)
+        self.streamer._streamer.stream = self.exchange.stream  # noqa: SLF001
+        return self.exchange
+
+    async def stream(
+        self, request_iterator: Any, context: Any = None, *args: Any, **kwargs: Any
+    ) -> AsyncIterator[DataRequest]:
+        """The bidirectional stream that Jina's Client and the official client use."""
+        async for answer in self.exchange.stream(request_iterator, context, *args, **kwargs):
+            yield answer
+
+    Call = stream
+
+    async def process_single_data(self, request: DataRequest, _context: Any = None) -> DataRequest:
+        """One request, one answer."""
+        return await self.exchange.answer(request)
+
+    async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
+        """Whether every Executor answers."""
+        return await self.exchange.dry_run()
+
+    async def stream_doc(self, _request: Any, context: grpc.aio.ServicerContext) -> Any:
+        """Refused: single-Document streaming would pass by the exchange."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "use JinaRPC/Call")
+        yield  # an asynchronous generator, as streaming responses need
+
+    async def _status(self, _empty: Any, _context: Any) -> jina_pb2.JinaInfoProto:
+        """Jina's version, without Jina's list of environment variables."""
+        return jina_pb2.JinaInfoProto(jina={"jina": __version__})

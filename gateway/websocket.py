@@ -1,0 +1,105 @@
+"""WebSocket: Jina's subprotocols bytes (protobuf) and json; bad messages cost only themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from enum import Enum
+
+from fastapi import FastAPI
+from google.protobuf.json_format import MessageToJson
+from jina.proto import jina_pb2
+from jina.types.request.data import DataRequest
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.body import answer_to_text, request_from_json
+from gateway.errors import Refusal
+from gateway.exchange import Exchange, problem_in
+
+END = {"bytes": bytes(True), "json": b"{}"}
+"""What a client sends after its last request, by subprotocol."""
+
+
+LINGER_SECONDS = 0.2
+"""Jina's Client swallows an error if the connection is closed before it has looked at it."""
+
+
+class Form(Enum):
+    """How messages are written; the value is the WebSocket subprotocol."""
+
+    BYTES = "bytes"
+    JSON = "json"
+
+
+def add_sockets(app: FastAPI, exchange: Exchange) -> None:
+    """Adds Jina's WebSocket routes: `/` for requests, `/dry_run` for readiness."""
+
+    @app.websocket("/")
+    async def requests(socket: WebSocket) -> None:
+        form = await _accepted(socket)
+        try:
+            if await _answer_all(socket, form, exchange):
+                await asyncio.sleep(LINGER_SECONDS)
+            await socket.close()
+        except WebSocketDisconnect:
+            return  # the client left; closing the stream has cancelled what it still waited for
+
+    @app.websocket("/dry_run")
+    async def dry_run(socket: WebSocket) -> None:
+        form = await _accepted(socket)
+        try:
+            await _send_status(socket, form, await exchange.dry_run())
+            await socket.close()
+        except WebSocketDisconnect:
+            return
+
+
+async def _answer_all(socket: WebSocket, form: Form, exchange: Exchange) -> bool:
+    """Whether any answer was an error."""
+    any_failed = False
+    async with aclosing(exchange.stream(_requests(socket, form))) as answers:
+        async for answer in answers:
+            any_failed = any_failed or problem_in(answer) is not None
+            await _send(socket, form, answer)
+    return any_failed
+
+
+async def _accepted(socket: WebSocket) -> Form:
+    """The first subprotocol on offer that is known; json where none is."""
+    names = {form.value for form in Form}
+    known = [name for name in socket.scope["subprotocols"] if name in names]
+    await socket.accept(subprotocol=known[0] if known else None)
+    return Form(known[0]) if known else Form.JSON
+
+
+async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest | Refusal]:
+    """What arrives until the end message. Raises WebSocketDisconnect if the client just leaves."""
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text = message.get("text")
+        data: bytes = message["bytes"] if text is None else text.encode()
+        if data.strip() == END[form.value]:
+            return
+        yield _read(form, data)
+
+
+def _read(form: Form, data: bytes) -> DataRequest | Refusal:
+    try:
+        return DataRequest(data) if form is Form.BYTES else request_from_json(data)
+    except Refusal as refused:
+        return refused
+
+
+async def _send(socket: WebSocket, form: Form, answer: DataRequest) -> None:
+    if form is Form.BYTES:
+        await socket.send_bytes(answer.to_bytes())
+    else:
+        await socket.send_text(answer_to_text(answer))
+
+
+async def _send_status(socket: WebSocket, form: Form, status: jina_pb2.StatusProto) -> None:
+    if form is Form.BYTES:
+        await socket.send_bytes(status.SerializeToString())
+    else:
+        await socket.send_text(MessageToJson(status, preserving_proto_field_name=True))
