@@ -1,0 +1,191 @@
+"""The networks of Swin2SR, from transformers, for pictures of any size, and their two file layouts.
+
+Source: Conde et al., "Swin2SR: SwinV2 Transformer for Compressed Image Super-Resolution and
+Restoration", ECCVW 2022; Liu et al., "Swin Transformer V2", CVPR 2022. Importing this module is
+cheap; transformers is imported when a network is built.
+"""
+
+import re
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from superres.errors import WeightsMismatch
+from superres.model import StateDict
+from superres.networks.repair import repair_torchvision
+from superres.networks.swin_attention import COSINE, TOKENS, computed
+from superres.networks.windowed import WINDOW, Windowed
+
+
+def swin2sr_classical(scale: int) -> nn.Module:
+    """Swin2SR x2 or x4 for bicubic reduction."""
+    return windowed(scale, "pixelshuffle")
+
+
+def swin2sr_lightweight() -> nn.Module:
+    """Swin2SR-S x2, a twelfth of the size."""
+    return windowed(2, "pixelshuffledirect", stages=4, channels=60)
+
+
+def swin2sr_compressed() -> nn.Module:
+    """Swin2SR x4 for JPEG files; its auxiliary picture, for training, is left out."""
+    return windowed(4, "pixelshuffle_aux", patch=48)
+
+
+def swin2sr_real() -> nn.Module:
+    """Swin2SR x4 for pictures from the real world."""
+    return windowed(4, "nearest+conv")
+
+
+def windowed(
+    scale: int, upsampler: str, *, patch: int = 64, stages: int = 6, channels: int = 180
+) -> nn.Module:
+    """transformers' Swin2SR with our blocks, for any size; its state dict is transformers' own."""
+    repair_torchvision()
+    from transformers.models.swin2sr.configuration_swin2sr import Swin2SRConfig
+    from transformers.models.swin2sr.modeling_swin2sr import Swin2SRForImageSuperResolution
+
+    config = Swin2SRConfig(
+        image_size=patch,
+        window_size=WINDOW,
+        embed_dim=channels,
+        depths=(6,) * stages,
+        num_heads=(6,) * stages,
+        upscale=scale,
+        upsampler=upsampler,
+    )
+    return Windowed(Swin2SR(Swin2SRForImageSuperResolution(config)), scale)
+
+
+class Swin2SR(nn.Module):
+    """`(n, 3, h, w)`, sides multiples of 8, to `(n, 3, scale·h, scale·w)`: transformers' parts.
+
+    It computes what the publisher's network computes, where transformers 5.23 differs from it:
+    the mask of shifted windows is added once, not twice, and for compressed pictures the bicubic
+    enlargement is taken after the mean is subtracted, not before.
+    """
+
+    mean: Tensor
+    swin2sr: nn.Module
+    upsample: nn.Module
+
+    def __init__(self, published: Any) -> None:
+        super().__init__()
+        self.swin2sr = published.swin2sr
+        self.upsample = published.upsample
+        self.scale = published.upscale
+        self.auxiliary = published.upsampler == "pixelshuffle_aux"
+        self.register_buffer("mean", published.swin2sr.mean, persistent=False)
+        stages = published.swin2sr.encoder.stages
+        for number, stage in enumerate(stages):
+            stages[number] = Stage(stage)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.swin2sr(x, return_dict=False)[0]
+        if not self.auxiliary:
+            y: Tensor = self.upsample(features)
+            return y + self.mean
+        bicubic = interpolate(x - self.mean, scale_factor=self.scale, mode="bicubic")
+        y = self.upsample(features, bicubic, *x.shape[2:])[0]
+        return y + self.mean
+
+
+class Stage(nn.Module):
+    """transformers' residual stage: our blocks, one convolution, a projection, and the skip."""
+
+    layers: nn.ModuleList
+    conv: nn.Module
+    patch_embed: nn.Module
+
+    def __init__(self, stage: Any) -> None:
+        super().__init__()
+        self.layers = stage.layers
+        self.conv = stage.conv
+        self.patch_embed = stage.patch_embed
+
+    def forward(
+        self, tokens: Tensor, size: tuple[int, int], *_: object
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """`tokens` (n, h·w, c) after the stage, and `size`, which is (h, w), unchanged."""
+        after = computed(self.layers, COSINE, tokens, size)
+        picture = after.transpose(1, 2).unflatten(2, size)  # (n, c, h, w)
+        projected: Tensor = self.patch_embed(self.conv(picture))[0]
+        return projected + tokens, size
+
+
+def convert_release(state: StateDict) -> StateDict:
+    """`state` under transformers' keys, whether it has these or the publisher's.
+
+    Tables that follow from the window's size are dropped once their size has shown that they
+    belong to windows of 8 pixels: no other entry depends on it. Raises WeightsMismatch if not.
+    """
+    check_window(state)
+    learned = {key: value for key, value in state.items() if not key.endswith(TABLES)}
+    if "conv_first.weight" not in learned:
+        return learned
+    names = renaming("conv_last.weight" in learned)
+    converted: StateDict = {}
+    for key, value in learned.items():
+        name = renamed(key, names)
+        if name.endswith("qkv.weight"):
+            rows = zip(("query", "key", "value"), value.chunk(3), strict=True)
+            converted |= {name.replace("qkv", part): matrix for part, matrix in rows}
+        else:
+            converted[name] = value
+    return converted
+
+
+TABLES = ("relative_coords_table", "relative_position_index", "attn_mask", "self_mask")
+
+
+def check_window(state: StateDict) -> None:
+    """Raises WeightsMismatch where `state` has a table of another window than 8 by 8."""
+    for key, value in state.items():
+        if key.endswith("relative_position_index") and value.shape != (TOKENS, TOKENS):
+            raise WeightsMismatch(
+                f"{key} has shape {tuple(value.shape)}: expected {(TOKENS, TOKENS)}, "
+                f"a network with windows of {WINDOW} pixels"
+            )
+
+
+def renaming(has_last: bool) -> tuple[tuple[str, str], ...]:
+    """Patterns of the publisher's keys and what replaces each; the first that matches counts.
+
+    Without `conv_last` the upsampler is the lightweight one, a single convolution.
+    """
+    stage = r"swin2sr.encoder.stages.\1."
+    block = r"layers\.(\d+)\.residual_group\.blocks\.(\d+)\."
+    layer = stage + r"layers.\2."
+    return (
+        (block + r"attn\.proj\.", layer + "attention.output.dense."),
+        (block + r"attn\.q_bias", layer + "attention.self.query.bias"),
+        (block + r"attn\.v_bias", layer + "attention.self.value.bias"),
+        (block + r"attn\.cpb_mlp\.", layer + "attention.self.continuous_position_bias_mlp."),
+        (block + r"attn\.", layer + "attention.self."),
+        (block + r"norm1\.", layer + "layernorm_before."),
+        (block + r"norm2\.", layer + "layernorm_after."),
+        (block + r"mlp\.fc1\.", layer + "intermediate.dense."),
+        (block + r"mlp\.fc2\.", layer + "output.dense."),
+        (r"layers\.(\d+)\.patch_embed\.proj\.", stage + "patch_embed.projection."),
+        (r"layers\.(\d+)\.conv\.", stage + "conv."),
+        (r"patch_embed\.proj\.", "swin2sr.embeddings.patch_embeddings.projection."),
+        (r"patch_embed\.norm\.", "swin2sr.embeddings.patch_embeddings.layernorm."),
+        (r"norm\.", "swin2sr.layernorm."),
+        (r"conv_first\.", "swin2sr.first_convolution."),
+        (r"conv_after_body\.", "swin2sr.conv_after_body."),
+        (r"conv_before_upsample\.0\.", "upsample.conv_before_upsample."),
+        (r"conv_last\.", "upsample.final_convolution."),
+        (r"upsample\.0\.", "upsample.upsample.convolution_0." if has_last else "upsample.conv."),
+        (r"upsample\.2\.", "upsample.upsample.convolution_1."),
+        (r"(conv_(?:up1|up2|hr|bicubic|aux|after_aux)\.)", r"upsample.\1"),
+    )
+
+
+def renamed(key: str, names: tuple[tuple[str, str], ...]) -> str:
+    """`key` as transformers names it; one that no pattern knows stays, for the loader to refuse."""
+    for pattern, name in names:
+        new, count = re.subn("^" + pattern, name, key)
+        if count:
+            return new
+    return key

@@ -1,0 +1,107 @@
+"""The networks of SwinIR, from basicsr, for pictures of any size.
+
+Source: Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCVW 2021. Importing
+this module is cheap; basicsr is imported when a network is built.
+"""
+
+import warnings
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+
+from superres.networks.repair import repair_torchvision
+from superres.networks.swin_attention import DOT, Blocks
+from superres.networks.windowed import WINDOW, Windowed
+
+
+def swinir_classical(scale: int, patch: int) -> nn.Module:
+    """SwinIR-M x2, x3, x4 or x8 for bicubic reduction, trained on patches of `patch` pixels.
+
+    `patch` is 64 for the DF2K files and 48 for the DIV2K ones, which hold masks of that size.
+    """
+    return windowed(scale, patch, layers=6, channels=180, upsampler="pixelshuffle")
+
+
+def swinir_lightweight(scale: int) -> nn.Module:
+    """SwinIR-S x2, x3 or x4, a tenth of the size."""
+    return windowed(scale, 64, layers=4, channels=60, upsampler="pixelshuffledirect")
+
+
+def swinir_real(scale: int) -> nn.Module:
+    """SwinIR-M x2 or x4 for pictures from the real world."""
+    return windowed(scale, 64, layers=6, channels=180, upsampler="nearest+conv")
+
+
+def swinir_real_large() -> nn.Module:
+    """SwinIR-L x4 for pictures from the real world."""
+    return windowed(
+        4, 64, layers=9, channels=240, heads=8, upsampler="nearest+conv", resi_connection="3conv"
+    )
+
+
+def windowed(
+    scale: int, patch: int, *, layers: int, channels: int, heads: int = 6, **settings: str
+) -> nn.Module:
+    """basicsr's SwinIR with our blocks, for any size; its state dict is the publisher's."""
+    repair_torchvision()
+    from basicsr.archs.swinir_arch import SwinIR
+
+    halved = scale == 2 and settings["upsampler"] == "nearest+conv"
+    with warnings.catch_warnings():
+        # basicsr 1.4.2 leaves the indexing of meshgrid open; torch warns and does what it means.
+        warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
+        network: Any = SwinIR(
+            upscale=4 if halved else scale,
+            img_size=patch,
+            window_size=WINDOW,
+            depths=(6,) * layers,
+            embed_dim=channels,
+            num_heads=(heads,) * layers,
+            mlp_ratio=2,
+            drop_path_rate=0,
+            **settings,
+        )
+    for layer in network.layers:
+        layer.residual_group = Blocks(layer.residual_group.blocks, DOT)
+    return Windowed(OneDoubling(network) if halved else network, scale)
+
+
+class OneDoubling(nn.Module):
+    """The real-world network x2, made of the x4 one: `conv_up2` and its doubling are left out.
+
+    basicsr 1.4.2 builds the real-world network for x4 only.
+    """
+
+    mean: Tensor
+    conv_first: nn.Module
+    patch_embed: nn.Module
+    layers: nn.ModuleList
+    norm: nn.Module
+    conv_after_body: nn.Module
+    conv_before_upsample: nn.Module
+    conv_up1: nn.Module
+    conv_hr: nn.Module
+    conv_last: nn.Module
+
+    def __init__(self, fourfold: Any) -> None:
+        super().__init__()
+        for name, part in fourfold.named_children():
+            if name != "conv_up2":
+                self.add_module(name, part)
+        self.register_buffer("mean", fourfold.mean, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.conv_first(x - self.mean)
+        features = self.conv_before_upsample(self.conv_after_body(self.body(first)).add_(first))
+        features = leaky_relu(self.conv_up1(interpolate(features, scale_factor=2)), 0.2)
+        y: Tensor = self.conv_last(leaky_relu(self.conv_hr(features), 0.2))
+        return y + self.mean
+
+    def body(self, first: Tensor) -> Tensor:
+        """The features (n, c, h, w) of all layers."""
+        tokens = self.patch_embed(first)
+        for layer in self.layers:
+            tokens = layer(tokens, first.shape[2:])
+        normed: Tensor = self.norm(tokens)
+        return normed.transpose(1, 2).reshape(first.shape)

@@ -1,0 +1,76 @@
+"""Any picture for a network that only takes whole windows."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from superres.geometry import up
+
+WINDOW = 8  # side of every published SwinIR and Swin2SR super-resolution network's windows
+INNER = "network."  # where the wrapped network's entries lie among the wrapper's
+
+
+class Windowed(nn.Module):
+    """`network` for pictures of any size: `(n, c, h, w)` to `(n, c, scale·h, scale·w)`.
+
+    The picture is continued to the right and below by reflection up to the next multiple of
+    `window`, as the publishers' networks do inside; a side that is a multiple already stays as it
+    is. The publishers' test scripts continue every picture by 1 to 8 pixels, divisible or not, and
+    repeat the border pixel: near those two borders their results differ slightly from these.
+
+    The state dict has the network's own keys, so that published files load strictly.
+    """
+
+    def __init__(self, network: nn.Module, scale: int, window: int = WINDOW) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = scale
+        self.window = window
+        self.register_state_dict_post_hook(without_prefix)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(with_prefix)  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        y: Tensor = self.network(continued(x, self.window))
+        return y[..., : height * self.scale, : width * self.scale]
+
+
+def continued(x: Tensor, multiple: int) -> Tensor:
+    """`x` (…, h, w) reflected to the right and below to the next multiples of `multiple`.
+
+    A side shorter than what is missing is reflected to and fro; a single pixel is repeated.
+    """
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        if length % multiple:
+            x = x.index_select(axis, reflected(length, up(length, multiple)).to(x.device))
+    return x
+
+
+def reflected(length: int, total: int) -> Tensor:
+    """Which of `length` pixels lies at each of `total` positions, the ends not repeated."""
+    period = max(2 * (length - 1), 1)
+    position = torch.arange(total) % period
+    return torch.minimum(position, period - position)
+
+
+def without_prefix(
+    _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
+) -> None:
+    """`state` afterwards names the wrapped network's entries as the network itself does."""
+    rename(state, prefix + INNER, prefix)
+
+
+def with_prefix(
+    _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
+) -> None:
+    """`state` afterwards names the network's own entries as the wrapper's."""
+    rename(state, prefix, prefix + INNER)
+
+
+def rename(state: MutableMapping[str, Any], old: str, new: str) -> None:
+    """Every entry of `state` that begins with `old` begins with `new` afterwards, in its order."""
+    for key in [key for key in state if key.startswith(old)]:
+        state[new + key.removeprefix(old)] = state.pop(key)
