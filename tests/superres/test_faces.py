@@ -1,0 +1,478 @@
+"""Faces are found, restored and put back where they were, and nothing else changes.
+
+Most tests give the landmarks by hand and let the restorer return its input, so that geometry,
+colours and depth show alone.
+"""
+
+import threading
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+
+from superres import faces
+from superres.errors import BadSetting, Failed, WeightsMismatch, WeightsMissing
+from superres.faces import Bytes, FaceEnhancer, Landmarks, Network
+from superres.geometry import Size
+from superres.image import Pixels
+from superres.networks import gfpgan
+from superres.networks.repair import repair_torchvision
+from superres.weights import Store
+
+CPU = torch.device("cpu")
+# Read off the astronaut's photo: left and right eye, nose, corners of the mouth.
+EYES_NOSE_MOUTH: Landmarks = np.array(
+    [[204.2, 100.8], [246.7, 103.3], [224.2, 125.8], [204.2, 140.8], [243.3, 141.7]]
+)
+LEFT, TOP, SIDE = 120, 20, 200  # a part of the photo with her face
+BOX = slice(TOP, TOP + SIDE), slice(LEFT, LEFT + SIDE)
+LANDMARKS: Landmarks = EYES_NOSE_MOUTH - [LEFT, TOP]
+
+
+def photo() -> Bytes:
+    picture: Any = data
+    return np.asarray(picture.astronaut(), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Bytes:
+    return np.ascontiguousarray(photo()[BOX])
+
+
+def ellipse(face: torch.Tensor) -> torch.Tensor:
+    """Scores that call the middle of any face skin and all else background."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 512), torch.linspace(-1, 1, 512), indexing="ij")
+    scores = torch.zeros(1, gfpgan.CLASSES, 512, 512)
+    scores[0, 1] = 1 - 2 * ((x / 0.7) ** 2 + (y / 0.8) ** 2)
+    return scores
+
+
+def enhancer(
+    *landmarks: Landmarks, restore: Network = lambda face: face, parse: Network = ellipse
+) -> FaceEnhancer:
+    return FaceEnhancer(lambda picture: list(landmarks), restore, parse, CPU)
+
+
+def enlarged(picture: Pixels, scale: int) -> Pixels:
+    big = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    if big.ndim == 2:  # OpenCV drops the axis of a single channel
+        big = big[..., None]
+    return np.asarray(big, np.uint16) if picture.dtype == np.uint16 else np.asarray(big, np.uint8)
+
+
+def grey(picture: Bytes) -> Bytes:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+
+
+def psnr(a: Pixels, b: Pixels) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+# Nothing to do
+
+
+def test_a_picture_without_faces_comes_back_as_it_is(portrait: Bytes) -> None:
+    big = enlarged(portrait, 2)
+    assert enhancer().enhance(portrait, big, 2) is big
+
+
+def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
+    big = enlarged(portrait, 2)
+    assert enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2) is big
+
+
+# Geometry
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, scale: int) -> None:
+    big = enlarged(portrait, scale)
+    same = enhancer(LANDMARKS).enhance(portrait, big, scale)
+    pasted = (enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(axis=2)
+    rows, columns = np.nonzero(pasted)
+    # The middle of FFHQ's faces is 52 / 126 of the eyes' distance above their landmarks' mean.
+    x, y = (LANDMARKS.mean(axis=0) - [0, 42.5 * 52 / 126]) * scale
+    assert np.median(columns) == pytest.approx(x, abs=3 * scale)
+    assert np.median(rows) == pytest.approx(y, abs=3 * scale)
+    # 40 dB with the exact offset: facexlib's is half a pixel of the enlarged picture more.
+    assert psnr(same[pasted], big[pasted]) > 33
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_it_pastes_what_facexlib_pastes(portrait: Bytes, scale: int) -> None:
+    big = enlarged(portrait, scale)
+    theirs = pasted_by_facexlib(portrait, big, scale, darker)
+    ours = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale)
+    assert (ours != big).any()
+    # facexlib rounds the face to 8 bits before it warps it, and cuts off where we round.
+    difference = ours.astype(int) - theirs
+    assert np.abs(difference).max() <= 2 and difference.mean() < 0.6
+
+
+def darker(face: torch.Tensor) -> torch.Tensor:
+    return face * 0.5 - 0.25
+
+
+def pasted_by_facexlib(picture: Bytes, big: Pixels, scale: int, restore: Network) -> Pixels:
+    """The steps of gfpgan's GFPGANer with facexlib's own helper, which downloads if constructed."""
+    repair_torchvision()
+    from basicsr.utils import img2tensor, tensor2img
+    from facexlib.utils.face_restoration_helper import FaceRestoreHelper
+
+    helper = FaceRestoreHelper.__new__(FaceRestoreHelper)
+    helper.clean_all()
+    helper.template_3points, helper.pad_blur, helper.use_parse = False, False, True
+    helper.upscale_factor, helper.face_size, helper.device = scale, (512, 512), CPU
+    helper.face_template, helper.face_parse = faces.TEMPLATE, lambda face: (ellipse(face), None)
+    helper.read_image(np.ascontiguousarray(picture[..., ::-1]))
+    helper.all_landmarks_5 = [LANDMARKS]
+    helper.align_warp_face()
+    for face in helper.cropped_faces:
+        x = img2tensor(face / 255.0, bgr2rgb=True, float32=True)[None] * 2 - 1
+        helper.add_restored_face(tensor2img(restore(x)[0], rgb2bgr=True, min_max=(-1, 1)))
+    helper.get_inverse_affine(None)
+    pasted = helper.paste_faces_to_input_image(upsample_img=np.ascontiguousarray(big[..., ::-1]))
+    return np.asarray(pasted, np.uint8)[..., ::-1]
+
+
+def test_faces_larger_than_a_block_are_pasted_without_a_seam(
+    portrait: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = enlarged(portrait, 2)
+    whole = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    monkeypatch.setattr(faces, "BLOCK", Size(37, 53))
+    parts = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    assert np.abs(whole.astype(int) - parts).max() <= 1
+
+
+similarities = st.tuples(
+    st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-200, 300), st.floats(-200, 300)
+)
+
+
+def moved(size: float, angle: float, x: float, y: float) -> Landmarks:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks: Landmarks = (faces.TEMPLATE - 256) @ turn.T * size + [x, y]
+    return landmarks
+
+
+@settings(max_examples=30)
+@given(similarities)
+def test_the_way_there_and_back_ends_where_it_began(how: tuple[float, float, float, float]) -> None:
+    landmarks = moved(*how)
+    matrix = faces.alignment(landmarks)
+    assert matrix is not None
+    homogeneous = np.column_stack([landmarks, np.ones(5)])
+    there = homogeneous @ matrix.T
+    assert np.allclose(there, faces.TEMPLATE, atol=0.5)
+    again = np.column_stack([there, np.ones(5)]) @ faces.back(matrix, 1).T
+    assert np.allclose(again, landmarks, atol=1e-6)
+
+
+def flat(shape: tuple[int, ...], deep: bool) -> Pixels:
+    return np.full(shape, 100, np.uint16) if deep else np.full(shape, 100, np.uint8)
+
+
+@settings(max_examples=12)
+@given(similarities, st.sampled_from([1, 3]), st.booleans())
+def test_a_face_anywhere_changes_only_what_it_reaches(
+    how: tuple[float, float, float, float], channels: int, deep: bool
+) -> None:
+    picture, big = flat((40, 60, channels), deep), flat((80, 120, channels), deep)
+    matrix = faces.alignment(moved(*how))
+    assert matrix is not None
+    out = enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
+    assert out.shape == big.shape and out.dtype == big.dtype and (big == 100).all()
+    left, top, right, bottom = faces.reach(faces.back(matrix, 2), Size(120, 80))
+    outside = np.ones((80, 120), bool)
+    outside[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
+    assert (out[outside] == 100).all() and (out >= 100).all()
+
+
+# Colours
+
+
+@pytest.mark.parametrize(
+    "colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 120, 40), (255, 255, 255), (0, 0, 0)]
+)
+def test_a_flat_colour_keeps_its_hue(colour: tuple[int, int, int]) -> None:
+    patch = np.full((SIDE, SIDE, 3), colour, np.uint8)
+    big = enlarged(patch, 2)
+    seen: list[torch.Tensor] = []
+
+    def restore(face: torch.Tensor) -> torch.Tensor:
+        seen.append(face)
+        return face
+
+    out = enhancer(LANDMARKS, restore=restore).enhance(patch, big, 2)
+    assert np.abs(out.astype(int) - big).max() <= 1
+    levels = (seen[0][0, :, 256, 256] + 1) * 127.5
+    assert levels.numpy() == pytest.approx(np.array(colour), abs=0.01)
+
+
+def reddish(face: torch.Tensor) -> torch.Tensor:
+    return face + torch.tensor([0.5, 0, -0.5])[:, None, None]
+
+
+def test_a_restored_colour_lands_in_its_own_channel(portrait: Bytes) -> None:
+    big = enlarged(portrait, 2)
+    out = enhancer(LANDMARKS, restore=reddish).enhance(portrait, big, 2)
+    red, green, blue = np.moveaxis(out.astype(int) - big, 2, 0)
+    assert red.max() > 50 and blue.min() < -50
+    assert red.mean() > 2 and blue.mean() < -2 and abs(green.mean()) < 0.5
+
+
+def test_grey_stays_grey_whatever_the_network_paints(portrait: Bytes) -> None:
+    one = grey(portrait)
+    out = enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    assert out.shape == (2 * SIDE, 2 * SIDE, 1)
+
+
+def test_a_colour_file_of_a_grey_picture_gets_no_tint(portrait: Bytes) -> None:
+    one = grey(portrait)
+    three = np.repeat(one, 3, axis=2)
+    big = enlarged(three, 2)
+    out = enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
+    assert (out != big).any()
+    assert not faces.coloured(out)
+    alone = enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    assert np.array_equal(alone[..., 0], out[..., 0])
+
+
+# Depth
+
+
+def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
+    noise = np.random.default_rng(0).integers(-128, 128, portrait.shape)
+    deep = np.clip(portrait.astype(int) * 257 + noise, 0, 65535).astype(np.uint16)
+    big = enlarged(deep, 2)
+    out = enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2)
+    shallow = enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2)
+    assert out.dtype == np.uint16
+    pasted = (out != big).any(axis=2)
+    assert 0.1 < pasted.mean() < 0.6
+    # The same picture at both depths: within rounding and the noise that was put in.
+    assert np.abs(out / 257 - shallow).max() < 2.5
+    assert len(np.unique(out[pasted] % 257)) > 200, "the face has only 8-bit levels"
+
+
+# What the network gives
+
+
+def test_numbers_that_are_not_finite_are_an_error(portrait: Bytes) -> None:
+    broken = enhancer(LANDMARKS, restore=lambda face: face * torch.nan)
+    with pytest.raises(Failed, match="not finite"):
+        broken.enhance(portrait, enlarged(portrait, 2), 2)
+
+
+def test_hair_counts_and_clothes_do_not() -> None:
+    classes = np.zeros((512, 512), np.int64)
+    classes[:256], classes[256:] = 13, 18
+    mask = faces.soft_mask(classes)
+    assert mask[100, 256] == pytest.approx(1) and mask[400, 256] == 0
+    assert (mask[:10] == 0).all() and (mask[:, -10:] == 0).all()
+
+
+def test_progress_counts_faces_and_may_end_the_work(portrait: Bytes) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        calls.append((done, total))
+        if done == 2:
+            raise InterruptedError
+
+    three = enhancer(LANDMARKS, LANDMARKS + 3, LANDMARKS - 3)
+    with pytest.raises(InterruptedError):
+        three.enhance(portrait, enlarged(portrait, 1), 1, progress)
+    assert calls == [(1, 3), (2, 3)]
+
+
+def test_threads_take_turns_at_the_networks(portrait: Bytes) -> None:
+    inside, crowds = 0, []
+
+    def restore(face: torch.Tensor) -> torch.Tensor:
+        nonlocal inside
+        inside += 1
+        time.sleep(0.01)
+        crowds.append(inside)
+        inside -= 1
+        return darker(face)
+
+    shared, big = enhancer(LANDMARKS, restore=restore), enlarged(portrait, 1)
+    results: list[Pixels] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(shared.enhance(portrait, big, 1)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert crowds == [1] * 4
+    assert all(np.array_equal(result, results[0]) for result in results) and len(results) == 4
+
+
+# Detection
+
+
+class Seer:
+    """Stands for RetinaFace: remembers what it was shown and answers with given rows."""
+
+    def __init__(self, *rows: list[float]) -> None:
+        self.rows = np.array(rows, np.float32).reshape(-1, 15)
+
+    def detect_faces(self, picture: Bytes, confidence: float) -> Any:
+        self.picture, self.confidence = picture, confidence
+        return self.rows
+
+
+def row(landmarks: Landmarks) -> list[float]:
+    return [0, 0, 9, 9, 0.99, *landmarks.flatten().tolist()]
+
+
+def test_the_detector_sees_blue_green_red() -> None:
+    seer = Seer()
+    assert faces.landmarks_found(seer, np.full((9, 7, 3), (1, 2, 3), np.uint8)) == []
+    assert seer.picture[0, 0].tolist() == [3, 2, 1] and seer.confidence == 0.97
+
+
+def test_eyes_closer_than_five_pixels_are_no_face() -> None:
+    near, far = (np.array([[10, 10], [10 + d, 10], [0, 0], [0, 0], [0, 0]]) for d in (4.9, 5.1))
+    found = faces.landmarks_found(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
+    assert np.array(found) == pytest.approx(far[None])
+
+
+def test_a_huge_picture_is_shrunk_for_detection_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "DETECTION_PIXELS", 50 * 100)
+    seer = Seer(row(LANDMARKS))
+    (found,) = faces.landmarks_found(seer, np.zeros((200, 400, 3), np.uint8))
+    assert seer.picture.shape == (50, 100, 3)
+    assert found == pytest.approx(LANDMARKS * 4)
+
+
+@pytest.fixture(scope="module")
+def retinaface() -> torch.nn.Module:
+    """RetinaFace that is sure of nothing: its scores for a face are those of chance."""
+    torch.manual_seed(0)
+    network = gfpgan.retinaface(CPU).eval()
+    for head in network.get_submodule("ClassHead").modules():
+        if isinstance(head, torch.nn.Conv2d):
+            torch.nn.init.zeros_(head.weight)
+    return network
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 300)])
+def test_the_smallest_pictures_have_no_faces(
+    retinaface: torch.nn.Module, size: tuple[int, int]
+) -> None:
+    assert faces.landmarks_found(retinaface, np.zeros((*size, 3), np.uint8)) == []
+
+
+# Weights
+
+
+def test_every_file_is_known_by_its_hash() -> None:
+    for weights in faces.FACE_WEIGHTS:
+        assert weights.url is not None and weights.url.endswith(weights.file)
+        assert weights.sha256 is not None and len(weights.sha256) == 64 and weights.size
+
+
+def test_gfpgan_and_the_parser_are_not_for_commercial_use() -> None:
+    restricted = {weights.file for weights in faces.FACE_WEIGHTS if "NC" in weights.licence}
+    assert restricted == {"GFPGANv1.3.pth", "GFPGANv1.4.pth", "parsing_parsenet.pth"}
+
+
+def test_an_unknown_face_model_is_named_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r'"codeformer": expected one of gfpgan\.v1\.4, gfpgan'):
+        FaceEnhancer.from_store("codeformer", CPU, Store(tmp_path, offline=True))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"GFPGANv1\.4\.pth"):
+        FaceEnhancer.from_store(faces.DEFAULT, CPU, Store(tmp_path, offline=True))
+
+
+def test_a_file_loads_strictly_and_without_its_prefix(
+    retinaface: torch.nn.Module, tmp_path: Path
+) -> None:
+    path = tmp_path / "detection.pth"
+    state = retinaface.state_dict()
+    torch.save({f"module.{name}": value for name, value in state.items()}, path)
+    network = faces.ready(gfpgan.retinaface(CPU), path, faces.DETECTION.keys, CPU)
+    assert not network.training and not any(p.requires_grad for p in network.parameters())
+    loaded = network.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+    with pytest.raises(WeightsMismatch, match=r"does not fit ParseNet: missing encoder\.0"):
+        faces.ready(gfpgan.parsenet(), path, faces.PARSING.keys, CPU)
+
+
+# End to end
+
+
+def by_gfpgan(network: torch.nn.Module) -> Network:
+    return lambda face: network(face, return_rgb=False, randomize_noise=False)[0]
+
+
+def test_gfpgan_paints_the_face_of_a_photo(portrait: Bytes) -> None:
+    torch.manual_seed(0)
+    network = gfpgan.gfpgan().eval().requires_grad_(False)
+    big = enlarged(portrait, 2)
+    out = enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2)
+    pasted = (out != big).any(axis=2)
+    assert 0.1 < pasted.mean() < 0.6
+    assert not pasted[:10].any() and not pasted[-10:].any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "scale"), [("realesrgan_face_gray_00017.png", 2), ("realsrset_face_lincoln.png", 4)]
+)
+def test_all_networks_together_run_on_photos_with_faces(
+    retinaface: torch.nn.Module, shared_data: Path, file: str, scale: int
+) -> None:
+    """With random weights; landmarks in the middle stand for the detector's."""
+    torch.manual_seed(0)
+    picture = np.asarray(cv2.imread(str(shared_data / "photos" / file), cv2.IMREAD_UNCHANGED))
+    picture = picture.astype(np.uint8).reshape(*picture.shape[:2], -1)[..., ::-1]
+    height, width, _ = picture.shape
+    landmarks = moved(min(height, width) / 700, 0, width / 2, height / 2)
+    network, parser = gfpgan.gfpgan().eval(), gfpgan.parsenet().eval()
+    assert faces.landmarks_found(retinaface, faces.in_eight_bits(picture)) == []
+    restored = enhancer(landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0])
+    big = enlarged(np.ascontiguousarray(picture), scale)
+    out = restored.enhance(picture, big, scale)
+    assert out.shape == big.shape and (out != big).any()
+    assert out.shape[2] == 1 or faces.coloured(out) == faces.coloured(big)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("face_model", list(faces.FACE_MODELS))
+def test_the_published_networks_restore_a_face(face_model: str, portrait: Bytes) -> None:
+    store = Store.from_environment(offline=True)
+    needed = (faces.FACE_MODELS[face_model], faces.DETECTION, faces.PARSING)
+    missing = {weights.file for weights in needed if not here(weights.file, store)}
+    if missing:
+        pytest.skip(f"SUPERRES_WEIGHTS_DIR has no {', '.join(sorted(missing))}")
+    published = FaceEnhancer.from_store(face_model, CPU, store)
+    (landmarks,) = published.detect(photo())
+    assert landmarks == pytest.approx(EYES_NOSE_MOUTH, abs=4)
+    small = np.asarray(cv2.resize(portrait, (100, 100), interpolation=cv2.INTER_AREA), np.uint8)
+    big = enlarged(small, 2)
+    out = published.enhance(small, big, 2)
+    pasted = (out != big).any(axis=2)
+    assert 0.1 < pasted.mean() < 0.7
+    assert psnr(out[pasted], big[pasted]) > 20, "another face, or another channel order"
+    assert np.abs(out[pasted].mean(axis=0) - big[pasted].mean(axis=0)).max() < 12
+    assert np.array_equal(out, published.enhance(small, big, 2)), "noise differs between calls"
+
+
+def here(file: str, store: Store) -> bool:
+    return any((folder / file).is_file() for folder in chain(store.folders, [store.cache()]))
