@@ -32,6 +32,8 @@ class Settings:
     quality: int = 95
     keep_metadata: bool = False
     denoise_strength: float | None = None
+    face_model: str | None = None
+    face_enhance: bool = False
     threads: int = 0
     max_input_mb: int = 64
     max_input_pixels: int = 50_000_000
@@ -75,6 +77,7 @@ class Settings:
             "quality",
             "keep_metadata",
             "denoise_strength",
+            "face_enhance",
             "tile",
             "tile_overlap",
         )

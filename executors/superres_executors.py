@@ -14,6 +14,9 @@ if ROOT not in sys.path:
 from executors.bicubic_pp import BicubicPP  # noqa: E402
 from executors.dipnet import DIPNet  # noqa: E402
 from executors.lanczos import Lanczos  # noqa: E402
+from executors.lapsrn import LapSRN  # noqa: E402
 from executors.realesrgan import RealESRGAN  # noqa: E402
+from executors.swin2sr import Swin2SR  # noqa: E402
+from executors.swinir import SwinIR  # noqa: E402
 
-__all__ = ["BicubicPP", "DIPNet", "Lanczos", "RealESRGAN"]
+__all__ = ["BicubicPP", "DIPNet", "Lanczos", "LapSRN", "RealESRGAN", "Swin2SR", "SwinIR"]

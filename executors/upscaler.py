@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from docarray import Document, DocumentArray
@@ -31,6 +32,9 @@ from superres.pipeline import Answer, upscale
 from superres.upscaler import Device, device_named
 from superres.weights import Store
 
+if TYPE_CHECKING:
+    from superres.faces import FaceEnhancer
+
 WORKERS = 4  # requests decoded and encoded at once; the network's turns are the Upscaler's
 
 
@@ -55,13 +59,16 @@ class UpscalerExecutor(Executor):
         super().__init__(metas, requests, runtime_args, workspace, dynamic_batching)
         try:
             self.settings = read_settings(options)
+            self.guards = self.settings.guards
             self.models = load_models(self.system, self.settings)
+            self.faces = load_faces(self.models, self.settings)
         except SuperresError as error:
             self.logger.error(f"{self.system}: {error}")
             raise SystemExit(f"{self.system}: {error}") from None
         self.default = next(iter(self.models))
         self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=self.system)
         self.room = Room(self.settings.max_waiting)
+        self.watches: dict[str, Watch] = {}
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
@@ -81,17 +88,51 @@ class UpscalerExecutor(Executor):
             self.room.enter(len(docs))
         except SuperresError as error:
             raise self.failure(error) from None
+        watch = Watch(self.settings.deadline_seconds)
+        request_id = str(parameters.get("request_id"))
+        self.watches[request_id] = watch
         try:
-            await self.upscale_all(docs, parameters, tagged)
+            await self.upscale_all(docs, parameters, tagged, watch)
         finally:
             self.room.leave(len(docs))
+            self.watches.pop(request_id, None)
         return docs
 
+    @requests(on="/progress")
+    async def progress(self, parameters: dict[str, Any] | None = None, **_: Any) -> DocumentArray:
+        """One Document: tiles `done` and `total` of the running request `request_id`."""
+        request_id = str((parameters or {}).get("request_id"))
+        watch = self.watches.get(request_id)
+        done, total = watch.tiles() if watch else (0, 0)
+        tags = {"known": watch is not None, "done": done, "total": total}
+        return DocumentArray([Document(id=f"{request_id}/{self.system}", tags=tags)])
+
+    @requests(on="/models")
+    async def list_models(self, **_: Any) -> DocumentArray:
+        """One Document per model that this Executor serves; its tags describe it."""
+        return DocumentArray(
+            Document(
+                id=name,
+                tags={
+                    "name": name,
+                    "scale": model.spec.scale,
+                    "default": name == self.default,
+                    "system": self.system,
+                    "options": self.offered(model),
+                },
+            )
+            for name, model in self.models.items()
+        )
+
+    def offered(self, model: Model) -> list[str]:
+        """The model-specific options that work here."""
+        without_faces = {"face_enhance"} if self.faces is None else set()
+        return [option for option in model.spec.options if option not in without_faces]
+
     async def upscale_all(
-        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool
+        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: "Watch"
     ) -> None:
         """Upscale the Documents side by side; leave at once when the caller has gone."""
-        watch = Watch(self.settings.deadline_seconds)
         loop = asyncio.get_running_loop()
         work = [
             loop.run_in_executor(self.pool, self.attempt, doc, parameters, watch) for doc in docs
@@ -130,14 +171,15 @@ class UpscalerExecutor(Executor):
     def answer(self, document: Document, request: Request, watch: "Watch") -> tuple[str, Answer]:
         """The model's name and the finished picture for one request."""
         model = self.chosen(request)
-        image = read_image(document, self.settings.limits, self.settings.guards)
+        image = read_image(document, self.settings.limits, self.guards)
         watch.check()
         made = upscale(
             image,
             model.upscaler(request.special.get("denoise_strength")),
             request.options,
             self.settings.max_output_pixels,
-            lambda done, total: watch.check(),
+            partial(watch.note, document),
+            self.faces if request.special.get("face_enhance") else None,
         )
         return model.spec.name, made
 
@@ -147,6 +189,10 @@ class UpscalerExecutor(Executor):
         if name not in self.models:
             raise BadOption("model", name, f"one of {', '.join(self.models)}", code="MODEL")
         model = self.models[name]
+        if request.special.get("face_enhance") and self.faces is None:
+            raise BadOption(
+                "face_enhance", True, "false: this server loads no face model (face_model)"
+            )
         for option, value in request.special.items():
             if option not in model.spec.options and value != self.settings.defaults.get(option):
                 takers = [m.name for m in CATALOGUE.values() if option in m.options]
@@ -205,6 +251,17 @@ class Watch:
         self.seconds = seconds
         self.started = time.monotonic()
         self.cancelled = threading.Event()
+        self.counts: dict[int, tuple[int, int]] = {}
+
+    def note(self, document: Document, done: int, total: int) -> None:
+        """Record a Document's tiles, then check."""
+        self.counts[id(document)] = (done, total)
+        self.check()
+
+    def tiles(self) -> tuple[int, int]:
+        """Tiles done and in all, of the Documents that have begun."""
+        counts = list(self.counts.values())
+        return sum(done for done, _ in counts), sum(total for _, total in counts)
 
     def check(self) -> None:
         """Raise Cancelled when the caller has gone, DeadlineExceeded when the time is over."""
@@ -223,6 +280,17 @@ def errors_as_tags(parameters: Mapping[str, Any], documents: int) -> bool:
     if choice not in (None, "tags", "raise"):
         raise BadOption("errors", choice, '"raise" or "tags"')
     return choice == "tags" or (choice is None and documents > 1)
+
+
+def load_faces(models: Mapping[str, Model], settings: Settings) -> "FaceEnhancer | None":
+    """The face model that the operator names, on the models' device; none by default."""
+    if settings.face_model is None:
+        return None
+    from superres.faces import FaceEnhancer
+
+    device = next(iter(models.values())).device.device
+    store = Store.from_environment(settings.cache_dir, settings.offline or None)
+    return FaceEnhancer.from_store(settings.face_model, device, store)
 
 
 def load_models(system: str, settings: Settings) -> dict[str, Model]:

@@ -34,6 +34,7 @@ NUMBERS: Mapping[str, Bounds] = {
     "tile_overlap": Bounds(0, 1_024),
 }
 FRACTIONS: Mapping[str, Bounds] = {"denoise_strength": Bounds(0, 1)}
+SWITCHES = ("face_enhance",)
 ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
 ALIASES = {"tile_overlap": ("tile_overlap", "tile_pad")}
 
@@ -116,6 +117,9 @@ def asked_number(look: Look, name: str, default: Any) -> Any:
 def special_options(look: Look) -> dict[str, Any]:
     """The model-specific options that were given."""
     given: dict[str, Any] = {}
+    for name in SWITCHES:
+        if asked_switch(look, name, False):
+            given[name] = True
     for name, bounds in FRACTIONS.items():
         value = look(name)
         if value is not None:

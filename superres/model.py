@@ -49,6 +49,7 @@ class ModelSpec:
     speed: Speed
     overlap: int  # pixels a tile must see beyond its core for one 8-bit step
     multiple_of: int = 1  # sides the network accepts; tiles also start at multiples of it
+    align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
     minimum: int = 1  # least side the network accepts
     rim: Literal["own", "replicate"] = "own"  # past a border: the network's own padding, or ours
     whole: bool = False  # sees the whole picture at once: tiles would change the result

@@ -1,15 +1,19 @@
 """The straight line from a picture to the bytes of a larger one."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from superres.encode import FORMATS, Encoded, Format, check_side, encode
 from superres.errors import TooLarge
 from superres.geometry import Size
-from superres.image import Frame, Image, resize, spread
+from superres.image import Frame, Image, Pixels, resize, spread
 from superres.scale import ScaleExpression
-from superres.upscaler import Progress, Upscaled, Upscaler
+from superres.upscaler import Progress, Upscaled
+
+if TYPE_CHECKING:
+    from superres.faces import FaceEnhancer
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,24 @@ class Options:
     tile: int = 0
     overlap: int | None = None
     keep_metadata: bool = False
+
+
+class Scaled(Protocol):
+    """What has a scale; a catalogue row, for one."""
+
+    @property
+    def scale(self) -> int: ...
+
+
+class Enlarger(Protocol):
+    """What enlarges pictures: an Upscaler, or the diffusion upscaler with its options."""
+
+    @property
+    def spec(self) -> Scaled: ...
+
+    def upscale(
+        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+    ) -> Upscaled: ...
 
 
 class Answer(NamedTuple):
@@ -39,10 +61,11 @@ class Answer(NamedTuple):
 
 def upscale(
     image: Image,
-    upscaler: Upscaler,
+    upscaler: Enlarger,
     options: Options,
     max_output_pixels: int = 268_000_000,
     progress: Progress = lambda done, total: None,
+    faces: "FaceEnhancer | None" = None,
 ) -> Answer:
     """`image` enlarged and encoded. Every limit is checked before any work is done."""
     target = target_size(image, upscaler.spec.scale, options.scale, max_output_pixels)
@@ -52,7 +75,7 @@ def upscale(
     frames = []
     for number, frame in enumerate(image.frames):
         report = shifted(progress, number, len(image.frames))
-        made, cost = enlarge(frame, upscaler, target, options, report)
+        made, cost = enlarge(frame, upscaler, target, options, report, faces)
         frames.append(made)
         done.append(cost)
     encoded = encode(
@@ -69,6 +92,15 @@ def upscale(
         sum(cost.tiles for cost in done),
         sum(cost.redone for cost in done),
     )
+
+
+def with_faces(
+    faces: "FaceEnhancer", colour: Pixels, cost: Upscaled, scale: int, progress: Progress
+) -> Upscaled:
+    """The network's result with its faces restored, and the time that took added."""
+    started = time.perf_counter()
+    pixels = faces.enhance(colour, cost.pixels, scale, lambda done, total: progress(1, 1))
+    return cost._replace(pixels=pixels, seconds=cost.seconds + time.perf_counter() - started)
 
 
 def target_size(
@@ -90,7 +122,12 @@ def target_size(
 
 
 def enlarge(
-    frame: Frame, upscaler: Upscaler, target: Size, options: Options, progress: Progress
+    frame: Frame,
+    upscaler: Enlarger,
+    target: Size,
+    options: Options,
+    progress: Progress,
+    faces: "FaceEnhancer | None",
 ) -> tuple[Frame, Upscaled]:
     """One frame at `target` size, and what the network's part cost.
 
@@ -98,7 +135,10 @@ def enlarge(
     network does not promise, and costs no second pass.
     """
     full = frame.size.times(upscaler.spec.scale)
-    cost = upscaler.upscale(spread(frame).colour, options.tile, options.overlap, progress)
+    colour = spread(frame).colour
+    cost = upscaler.upscale(colour, options.tile, options.overlap, progress)
+    if faces is not None:
+        cost = with_faces(faces, colour, cost, upscaler.spec.scale, progress)
     alpha = None
     if frame.alpha is not None:
         alpha = resize(Frame(frame.alpha[..., None]), full).colour[..., 0]

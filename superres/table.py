@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from superres.catalogue import ROWS
+from superres.faces import FACE_WEIGHTS
 from superres.model import ModelSpec
 
 NOTICE_HEAD = """# Notice
@@ -16,6 +17,18 @@ The code of this project is under the Apache License 2.0 (LICENSE). Weights have
 own. Only the embedded ones are part of the repository; all others are downloaded by the user from
 their publishers. This file is generated from the catalogue: `python -m superres.table notice`.
 
+"""
+
+NOTICE_FOOT = """
+Remarks:
+
+- *none stated*: the authors state no licence for the file; ask them before you use it for more than
+  research.
+- GFPGAN's code is Apache-2.0 except parts of StyleGAN2 (NVIDIA Source Code License, non-commercial)
+  and of DFDNet (CC BY-NC-SA 4.0); facexlib is MIT, its parsing network comes from PSFRGAN
+  (CC BY-NC-SA 4.0). Neither publisher states a licence for the weights: read both before commercial
+  use of face enhancement, which is off unless an operator sets `face_model`.
+- CC-BY-NC-SA-4.0 excludes commercial use.
 """
 
 
@@ -49,12 +62,13 @@ def size(spec: ModelSpec) -> str:
 
 def notice() -> str:
     """NOTICE.md: licence and origin of every weights file."""
-    files = {w.file: (w, spec) for spec in reversed(ROWS) for w in spec.weights}
+    files = {w.file: (w, spec.name) for spec in reversed(ROWS) for w in spec.weights}
+    files = {w.file: (w, "face enhancement") for w in reversed(FACE_WEIGHTS)} | files
     rows = (
-        (f"`{spec.name}`", f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)
-        for w, spec in reversed(files.values())
+        (name, f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)
+        for w, name in reversed(files.values())
     )
-    return NOTICE_HEAD + table(("model", "file", "licence", "origin"), rows)
+    return NOTICE_HEAD + table(("model", "file", "licence", "origin"), rows) + NOTICE_FOOT
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,5 +1,7 @@
 """How a picture is cut for a network: which tiles cost least, and what lies in each."""
 
+from math import lcm
+
 import numpy as np
 
 from superres.geometry import Box, Size, Tile, tiles, up
@@ -10,12 +12,13 @@ from superres.model import ModelSpec
 def covering(size: Size, spec: ModelSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
     """Tiles of at most `tile` input pixels, rim apart, that the network of `spec` accepts."""
     overlap = spec.overlap if overlap is None else overlap
-    rim = up(spec.overlap, spec.multiple_of) if spec.rim == "replicate" else 0
+    align = lcm(spec.multiple_of, spec.align)
+    rim = up(spec.overlap, align) if spec.rim == "replicate" else 0
     covered = Size(max(size.width, spec.minimum), max(size.height, spec.minimum))
     if spec.whole:
         tile = covered
     asked = Size(max(tile.width, spec.minimum) + 2 * rim, max(tile.height, spec.minimum) + 2 * rim)
-    made = tiles(covered, asked, overlap, spec.multiple_of, rim)
+    made = tiles(covered, asked, overlap, align, rim)
     return [t._replace(core=clipped(t.core, size)) for t in made]
 
 

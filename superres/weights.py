@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from superres.download import Patience, fault, fetch, foreign, missing
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
 from superres.model import StateDict, Weights
+from superres.networks import matconvnet
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +165,8 @@ def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")
 
 
 def _parse(path: Path) -> object:
+    if path.suffix == ".mat":
+        return matconvnet.load(path)
     with path.open("rb") as stream:
         start = stream.read(9)
     if path.suffix == ".safetensors" or start[8:] == b"{":

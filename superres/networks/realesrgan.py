@@ -4,9 +4,21 @@ Source: Wang et al., "Real-ESRGAN", ICCVW 2021. Importing this module is cheap; 
 imported when a network is built.
 """
 
+import re
+
 from torch import nn
 
+from superres.model import StateDict
 from superres.networks.repair import repair_torchvision
+
+# ESRGAN's first layout numbered the layers of a sequence; most community files have it.
+NUMBERED = {
+    "model.0": "conv_first",
+    "model.3": "conv_up1",
+    "model.6": "conv_up2",
+    "model.8": "conv_hr",
+    "model.10": "conv_last",
+}
 
 
 def rrdb(scale: int, blocks: int = 23) -> nn.Module:
@@ -27,3 +39,21 @@ def srvgg(convolutions: int) -> nn.Module:
         3, 3, num_feat=64, num_conv=convolutions, upscale=4, act_type="prelu"
     )
     return network
+
+
+def from_numbered(state: StateDict) -> StateDict:
+    """An RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
+    if "model.0.weight" not in state:
+        return state
+    return {named(key): value for key, value in state.items()}
+
+
+def named(key: str) -> str:
+    """basicsr's key for one of the numbered layout."""
+    dense = re.fullmatch(r"model\.1\.sub\.(\d+)\.RDB(\d)\.(conv\d)\.0\.(\w+)", key)
+    if dense:
+        return "body.{}.rdb{}.{}.{}".format(*dense.groups())
+    layer, _, kind = key.rpartition(".")
+    if re.fullmatch(r"model\.1\.sub\.\d+", layer):
+        return f"conv_body.{kind}"
+    return f"{NUMBERED.get(layer, layer)}.{kind}"

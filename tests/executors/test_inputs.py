@@ -425,6 +425,7 @@ OPTIONS: list[tuple[str, Any]] = [
     *(("drop_image_content", v) for v in ["maybe", 2]),
     *(("model", v) for v in ["esrgan", 5, "realesrgan.x4plus"]),
     *(("denoise_strength", v) for v in [0.5, 2, "strong"]),
+    *(("face_enhance", v) for v in ["often", True]),
     ("errors", "maybe"),
 ]
 

@@ -53,3 +53,17 @@ def test_it_computes_what_an_independent_implementation_computes(
     x = torch.rand(1, 3, 18, 14)
     with torch.inference_mode():
         assert torch.allclose(ours(x), theirs(x), atol=1e-4)
+
+
+def test_community_files_of_the_first_layout_fit() -> None:
+    from spandrel import ModelLoader
+
+    torch.manual_seed(0)
+    ours = realesrgan.rrdb(4, 2).eval()
+    numbered = ModelLoader().load_from_state_dict(ours.state_dict()).model.state_dict()
+    assert "model.0.weight" in numbered
+    again = realesrgan.rrdb(4, 2)
+    again.load_state_dict(realesrgan.from_numbered(numbered))
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.parameters(), again.parameters(), strict=True)
+    )

@@ -1,31 +1,17 @@
-"""The table of models: each row is a promise that tests/superres/test_catalogue.py checks."""
+"""The Real-ESRGAN family."""
 
-from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 
-from superres.errors import BadOption
 from superres.model import ModelSpec, Speed, Weights
 from superres.networks import realesrgan
-from superres.networks.bicubic_pp import BicubicPlusPlus
-from superres.networks.dipnet import MINIMUM as DIPNET_MINIMUM
-from superres.networks.dipnet import DIPNet
-from superres.networks.lanczos import Lanczos
 
 REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
-BICUBIC_PP = "https://github.com/aselsan-research-imaging-team/bicubic-plusplus"
-DIPNET = "https://github.com/xiumu00/DIPNet"
 
 
 def realesrgan_file(tag: str, file: str, size: int, sha256: str) -> Weights:
     """A file of Real-ESRGAN's releases (models listed as BSD-3-Clause by OpenModelDB)."""
     url = f"{REALESRGAN}/releases/download/{tag}/{file}"
     return Weights(file, "BSD-3-Clause", REALESRGAN, url, sha256, size)
-
-
-def embedded(file: str) -> Weights:
-    """A file of superres/assets, trained by training/."""
-    return Weights(file, "Apache-2.0", "superres/assets")
 
 
 GENERAL = realesrgan_file(
@@ -42,85 +28,12 @@ GENERAL_WEAK_DENOISE = realesrgan_file(
 )
 
 ROWS = (
-    *(
-        ModelSpec(
-            name=f"lanczos.x{scale}",
-            system="lanczos",
-            scale=scale,
-            build=partial(Lanczos, scale),
-            weights=(),
-            good_at="the baseline to compare with; learns nothing, invents nothing",
-            speed=Speed.FAST,
-            overlap=3,
-            bytes_per_pixel=70 * scale * scale,
-        )
-        for scale in (2, 3, 4)
-    ),
-    *(
-        ModelSpec(
-            name=f"bicubic_pp.x{scale}",
-            system="bicubic_pp",
-            scale=scale,
-            build=partial(BicubicPlusPlus, scale),
-            weights=(embedded(f"bicubic_pp_x{scale}.safetensors"),),
-            good_at="clean photos, fast; keeps flat colours exactly",
-            speed=Speed.FAST,
-            overlap=8,
-            multiple_of=2,
-            rim="replicate",
-            bytes_per_pixel=bytes_per_pixel,
-        )
-        for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
-    ),
-    ModelSpec(
-        name="bicubic_pp.official-x3",
-        system="bicubic_pp",
-        scale=3,
-        build=partial(BicubicPlusPlus, 3),
-        weights=(
-            Weights(
-                "bicubic_pp_x3.pth",
-                "CC-BY-NC-SA-4.0",
-                BICUBIC_PP,
-                "https://raw.githubusercontent.com/aselsan-research-imaging-team/"
-                "bicubic-plusplus/main/pretrained/bicubic_pp_x3.pth",
-                "38a0cff7927b7658c78f19df2281d0e5c3b20e948955e9dd58e9f91d13ebc7df",
-                203899,
-            ),
-        ),
-        good_at="the authors' weights, for comparison",
-        speed=Speed.FAST,
-        overlap=8,
-        multiple_of=2,
-        bytes_per_pixel=300,
-    ),
-    ModelSpec(
-        name="dipnet.x4",
-        system="dipnet",
-        scale=4,
-        build=DIPNet,
-        weights=(
-            Weights(
-                "DIPNet.pth",
-                "MIT",
-                DIPNET,
-                "https://raw.githubusercontent.com/xiumu00/DIPNet/main/model_zoo/DIPNet.pth",
-                "7495450802b78cd15f4892851b2479de6605b24f1df1dbbfcaa5227201d61cc1",
-                991924,
-            ),
-        ),
-        good_at="clean photos at four times the size, little time",
-        speed=Speed.FAST,
-        overlap=16,
-        minimum=DIPNET_MINIMUM,
-        whole=True,
-        bytes_per_pixel=1350,
-    ),
     ModelSpec(
         name="realesrgan.x4plus",
         system="realesrgan",
         scale=4,
         build=partial(realesrgan.rrdb, 4),
+        convert=realesrgan.from_numbered,
         weights=(
             realesrgan_file(
                 "v0.1.0",
@@ -140,6 +53,7 @@ ROWS = (
         system="realesrgan",
         scale=4,
         build=partial(realesrgan.rrdb, 4),
+        convert=realesrgan.from_numbered,
         weights=(
             realesrgan_file(
                 "v0.1.1",
@@ -159,6 +73,7 @@ ROWS = (
         system="realesrgan",
         scale=2,
         build=partial(realesrgan.rrdb, 2),
+        convert=realesrgan.from_numbered,
         weights=(
             realesrgan_file(
                 "v0.2.1",
@@ -179,6 +94,7 @@ ROWS = (
         system="realesrgan",
         scale=4,
         build=partial(realesrgan.rrdb, 4, 6),
+        convert=realesrgan.from_numbered,
         weights=(
             realesrgan_file(
                 "v0.2.2.4",
@@ -223,12 +139,3 @@ ROWS = (
         options=("denoise_strength", "face_enhance"),
     ),
 )
-
-CATALOGUE: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in ROWS})
-
-
-def model_named(name: str, among: Mapping[str, ModelSpec] = CATALOGUE) -> ModelSpec:
-    """The model called `name`. Raises BadOption that lists the names there are."""
-    if name not in among:
-        raise BadOption("model", name, f"one of {', '.join(among)}", code="MODEL")
-    return among[name]

@@ -1,0 +1,9 @@
+"""LapSRN and MS-LapSRN: progressive upscaling of luma."""
+
+from executors.upscaler import UpscalerExecutor
+
+
+class LapSRN(UpscalerExecutor):
+    """LapSRN and MS-LapSRN: progressive upscaling of luma."""
+
+    system = "lapsrn"

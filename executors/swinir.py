@@ -1,0 +1,9 @@
+"""SwinIR: window transformers for clean and for degraded photos."""
+
+from executors.upscaler import UpscalerExecutor
+
+
+class SwinIR(UpscalerExecutor):
+    """SwinIR: window transformers for clean and for degraded photos."""
+
+    system = "swinir"

@@ -1,0 +1,186 @@
+"""The fast systems: Lanczos, Bicubic++, DIPNet, LapSRN."""
+
+from functools import partial
+
+from superres.model import ModelSpec, Speed, Weights
+from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.networks.dipnet import MINIMUM as DIPNET_MINIMUM
+from superres.networks.dipnet import DIPNet
+from superres.networks.lanczos import Lanczos
+from superres.networks.lapsrn import LapSRN, MSLapSRN
+from superres.networks.ycbcr import LumaUpscaler, Reduced, within
+
+# Files in a repository are named by commit: a branch may move under a hash.
+RAW = "https://raw.githubusercontent.com"
+BICUBIC_PP = "aselsan-research-imaging-team/bicubic-plusplus"
+BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
+DIPNET = "xiumu00/DIPNet"
+DIPNET_COMMIT = "69f43a7873a866a492ee316bc579e56b6f861170"
+LAPSRN = "phoenix104104/LapSRN"
+LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
+
+
+def embedded(file: str) -> Weights:
+    """A file of superres/assets, trained by training/."""
+    return Weights(file, "Apache-2.0", "superres/assets")
+
+
+def lapsrn_file(name: str, size: int, sha256: str) -> Weights:
+    """A MatConvNet file of LapSRN's authors, who state no licence for it."""
+    url = f"{RAW}/{LAPSRN}/{LAPSRN_COMMIT}/pretrained_models/{name}.mat"
+    return Weights(f"{name}.mat", "none stated", f"https://github.com/{LAPSRN}", url, sha256, size)
+
+
+LAPSRN_X2 = lapsrn_file(
+    "LapSRN_x2", 1518234, "e368225004e2d5e49d772c5c4eb16c3f28f7fe3b68fec7a9bb91f55e25602baa"
+)
+LAPSRN_X4 = lapsrn_file(
+    "LapSRN_x4", 3032853, "1d845a3efdca8848968df9e216931419e3b1122373a233d612b4f599985e6367"
+)
+LAPSRN_X8 = lapsrn_file(
+    "LapSRN_x8", 2486279, "a887221465fe22ebda8ad5963cf812db807e7a9aa8e9d9453aee60e237af5e10"
+)
+MS_FILES = {
+    2: lapsrn_file(
+        "MSLapSRN_D5R2", 920148, "4b214952ef911a2ff95354c0669f3e0766bc6c5decbfca7ddb39834f3998da11"
+    ),
+    5: lapsrn_file(
+        "MSLapSRN_D5R5", 933421, "149e78a5d7ab1024b3947b46d2b26c86759aa90b261be222cc75c60cf384b25c"
+    ),
+    8: lapsrn_file(
+        "MSLapSRN_D5R8", 987015, "96dbabe91e964a83b545dbd98580586c5ae312b4f7294ea10519100d0dd1d52d"
+    ),
+}
+
+
+def lapsrn(scale: int, depth: int) -> LumaUpscaler:
+    """LapSRN on luma, bicubic on chroma."""
+    return LumaUpscaler(LapSRN(scale, depth))
+
+
+def lapsrn_x3() -> LumaUpscaler:
+    """As the authors make x3: the x4 network, then a bicubic reduction."""
+    return LumaUpscaler(Reduced(LapSRN(4, 10), 3))
+
+
+def ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
+    """MS-LapSRN on luma: one set of weights for every scale."""
+    return LumaUpscaler(MSLapSRN(scale, 5, recursions))
+
+
+def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int) -> ModelSpec:
+    """A row for LapSRN; depth 10, at x8 5."""
+    return ModelSpec(
+        name=f"lapsrn.x{scale}",
+        system="lapsrn",
+        scale=scale,
+        build=lapsrn_x3 if scale == 3 else partial(lapsrn, scale, 5 if scale == 8 else 10),
+        weights=(weights,),
+        good_at="clean photos; the classic of progressive upscaling",
+        speed=Speed.MEDIUM,
+        overlap=overlap,
+        bytes_per_pixel=bytes_per_pixel,
+        convert=partial(within, wrappers=2) if scale == 3 else within,
+    )
+
+
+def ms_lapsrn_row(recursions: int, scale: int, overlap: int, bytes_per_pixel: int) -> ModelSpec:
+    """A row for MS-LapSRN."""
+    return ModelSpec(
+        name=f"lapsrn.ms-d5r{recursions}-x{scale}",
+        system="lapsrn",
+        scale=scale,
+        build=partial(ms_lapsrn, scale, recursions),
+        weights=(MS_FILES[recursions],),
+        good_at="as LapSRN with a quarter of its weights, one file for every scale",
+        speed=Speed.MEDIUM,
+        overlap=overlap,
+        bytes_per_pixel=bytes_per_pixel,
+        convert=within,
+    )
+
+
+ROWS = (
+    *(
+        ModelSpec(
+            name=f"lanczos.x{scale}",
+            system="lanczos",
+            scale=scale,
+            build=partial(Lanczos, scale),
+            weights=(),
+            good_at="the baseline to compare with; learns nothing, invents nothing",
+            speed=Speed.FAST,
+            overlap=3,
+            bytes_per_pixel=70 * scale * scale,
+        )
+        for scale in (2, 3, 4)
+    ),
+    *(
+        ModelSpec(
+            name=f"bicubic_pp.x{scale}",
+            system="bicubic_pp",
+            scale=scale,
+            build=partial(BicubicPlusPlus, scale),
+            weights=(embedded(f"bicubic_pp_x{scale}.safetensors"),),
+            good_at="clean photos, fast; keeps flat colours exactly",
+            speed=Speed.FAST,
+            overlap=8,
+            multiple_of=2,
+            rim="replicate",
+            bytes_per_pixel=bytes_per_pixel,
+        )
+        for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
+    ),
+    ModelSpec(
+        name="bicubic_pp.official-x3",
+        system="bicubic_pp",
+        scale=3,
+        build=partial(BicubicPlusPlus, 3),
+        weights=(
+            Weights(
+                "bicubic_pp_x3.pth",
+                "CC-BY-NC-SA-4.0",
+                f"https://github.com/{BICUBIC_PP}",
+                f"{RAW}/{BICUBIC_PP}/{BICUBIC_PP_COMMIT}/pretrained/bicubic_pp_x3.pth",
+                "38a0cff7927b7658c78f19df2281d0e5c3b20e948955e9dd58e9f91d13ebc7df",
+                203899,
+            ),
+        ),
+        good_at="the authors' weights, for comparison",
+        speed=Speed.FAST,
+        overlap=8,
+        multiple_of=2,
+        bytes_per_pixel=300,
+    ),
+    ModelSpec(
+        name="dipnet.x4",
+        system="dipnet",
+        scale=4,
+        build=DIPNet,
+        weights=(
+            Weights(
+                "DIPNet.pth",
+                "MIT",
+                f"https://github.com/{DIPNET}",
+                f"{RAW}/{DIPNET}/{DIPNET_COMMIT}/model_zoo/DIPNet.pth",
+                "7495450802b78cd15f4892851b2479de6605b24f1df1dbbfcaa5227201d61cc1",
+                991924,
+            ),
+        ),
+        good_at="clean photos at four times the size, little time",
+        speed=Speed.FAST,
+        overlap=16,
+        minimum=DIPNET_MINIMUM,
+        whole=True,
+        bytes_per_pixel=1350,
+    ),
+    lapsrn_row(4, LAPSRN_X4, 17, 8_200),
+    lapsrn_row(2, LAPSRN_X2, 12, 2_200),
+    lapsrn_row(8, LAPSRN_X8, 11, 21_700),
+    lapsrn_row(3, LAPSRN_X4, 18, 8_400),
+    ms_lapsrn_row(2, 2, 12, 2_300),
+    ms_lapsrn_row(2, 4, 17, 8_400),
+    ms_lapsrn_row(2, 8, 20, 22_000),
+    ms_lapsrn_row(5, 4, 40, 8_400),
+    ms_lapsrn_row(8, 4, 62, 8_400),
+)

@@ -1,0 +1,148 @@
+"""The Executor beside pictures: start, limits, cancellation, what it tells of itself."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from docarray import Document, DocumentArray
+
+from executors.bicubic_pp import BicubicPP
+from executors.refusal import RequestFailed
+from executors.upscaler import Room, Watch
+from superres.errors import Cancelled, DeadlineExceeded, Overloaded
+from tests.executors.conftest import Caller, png
+
+
+def test_it_lists_its_models(executor: BicubicPP) -> None:
+    listed = [doc.tags for doc in asyncio.run(executor.list_models())]
+    assert [tags["name"] for tags in listed] == ["bicubic_pp.x3", "bicubic_pp.x2"]
+    assert [tags["default"] for tags in listed] == [True, False]
+
+
+def test_it_tells_the_tiles_of_a_running_request(executor: BicubicPP) -> None:
+    watch = Watch(0)
+    watch.note(Document(), 3, 7)
+    executor.watches["mine"] = watch
+    (known,) = asyncio.run(executor.progress({"request_id": "mine"}))
+    executor.watches.clear()
+    (unknown,) = asyncio.run(executor.progress({"request_id": "mine"}))
+    assert known.tags == {"known": True, "done": 3, "total": 7}
+    assert not unknown.tags["known"]
+
+
+def test_a_finished_request_is_forgotten(caller: Caller) -> None:
+    caller.one(Document(blob=png()), request_id="short")
+    assert not caller.executor.watches
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"modell": "x"}, 'unknown option "modell"'),
+        ({"models": ["esrgan"]}, 'model "esrgan": expected one of bicubic_pp.x3'),
+        ({"device": "quantum"}, 'device "quantum"'),
+        ({"precision": "fp8"}, 'precision "fp8": expected one of auto'),
+        ({"max_frames": -1}, "max_frames -1: expected a whole number"),
+        ({"offline": "maybe"}, 'offline "maybe": expected true or false'),
+        ({"uri_private_networks": ["here"]}, "here"),
+        ({"face_model": "gfpgan.v9"}, 'face_model "gfpgan.v9": expected one of gfpgan.v1.4'),
+        ({"models": ["bicubic_pp.official-x3"], "offline": True}, "bicubic_pp_x3.pth"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(
+    options: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        BicubicPP(**options)
+    assert words in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+
+
+def test_missing_weights_name_file_url_hash_and_folder(tmp_path: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        BicubicPP(models=["bicubic_pp.official-x3"], offline=True, cache_dir=str(tmp_path))
+    told = str(stopped.value)
+    for part in ("bicubic_pp_x3.pth", "https://raw.github", "38a0cff7927b", str(tmp_path)):
+        assert part in told
+
+
+def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERRES_MAX_DOCUMENTS", "3")
+    assert BicubicPP(offline=True).settings.max_documents == 3
+    assert BicubicPP(offline=True, max_documents=5).settings.max_documents == 5
+
+
+def test_a_full_room_refuses_at_once() -> None:
+    room = Room(2)
+    room.enter(2)
+    with pytest.raises(Overloaded, match="retry"):
+        room.enter(1)
+    room.leave(2)
+    room.enter(1)
+
+
+def test_a_request_that_takes_too_long_ends_between_tiles(caller: Caller) -> None:
+    slow = BicubicPP(offline=True, deadline_seconds=1e-9)
+    with pytest.raises(RequestFailed) as failed:
+        Caller(slow).one(Document(blob=png()))
+    assert json.loads(str(failed.value))["status"] == 504
+
+
+def test_a_watch_notices_the_end_of_time_and_of_interest() -> None:
+    with pytest.raises(DeadlineExceeded):
+        Watch(1e-9).check()
+    watch = Watch(0)
+    watch.check()
+    watch.cancelled.set()
+    with pytest.raises(Cancelled):
+        watch.check()
+
+
+def test_a_cancelled_request_stops_within_a_tile(executor: BicubicPP) -> None:
+    async def cancel() -> int:
+        docs = DocumentArray([Document(blob=png(size=(600, 600)), tags={"tile": 20})])
+        task = asyncio.create_task(executor.upscale(docs, parameters={"request_id": "gone"}))
+        while "gone" not in executor.watches or executor.watches["gone"].tiles()[0] < 1:
+            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the Executor has no event for it
+        watch = executor.watches["gone"]
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        before = watch.tiles()[0]
+        await asyncio.sleep(0.5)
+        return watch.tiles()[0] - before
+
+    assert asyncio.run(cancel()) <= 1
+
+
+def test_many_clients_get_their_own_pictures(caller: Caller) -> None:
+    sizes = [(5 + i, 4 + i % 3) for i in range(12)]
+    made: dict[int, list[int]] = {}
+
+    def ask(number: int) -> None:
+        answer = caller.one(Document(blob=png(size=sizes[number])))
+        made[number] = answer.tags["upscale"]["input_size"]
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(sizes))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [tuple(made[i]) for i in range(len(sizes))] == sizes
+
+
+def test_the_default_imports_no_heavy_library_that_it_does_not_use() -> None:
+    code = (
+        "import sys, executors.superres_executors as e; e.BicubicPP(offline=True);"
+        "heavy = {'basicsr', 'realesrgan', 'transformers', 'diffusers', 'gfpgan', 'facexlib'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
