@@ -107,8 +107,8 @@ def test_a_cancelled_request_stops_within_a_tile(executor: BicubicPP) -> None:
     async def cancel() -> int:
         docs = DocumentArray([Document(blob=png(size=(600, 600)), tags={"tile": 20})])
         task = asyncio.create_task(executor.upscale(docs, parameters={"request_id": "gone"}))
-        while "gone" not in executor.watches or executor.watches["gone"].tiles()[0] < 1:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the Executor has no event for it
+        while "gone" not in executor.watches or executor.watches["gone"].tiles()[0] < 1:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
         watch = executor.watches["gone"]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
