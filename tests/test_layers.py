@@ -18,7 +18,7 @@ FORBIDDEN = {
     "executors": {"gateway", "training", "benchmarks", "examples", "tests"},
     "gateway": {"superres", "executors", "training", "benchmarks", "examples", "tests"},
     "training": {"jina", "docarray", "executors", "gateway", "examples", "tests"},
-    "benchmarks": {"executors", "gateway", "examples", "tests"},
+    "benchmarks": {"gateway", "examples", "tests"},
     "examples": {"superres", "executors", "gateway", "training", "benchmarks", "tests"},
 }
 

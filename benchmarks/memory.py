@@ -1,0 +1,86 @@
+"""Peak resident memory of an Executor that enlarges one large photo.
+
+    python -m benchmarks.memory [--width 4000] [--height 3000] [--model bicubic_pp.x3]
+
+The Executor runs in a process of its own, as in a Flow. Writes benchmarks/results/memory.json.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=int, default=4000)
+    parser.add_argument("--height", type=int, default=3000)
+    parser.add_argument("--model", default="bicubic_pp.x3")
+    parser.add_argument("--format", default="jpeg")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        result = pool.apply(served, (photo(options.width, options.height), vars(options)))
+    report = {"machine": machine(), **vars(options), **result}
+    print(json.dumps(report, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "memory.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def photo(width: int, height: int) -> bytes:
+    """A JPEG with soft shapes and grain."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = 128 + 60 * np.sin(x / 37) * np.cos(y / 53)
+    grain = np.random.default_rng(0).normal(0, 6, (height, width)).astype(np.float32)
+    levels = np.clip(waves + grain, 0, 255).astype(np.uint8)
+    out = BytesIO()
+    Image.merge("RGB", [Image.fromarray(np.roll(levels, 40 * i, 1)) for i in range(3)]).save(
+        out, "JPEG", quality=90
+    )
+    return out.getvalue()
+
+
+def served(data: bytes, options: dict[str, Any]) -> dict[str, Any]:
+    """What one request costs the process that serves it."""
+    import asyncio
+
+    from docarray import Document, DocumentArray
+
+    from executors.upscaler import UpscalerExecutor
+
+    class Served(UpscalerExecutor):
+        system = options["model"].partition(".")[0]
+
+    executor = Served(model=options["model"], device="cpu")
+    idle = peak_megabytes()
+    docs = DocumentArray([Document(blob=data, tags={"image_format": options["format"]})])
+    started = time.perf_counter()
+    asyncio.run(executor.upscale(docs))
+    return {
+        "seconds": round(time.perf_counter() - started, 2),
+        "model_seconds": docs[0].tags["upscale"]["seconds"],
+        "idle_mb": idle,
+        "peak_mb": peak_megabytes(),
+        "answer_mb": round(len(docs[0].blob) / 2**20, 1),
+    }
+
+
+def peak_megabytes() -> float:
+    """The most resident memory this process ever had, in MiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+if __name__ == "__main__":
+    main()

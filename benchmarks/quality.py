@@ -1,0 +1,116 @@
+"""PSNR and SSIM of models on evaluation sets, next to bicubic interpolation.
+
+    python -m benchmarks.quality --sets FOLDER [FOLDER ...] [--models NAME ...] [--weights FOLDER]
+
+A model whose weights are not at hand is left out with a line that says so. Prints a table and
+writes benchmarks/results/quality.json. Protocol: benchmarks/protocol.py.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.machine import machine
+from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
+from superres.catalogue import CATALOGUE
+from superres.errors import Misconfigured
+from superres.loading import Model
+from superres.model import ModelSpec
+from superres.upscaler import Device, device_named
+from superres.weights import Store
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Score(NamedTuple):
+    """Means over a set of pictures."""
+
+    psnr: float
+    ssim: float
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    options = arguments()
+    rows = []
+    for name in options.models:
+        spec = CATALOGUE[name]
+        try:
+            model = Model(spec, Device(device_named(options.device)), store(), options.weights)
+        except Misconfigured as error:
+            print(f"{name}: left out: {error}")
+            continue
+        for folder in options.sets:
+            result, baseline = measured(model, spec, folder)
+            rows.append(row(name, folder, result, baseline))
+            print(line(rows[-1]), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    report = {"machine": machine(), "rows": rows}
+    (RESULTS / options.output).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--sets", type=Path, nargs="+", required=True, help="folders of HR pictures"
+    )
+    parser.add_argument("--models", nargs="+", default=list(CATALOGUE), choices=list(CATALOGUE))
+    parser.add_argument("--weights", type=Path, help="a file, for one model, or a folder")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", default="quality.json", help="file in benchmarks/results")
+    return parser.parse_args()
+
+
+def store() -> Store:
+    """The user's cache; nothing is downloaded for a benchmark."""
+    return Store.from_environment(offline=True)
+
+
+def measured(model: Model, spec: ModelSpec, folder: Path) -> tuple[Score, Score]:
+    """The model's score and that of bicubic interpolation."""
+    results, baselines = [], []
+    for path in pictures(folder):
+        hr = crop_to_multiple(read_rgb(path), spec.scale)
+        height, width = hr.shape[0] // spec.scale, hr.shape[1] // spec.scale
+        lr = bicubic(hr, width, height)
+        results.append(score(model.upscaler().upscale(lr).pixels, hr, spec.scale))
+        baselines.append(score(bicubic(lr, hr.shape[1], hr.shape[0]), hr, spec.scale))
+    return mean(results), mean(baselines)
+
+
+def score(result: Any, hr: Pixels, scale: int) -> Score:
+    """PSNR and SSIM of one picture."""
+    return Score(psnr(result, hr, scale), ssim(result, hr, scale))
+
+
+def mean(scores: list[Score]) -> Score:
+    """The mean of each number."""
+    values = np.mean(scores, axis=0)
+    return Score(float(values[0]), float(values[1]))
+
+
+def row(name: str, folder: Path, result: Score, baseline: Score) -> dict[str, Any]:
+    """One line of the report."""
+    return {
+        "model": name,
+        "set": folder.name,
+        "psnr": round(result.psnr, 3),
+        "ssim": round(result.ssim, 4),
+        "bicubic_psnr": round(baseline.psnr, 3),
+        "gain_db": round(result.psnr - baseline.psnr, 3),
+    }
+
+
+def line(made: dict[str, Any]) -> str:
+    """One line of the table."""
+    return (
+        f"{made['model']:28} {made['set']:8} {made['psnr']:7.3f} dB {made['ssim']:.4f}  "
+        f"bicubic {made['bicubic_psnr']:7.3f} dB  gain {made['gain_db']:+.3f} dB"
+    )
+
+
+if __name__ == "__main__":
+    main()
