@@ -9,6 +9,7 @@ from typing import Any
 from executors.source import SourceGuards
 from superres.decode import Limits
 from superres.errors import BadSetting, shown
+from superres.sampling import OPTIONS as SAMPLING
 
 PREFIX = "SUPERRES_"
 
@@ -34,6 +35,14 @@ class Settings:
     denoise_strength: float | None = None
     face_model: str | None = None
     face_enhance: bool = False
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    noise_level: int | None = None
+    seed: int | None = None
+    max_diffusion_pixels: int = 2**20
+    keep_colours: bool = True
     threads: int = 0
     max_input_mb: int = 64
     max_input_pixels: int = 50_000_000
@@ -80,6 +89,7 @@ class Settings:
             "face_enhance",
             "tile",
             "tile_overlap",
+            *SAMPLING,
         )
         return {name: getattr(self, name) for name in names}
 

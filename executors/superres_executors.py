@@ -16,7 +16,17 @@ from executors.dipnet import DIPNet  # noqa: E402
 from executors.lanczos import Lanczos  # noqa: E402
 from executors.lapsrn import LapSRN  # noqa: E402
 from executors.realesrgan import RealESRGAN  # noqa: E402
+from executors.stable_diffusion import StableDiffusion  # noqa: E402
 from executors.swin2sr import Swin2SR  # noqa: E402
 from executors.swinir import SwinIR  # noqa: E402
 
-__all__ = ["BicubicPP", "DIPNet", "Lanczos", "LapSRN", "RealESRGAN", "Swin2SR", "SwinIR"]
+__all__ = [
+    "BicubicPP",
+    "DIPNet",
+    "Lanczos",
+    "LapSRN",
+    "RealESRGAN",
+    "StableDiffusion",
+    "Swin2SR",
+    "SwinIR",
+]

@@ -1,40 +1,25 @@
 """The shared Executor: reads Documents, calls the engine, writes Documents."""
 
 import asyncio
-import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
+from executors.admission import Room, Watch
+from executors.models import Described, Served, load_faces, load_models
 from executors.refusal import RequestFailed, causes
-from executors.settings import Settings, read_settings
+from executors.settings import read_settings
 from executors.wire import Request, read_image, read_request, write_answer, write_error
-from superres.catalogue import CATALOGUE, model_named
-from superres.errors import (
-    BadOption,
-    BadSetting,
-    Cancelled,
-    DeadlineExceeded,
-    Failed,
-    Overloaded,
-    Refused,
-    SuperresError,
-    TooLarge,
-)
-from superres.loading import Model
+from superres.catalogue import ROWS
+from superres.diffusion import SPEC
+from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
 from superres.pipeline import Answer, upscale
-from superres.upscaler import Device, device_named
-from superres.weights import Store
 
-if TYPE_CHECKING:
-    from superres.faces import FaceEnhancer
-
+DESCRIBED: tuple[Described, ...] = (*ROWS, SPEC)
 WORKERS = 4  # requests decoded and encoded at once; the network's turns are the Upscaler's
 
 
@@ -60,7 +45,7 @@ class UpscalerExecutor(Executor):
         try:
             self.settings = read_settings(options)
             self.guards = self.settings.guards
-            self.models = load_models(self.system, self.settings)
+            self.models = self.load()
             self.faces = load_faces(self.models, self.settings)
         except SuperresError as error:
             self.logger.error(f"{self.system}: {error}")
@@ -71,6 +56,10 @@ class UpscalerExecutor(Executor):
         self.watches: dict[str, Watch] = {}
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
+
+    def load(self) -> Mapping[str, Served]:
+        """The models by name, the default first. Raises Misconfigured."""
+        return load_models(self.system, self.settings)
 
     @requests(on="/upscale")
     async def upscale(
@@ -124,13 +113,13 @@ class UpscalerExecutor(Executor):
             for name, model in self.models.items()
         )
 
-    def offered(self, model: Model) -> list[str]:
+    def offered(self, model: Served) -> list[str]:
         """The model-specific options that work here."""
         without_faces = {"face_enhance"} if self.faces is None else set()
         return [option for option in model.spec.options if option not in without_faces]
 
     async def upscale_all(
-        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: "Watch"
+        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: Watch
     ) -> None:
         """Upscale the Documents side by side; leave at once when the caller has gone."""
         loop = asyncio.get_running_loop()
@@ -151,7 +140,7 @@ class UpscalerExecutor(Executor):
             write_error(doc, error)
 
     def attempt(
-        self, document: Document, parameters: Mapping[str, Any], watch: "Watch"
+        self, document: Document, parameters: Mapping[str, Any], watch: Watch
     ) -> SuperresError | None:
         """Upscale one Document in place; the error if that fails."""
         try:
@@ -168,22 +157,24 @@ class UpscalerExecutor(Executor):
             return failed
         return None
 
-    def answer(self, document: Document, request: Request, watch: "Watch") -> tuple[str, Answer]:
+    def answer(self, document: Document, request: Request, watch: Watch) -> tuple[str, Answer]:
         """The model's name and the finished picture for one request."""
         model = self.chosen(request)
         image = read_image(document, self.settings.limits, self.guards)
         watch.check()
+        special = {n: v for n, v in request.special.items() if n in model.spec.options}
+        faces = self.faces if special.pop("face_enhance", False) else None
         made = upscale(
             image,
-            model.upscaler(request.special.get("denoise_strength")),
+            model.upscaler(**special),
             request.options,
             self.settings.max_output_pixels,
             partial(watch.note, document),
-            self.faces if request.special.get("face_enhance") else None,
+            faces,
         )
         return model.spec.name, made
 
-    def chosen(self, request: Request) -> Model:
+    def chosen(self, request: Request) -> Served:
         """The model a request names, else the default, if it takes the request's options."""
         name = request.model or self.default
         if name not in self.models:
@@ -195,7 +186,7 @@ class UpscalerExecutor(Executor):
             )
         for option, value in request.special.items():
             if option not in model.spec.options and value != self.settings.defaults.get(option):
-                takers = [m.name for m in CATALOGUE.values() if option in m.options]
+                takers = [row.name for row in DESCRIBED if option in row.options]
                 raise BadOption(
                     option, value, f"no value with model {name}; it works with {', '.join(takers)}"
                 )
@@ -223,94 +214,9 @@ class UpscalerExecutor(Executor):
         super().close()
 
 
-class Room:
-    """Counts the Documents that are inside; refuses beyond its capacity."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.inside = 0
-
-    def enter(self, count: int) -> None:
-        """Let `count` Documents in, or raise Overloaded. An empty room takes any request."""
-        if self.inside and self.inside + count > self.capacity:
-            raise Overloaded(
-                f"{self.inside} pictures are waiting: retry in a few seconds",
-                allowed=f"at most {self.capacity} waiting pictures (max_waiting)",
-            )
-        self.inside += count
-
-    def leave(self, count: int) -> None:
-        """Let `count` Documents out."""
-        self.inside -= count
-
-
-class Watch:
-    """Says between tiles whether a request's work is still wanted."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.started = time.monotonic()
-        self.cancelled = threading.Event()
-        self.counts: dict[int, tuple[int, int]] = {}
-
-    def note(self, document: Document, done: int, total: int) -> None:
-        """Record a Document's tiles, then check."""
-        self.counts[id(document)] = (done, total)
-        self.check()
-
-    def tiles(self) -> tuple[int, int]:
-        """Tiles done and in all, of the Documents that have begun."""
-        counts = list(self.counts.values())
-        return sum(done for done, _ in counts), sum(total for _, total in counts)
-
-    def check(self) -> None:
-        """Raise Cancelled when the caller has gone, DeadlineExceeded when the time is over."""
-        if self.cancelled.is_set():
-            raise Cancelled("the caller has gone")
-        if self.seconds and time.monotonic() - self.started > self.seconds:
-            raise DeadlineExceeded(
-                f"not finished within {self.seconds:g} seconds (deadline_seconds)",
-                allowed="a smaller picture or a faster model",
-            )
-
-
 def errors_as_tags(parameters: Mapping[str, Any], documents: int) -> bool:
     """Whether failed Documents carry a tag, or the request fails: the parameter `errors`."""
     choice = parameters.get("errors")
     if choice not in (None, "tags", "raise"):
         raise BadOption("errors", choice, '"raise" or "tags"')
     return choice == "tags" or (choice is None and documents > 1)
-
-
-def load_faces(models: Mapping[str, Model], settings: Settings) -> "FaceEnhancer | None":
-    """The face model that the operator names, on the models' device; none by default."""
-    if settings.face_model is None:
-        return None
-    from superres.faces import FaceEnhancer
-
-    device = next(iter(models.values())).device.device
-    store = Store.from_environment(settings.cache_dir, settings.offline or None)
-    return FaceEnhancer.from_store(settings.face_model, device, store)
-
-
-def load_models(system: str, settings: Settings) -> dict[str, Model]:
-    """The models an Executor serves, by name, the default first.
-
-    Raises Misconfigured where a name is unknown or weights cannot be had.
-    """
-    own = {name: spec for name, spec in CATALOGUE.items() if spec.system == system}
-    wanted = settings.models or (settings.model or next(iter(own)),)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device = Device(
-        device_named(settings.device),
-        settings.precision,  # type: ignore[arg-type]
-        settings.memory_limit_mb * 2**20 or None,
-        channels_last=settings.optimize == "auto",
-    )
-    store = Store.from_environment(settings.cache_dir, settings.offline or None)
-    try:
-        specs = [model_named(name, own) for name in wanted]
-    except BadOption as error:
-        raise BadSetting(str(error), option="models") from error
-    return {spec.name: Model(spec, device, store, settings.weights) for spec in specs}

@@ -15,6 +15,8 @@ from superres.encode import FORMATS, Format, format_named
 from superres.errors import BadImage, BadOption, SuperresError, TooLarge
 from superres.image import Image, from_tensor
 from superres.pipeline import Answer, Options
+from superres.sampling import OPTIONS as SAMPLING
+from superres.sampling import checked
 from superres.scale import ScaleExpression
 
 URL_SCHEMES = (b"http://", b"https://", b"data:")
@@ -128,7 +130,8 @@ def special_options(look: Look) -> dict[str, Any]:
             if not bounds.least <= number <= bounds.most:
                 raise BadOption(name, value, allowed)
             given[name] = number
-    return given
+    asked = {name: look(name) for name in SAMPLING}
+    return given | {n: checked(n, value) for n, value in asked.items() if value is not None}
 
 
 def number_of(name: str, value: Any, allowed: str) -> float:
@@ -218,6 +221,7 @@ def write_answer(document: Document, request: Request, model: str, answer: Answe
         "peak_memory_mb": megabytes(answer.peak_memory),
         "tiles": answer.tiles,
         "tiles_redone_in_fp32": answer.redone,
+        **answer.report,
     }
 
 

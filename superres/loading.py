@@ -25,7 +25,7 @@ class Model:
         self.upscalers: dict[float, Upscaler] = {}
         self.upscaler()
 
-    def upscaler(self, denoise_strength: float | None = None) -> Upscaler:
+    def upscaler(self, *, denoise_strength: float | None = None) -> Upscaler:
         """The Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
         Only models with two interpolated weights files tell strengths apart.

@@ -1,9 +1,9 @@
 """The straight line from a picture to the bytes of a larger one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from superres.encode import FORMATS, Encoded, Format, check_side, encode
 from superres.errors import TooLarge
@@ -40,6 +40,8 @@ class Enlarger(Protocol):
 
     @property
     def spec(self) -> Scaled: ...
+    @property
+    def report(self) -> Mapping[str, Any]: ...
 
     def upscale(
         self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
@@ -57,6 +59,7 @@ class Answer(NamedTuple):
     peak_memory: int | None
     tiles: int
     redone: int
+    report: Mapping[str, Any]  # what else the model tells, such as the seed it used
 
 
 def upscale(
@@ -91,6 +94,7 @@ def upscale(
         max(peaks, default=None),
         sum(cost.tiles for cost in done),
         sum(cost.redone for cost in done),
+        upscaler.report,
     )
 
 

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable
 
 from superres.catalogue import ROWS
+from superres.diffusion import SPEC, DiffusionSpec
 from superres.faces import FACE_WEIGHTS
 from superres.model import ModelSpec
 
+DESCRIBED: tuple[ModelSpec | DiffusionSpec, ...] = (*ROWS, SPEC)
 NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
@@ -45,12 +47,12 @@ def models() -> str:
                 spec.speed.value,
                 spec.good_at,
             )
-            for spec in ROWS
+            for spec in DESCRIBED
         ),
     )
 
 
-def size(spec: ModelSpec) -> str:
+def size(spec: ModelSpec | DiffusionSpec) -> str:
     """The megabytes to download, or that there are none."""
     if not spec.weights:
         return "none"
@@ -62,7 +64,7 @@ def size(spec: ModelSpec) -> str:
 
 def notice() -> str:
     """NOTICE.md: licence and origin of every weights file."""
-    files = {w.file: (w, spec.name) for spec in reversed(ROWS) for w in spec.weights}
+    files = {w.file: (w, spec.name) for spec in reversed(DESCRIBED) for w in spec.weights}
     files = {w.file: (w, "face enhancement") for w in reversed(FACE_WEIGHTS)} | files
     rows = (
         (name, f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)

@@ -1,7 +1,7 @@
 """An Upscaler: one model on one device, ready to enlarge pictures of any size."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -97,6 +97,11 @@ class Upscaler:
         self.network.to(device.device, self.dtype)
         self.network.to(memory_format=self.layout)  # type: ignore[call-overload] # not in stubs
         self.ceiling: int | None = None  # pixels a tile, learned from running out of memory
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """Nothing beside what `upscale` gives."""
+        return {}
 
     def upscale(
         self,

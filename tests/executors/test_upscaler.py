@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from docarray import Document, DocumentArray
 
+from executors.admission import Room, Watch
 from executors.bicubic_pp import BicubicPP
 from executors.refusal import RequestFailed
-from executors.upscaler import Room, Watch
 from superres.errors import Cancelled, DeadlineExceeded, Overloaded
 from tests.executors.conftest import Caller, png
 

@@ -1,0 +1,82 @@
+"""The models an Executor serves, loaded as its settings say."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from executors.settings import Settings
+from superres.catalogue import CATALOGUE, model_named
+from superres.errors import BadOption, BadSetting
+from superres.loading import Model
+from superres.pipeline import Enlarger
+from superres.upscaler import Device, device_named
+from superres.weights import Store
+
+if TYPE_CHECKING:
+    from superres.faces import FaceEnhancer
+
+
+class Described(Protocol):
+    """What a catalogue row and the diffusion model's say of themselves."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def scale(self) -> int: ...
+    @property
+    def options(self) -> tuple[str, ...]: ...
+
+
+class Served(Protocol):
+    """A loaded model: what it is, where it runs, and the upscaler for a request's options."""
+
+    @property
+    def spec(self) -> Described: ...
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def upscaler(self) -> Callable[..., Enlarger]: ...
+
+
+def device_of(settings: Settings) -> Device:
+    """The device and number format that the operator chose. Raises BadSetting."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return Device(
+        device_named(settings.device),
+        settings.precision,  # type: ignore[arg-type] # settings.CHOICES
+        settings.memory_limit_mb * 2**20 or None,
+        channels_last=settings.optimize == "auto",
+    )
+
+
+def store_of(settings: Settings) -> Store:
+    """Where the operator keeps weights."""
+    return Store.from_environment(settings.cache_dir, settings.offline or None)
+
+
+def load_models(system: str, settings: Settings) -> dict[str, Model]:
+    """The models of a system by name, the default first.
+
+    Raises Misconfigured where a name is unknown or weights cannot be had.
+    """
+    own = {name: spec for name, spec in CATALOGUE.items() if spec.system == system}
+    wanted = settings.models or (settings.model or next(iter(own)),)
+    try:
+        specs = [model_named(name, own) for name in wanted]
+    except BadOption as error:
+        raise BadSetting(str(error), option="models") from error
+    device, store = device_of(settings), store_of(settings)
+    return {spec.name: Model(spec, device, store, settings.weights) for spec in specs}
+
+
+def load_faces(models: Mapping[str, Served], settings: Settings) -> "FaceEnhancer | None":
+    """The face model that the operator names, on the models' device; none by default."""
+    if settings.face_model is None:
+        return None
+    from superres.faces import FaceEnhancer
+
+    device = next(iter(models.values())).device.device
+    return FaceEnhancer.from_store(settings.face_model, device, store_of(settings))

@@ -1,0 +1,32 @@
+"""The Stable Diffusion x4 upscaler: detail invented to a prompt, for small pictures."""
+
+from collections.abc import Mapping
+
+from executors.models import Served, device_of, store_of
+from executors.upscaler import UpscalerExecutor
+from superres.diffusion import SPEC, DiffusionModel
+from superres.errors import BadOption, BadSetting
+from superres.sampling import OPTIONS, sampling
+
+
+class StableDiffusion(UpscalerExecutor):
+    """The Stable Diffusion x4 upscaler: detail invented to a prompt, for small pictures."""
+
+    system = SPEC.system
+
+    def load(self) -> Mapping[str, Served]:
+        """The one model of this system. Raises Misconfigured."""
+        settings = self.settings
+        try:
+            sampling({name: settings.defaults[name] for name in OPTIONS})
+        except BadOption as error:
+            raise BadSetting(str(error), option=error.option, allowed=error.allowed) from error
+        model = DiffusionModel(
+            SPEC,
+            device_of(settings),
+            store_of(settings),
+            settings.weights,
+            max_pixels=settings.max_diffusion_pixels,
+            keep_colours=settings.keep_colours,
+        )
+        return {SPEC.name: model}

@@ -1,0 +1,309 @@
+"""The files of a Stable Diffusion upscaler: which there are, where they lie, which are missing.
+
+A folder in diffusers' layout has `model_index.json` and one folder per part. Weights lie in one
+safetensors file per network, or in several that a `*.safetensors.index.json` names.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+
+from superres.download import fault, fetch, foreign
+from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
+from superres.model import Weights
+from superres.weights import Store
+
+logger = logging.getLogger(__name__)
+
+NAME = "stable-diffusion-x4-upscaler"
+HUB_ID = f"stabilityai/{NAME}"
+ORIGIN = f"https://huggingface.co/{HUB_ID}"
+LICENCE = "CreativeML Open RAIL++-M"
+INDEX = "model_index.json"
+PIPELINE = "StableDiffusionUpscalePipeline"
+PATIENCE = 3600.0  # seconds: 1.7 GB in ten minutes would need 23 Mbit/s
+
+
+class Part(NamedTuple):
+    """One folder: the classes that may stand in model_index.json, its settings, its weights."""
+
+    kinds: tuple[str, ...]
+    files: tuple[str, ...]
+    weights: str | None = None  # the stem of its weights files
+
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "scheduler": Part(("DDIMScheduler",), ("scheduler_config.json",)),
+        "low_res_scheduler": Part(("DDPMScheduler",), ("scheduler_config.json",)),
+        "tokenizer": Part(
+            ("CLIPTokenizer", "CLIPTokenizerFast"),
+            ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
+        ),
+        "text_encoder": Part(("CLIPTextModel",), ("config.json",), "model"),
+        "unet": Part(("UNet2DConditionModel",), ("config.json",), "diffusion_pytorch_model"),
+        "vae": Part(("AutoencoderKL",), ("config.json",), "diffusion_pytorch_model"),
+    }
+)
+NETWORKS = tuple(name for name, part in PARTS.items() if part.weights)
+FP16_SIZES: Mapping[str, int] = MappingProxyType(
+    {"unet": 946_878_752, "vae": 110_674_374, "text_encoder": 680_821_096}
+)
+
+
+def published(file: str, size: int | None = None) -> Weights:
+    """A file of the publisher's folder; no hashes of them are published apart."""
+    return Weights(f"{NAME}/{file}", LICENCE, ORIGIN, f"{ORIGIN}/resolve/main/{file}", None, size)
+
+
+SETTINGS = (
+    published(INDEX),
+    *(published(f"{name}/{file}") for name, part in PARTS.items() for file in part.files),
+)
+FULL = tuple(published(f"{name}/{PARTS[name].weights}.safetensors") for name in NETWORKS)
+HALF = tuple(
+    published(f"{name}/{PARTS[name].weights}.fp16.safetensors", FP16_SIZES[name])
+    for name in NETWORKS
+)
+SINGLE = Weights(
+    "x4-upscaler-ema.safetensors",
+    LICENCE,
+    ORIGIN,
+    f"{ORIGIN}/resolve/main/x4-upscaler-ema.safetensors",
+    "35c01d6160bdfe6644b0aee52ac2667da2f40a33a5d1ef12bbd011d059057bc6",
+    3_531_269_371,
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What the publisher offers: settings with full or half weights, or one file with settings."""
+
+    settings: tuple[Weights, ...] = SETTINGS
+    full: tuple[Weights, ...] = FULL
+    half: tuple[Weights, ...] = HALF
+    single: Weights = SINGLE
+
+
+class Source(NamedTuple):
+    """Files that are complete: a folder, and the single file where that holds the weights.
+
+    `variants` says for each network whether its "fp16" file is the one to read.
+    """
+
+    folder: Path
+    variants: Mapping[str, str | None]
+    single: Path | None = None
+
+
+def located(release: Release, store: Store, explicit: Path | None, half: bool) -> Source:
+    """Where the model lies: at `explicit`, in the operator's folders, or downloaded to the cache.
+
+    `explicit` is a folder in diffusers' layout, a folder with the single file, that file itself,
+    or the name on the hub. `half` prefers the fp16 files. Raises WeightsMissing that names every
+    missing file, WeightsCorrupt or WeightsMismatch.
+    """
+    own = None if explicit is None or explicit.as_posix() == HUB_ID else explicit
+    if own is not None and not own.is_dir():
+        return alone(release, store, own)
+    for place in [own] if own else [*(f / NAME for f in store.folders), *store.folders]:
+        if not absent(place):
+            return checked(place, half)
+        if (place / release.single.file).is_file():
+            return verified(release, store, place / release.single.file)
+    if own:
+        raise lacking(own, absent(own, half=half), f'weights "{own}"')
+    if store.offline and (store.cache() / release.single.file).is_file():
+        return verified(release, store, store.cache() / release.single.file)
+    return cached(release, store, half, NETWORKS)
+
+
+def alone(release: Release, store: Store, path: Path) -> Source:
+    """The operator's own single file, whose content only the networks can judge."""
+    if not path.is_file() or path.suffix != ".safetensors":
+        raise WeightsMissing(
+            f'weights "{path}": no such folder or safetensors file; expected a folder with {INDEX} '
+            f'as diffusers writes it, "{release.single.file}", or {HUB_ID}',
+            option="weights",
+        )
+    intact(path)
+    logger.warning('weights "%s" in place of %s: size and hash not checked', path, HUB_ID)
+    return Source(beside(release, store, path), {}, path)
+
+
+def verified(release: Release, store: Store, path: Path) -> Source:
+    """The publisher's single file, with the publisher's hash."""
+    wrong = fault(path, release.single)
+    if wrong is not None:
+        raise WeightsCorrupt(f'weights file "{path}" {wrong}; replace it by {release.single.url}')
+    return Source(beside(release, store, path), {}, path)
+
+
+def beside(release: Release, store: Store, path: Path) -> Path:
+    """The folder with the settings that a single file lacks: its own, the operator's, the cache."""
+    for place in (path.parent, path.parent / NAME, *(folder / NAME for folder in store.folders)):
+        if not absent(place, weights=False):
+            return checked(place, False, ()).folder
+    return cached(release, store, False, ()).folder
+
+
+def cached(release: Release, store: Store, half: bool, networks: tuple[str, ...]) -> Source:
+    """The folder in the cache, complete: what is missing or broken is downloaded."""
+    folder = store.cache() / NAME
+    wanted = (*release.settings, *((release.half if half else release.full) if networks else ()))
+    if store.offline:
+        names = absent(folder, half=half, weights=bool(networks))
+        if names:
+            looked = " or ".join(f'"{place / NAME}"' for place in store.folders)
+            reason = f"offline, and not in {looked}" if looked else "offline"
+            raise lacking(folder, names, reason)
+        return checked(folder, half, networks)
+    patience = replace(store.patience, total=max(store.patience.total, PATIENCE))
+    for weights in wanted:
+        target = store.cache() / weights.file
+        if not target.is_file() or fault(target, weights):
+            fetch(weights, target, patience)
+    return checked(folder, half, networks)
+
+
+def lacking(folder: Path, names: list[str], reason: str) -> WeightsMissing:
+    """The error that names every missing file, where it comes from and where it belongs."""
+    return WeightsMissing(
+        f"{reason}: {', '.join(names)} missing; put them into {folder} from {ORIGIN}, keeping the "
+        f"folders, or set SUPERRES_WEIGHTS_DIR to a folder that holds {NAME}/ or {SINGLE.file}"
+    )
+
+
+def absent(folder: Path, *, half: bool = False, weights: bool = True) -> list[str]:
+    """The files that `folder` lacks, relative to it. Raises WeightsCorrupt for a broken index."""
+    names = [INDEX] if not (folder / INDEX).is_file() else []
+    for name, part in PARTS.items():
+        names += [f"{name}/{file}" for file in needed(folder / name, part)]
+        if weights and part.weights:
+            names += [f"{name}/{file}" for file in without(folder / name, part.weights, half)]
+    return names
+
+
+def needed(folder: Path, part: Part) -> Iterator[str]:
+    """The settings that are not in `folder`."""
+    # transformers 5 writes the last three of the publisher's four files as one.
+    one_for_all = (folder / "tokenizer.json").is_file()
+    for file in part.files[:1] if one_for_all else part.files:
+        if not (folder / file).is_file():
+            yield file
+
+
+def without(folder: Path, stem: str, half: bool) -> list[str]:
+    """The weights files that are not in `folder`; the preferred one where there is none at all."""
+    found = [files for variant in preferred(half) if (files := shards(folder, stem, variant))]
+    if any(whole(files) for files in found):
+        return []
+    if found:
+        return [file.name for file in found[0] if not file.is_file()]
+    return [named(stem, preferred(half)[0])]
+
+
+def preferred(half: bool) -> tuple[str | None, str | None]:
+    """The variants in the order in which they are looked for."""
+    return ("fp16", None) if half else (None, "fp16")
+
+
+def named(stem: str, variant: str | None) -> str:
+    """The name of a weights file that is not split."""
+    return f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
+
+
+def shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
+    """The files that hold a network, whether there or not; none where nothing tells of them."""
+    whole = folder / named(stem, variant)
+    if whole.is_file():
+        return [whole]
+    index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
+    if not index.is_file():
+        return []
+    return [folder / name for name in sorted(set(weight_map(index).values()))]
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """The file of every tensor, as a `*.safetensors.index.json` has it. Raises WeightsCorrupt."""
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise WeightsCorrupt(f'"{index}" has no "weight_map" of tensors to files')
+    for name in names.values():
+        if not isinstance(name, str) or PurePath(name).name != name or "\\" in name:
+            raise WeightsCorrupt(f'"{index}" names {shown(name)}: expected a file beside it')
+    return names
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises WeightsCorrupt."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsCorrupt(f'"{path}" cannot be read as JSON') from error
+    if not isinstance(content, dict):
+        raise WeightsCorrupt(f'"{path}" holds no JSON object')
+    return content
+
+
+def checked(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> Source:
+    """`folder` once its index names the classes we build and its weights files are whole."""
+    check_index(folder / INDEX)
+    variants: dict[str, str | None] = {}
+    for name in networks:
+        stem = PARTS[name].weights or ""
+        variants[name] = next(v for v in preferred(half) if whole(shards(folder / name, stem, v)))
+        files = shards(folder / name, stem, variants[name])
+        for file in files:
+            intact(file)
+        check_total(folder / name, stem, variants[name], files)
+    return Source(folder, variants)
+
+
+def whole(files: list[Path]) -> bool:
+    """Whether there are files, and every one of them is there."""
+    return bool(files) and all(file.is_file() for file in files)
+
+
+def check_index(path: Path) -> None:
+    """Raise WeightsMismatch unless model_index.json is that of an upscaler of this kind."""
+    content = read_json(path)
+    if content.get("_class_name") != PIPELINE:
+        found = shown(content.get("_class_name"))
+        raise WeightsMismatch(f'"{path}": _class_name {found}, expected "{PIPELINE}"')
+    for name, part in PARTS.items():
+        entry = content.get(name)
+        if not isinstance(entry, list) or len(entry) != 2:
+            raise WeightsMismatch(f'"{path}": {name} {shown(entry)}, expected [library, class]')
+        if entry[1] not in part.kinds:
+            raise WeightsMismatch(f'"{path}": {name} {shown(entry[1])}, expected {part.kinds[0]}')
+
+
+def check_total(folder: Path, stem: str, variant: str | None, files: list[Path]) -> None:
+    """Raise WeightsCorrupt where split weights have fewer bytes than their index promises."""
+    index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
+    if (folder / named(stem, variant)).is_file():
+        return
+    metadata = read_json(index).get("metadata")
+    promised = metadata.get("total_size") if isinstance(metadata, dict) else None
+    held = sum(file.stat().st_size for file in files)
+    if isinstance(promised, int | float) and held < promised:
+        raise WeightsCorrupt(f'"{index}" promises {promised} bytes, its files have {held}')
+
+
+def intact(path: Path) -> None:
+    """Raise WeightsCorrupt where a safetensors file is not what its own header promises."""
+    try:
+        wrong = foreign(path)
+        if wrong is None:
+            with safe_open(path, "pt"):
+                return
+    except (SafetensorError, OSError) as error:
+        wrong = f"cannot be read: {next(iter(str(error).splitlines()), '')[:200]}"
+    raise WeightsCorrupt(f'weights file "{path}" {wrong}')
