@@ -20,9 +20,17 @@ LAPSRN = "phoenix104104/LapSRN"
 LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
 
 
-def embedded(file: str) -> Weights:
+def embedded(scale: int, size: int, sha256: str) -> Weights:
     """A file of superres/assets, trained by training/."""
-    return Weights(file, "Apache-2.0", "superres/assets")
+    file = f"bicubic_pp_flat_x{scale}.safetensors"
+    return Weights(file, "Apache-2.0", "superres/assets", None, sha256, size)
+
+
+EMBEDDED = {
+    2: embedded(2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"),
+    3: embedded(3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"),
+    4: embedded(4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"),
+}
 
 
 def lapsrn_file(name: str, size: int, sha256: str) -> Weights:
@@ -121,7 +129,7 @@ ROWS = (
             system="bicubic_pp",
             scale=scale,
             build=partial(BicubicPlusPlus, scale),
-            weights=(embedded(f"bicubic_pp_x{scale}.safetensors"),),
+            weights=(EMBEDDED[scale],),
             good_at="clean photos, fast; keeps flat colours exactly",
             speed=Speed.FAST,
             overlap=8,
