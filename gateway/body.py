@@ -31,6 +31,10 @@ def request_from_dict(payload: object, endpoint: str | None = None) -> DataReque
     request = DataRequest()
     request.header.exec_endpoint = endpoint or _text(payload, "exec_endpoint", "execEndpoint", "/")
     request.header.target_executor = _text(payload, "target_executor", "targetExecutor", "")
+    header = payload.get("header")
+    if isinstance(header, dict):  # of a message on a WebSocket, whose client pairs answers by it
+        own = _text(header, "request_id", "requestId", request.header.request_id)
+        request.header.request_id = own
     parameters = payload.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise refusal("REQUEST", "parameters: expected a JSON object", option="parameters")

@@ -7,11 +7,13 @@ stream is full, and lets the client choose how many requests wait.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
+from jina._docarray import Document, DocumentArray
 from jina.constants import __default_endpoint__
 from jina.excepts import InternalNetworkError
 from jina.proto import jina_pb2
@@ -19,6 +21,7 @@ from jina.serve.executors import __dry_run_endpoint__
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
+from gateway import routing
 from gateway.drain import SHUTTING_DOWN, InFlight
 from gateway.errors import (
     FROM_EXECUTOR,
@@ -30,6 +33,8 @@ from gateway.errors import (
     refusal,
     shown,
 )
+from gateway.identity import HEADER, PARAMETER, Active, identity
+from gateway.routing import Part, Routes, Served
 
 STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""
@@ -38,6 +43,7 @@ Incoming: TypeAlias = DataRequest | Refusal
 """What a protocol read: a request, or why it is none."""
 
 DISCOVERY_SECONDS = 10.0
+ASIDE_SECONDS = 5.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
 """Executor names and alternatives of them; without quantifiers a pattern cannot run away."""
 
@@ -50,19 +56,26 @@ class Exchange:
 
     def __init__(self, streamer: GatewayStreamer, in_flight: InFlight) -> None:
         self.in_flight = in_flight
+        self.active = Active()
         self._graph = streamer.topology_graph
         # Jina 3.34 has no public way to these.
         self._pool = streamer._connection_pool  # noqa: SLF001
         self._send = streamer._streamer._request_handler  # noqa: SLF001
         self._finish = streamer._streamer._result_handler  # noqa: SLF001
+        self._routes: Routes | None = None
 
-    async def answer(self, request: Incoming) -> DataRequest:
-        """The Executors' answer, or an error answer that holds a Problem and no Documents."""
+    async def answer(self, request: Incoming, request_id: str | None = None) -> DataRequest:
+        """The Executors' answer, or an error answer that holds a Problem and no Documents.
+
+        It has `request_id` where that is given and sane, else the request's own, else a new one.
+        """
         if isinstance(request, Refusal):
-            return failed(DataRequest(), request.problem)
+            return failed(_identified(DataRequest(), request_id), request.problem)
         try:
-            with self.in_flight.one():
+            name = _identified(request, request_id).header.request_id
+            with self.in_flight.one(), self.active.one(name):
                 await self._admit(request)
+                request.proto_with_data.parameters[PARAMETER] = name
                 return _public(await self._ask(request))
         except Refusal as refused:
             return failed(request, refused.problem)
@@ -95,7 +108,9 @@ class Exchange:
         Always in order: the official client sends every Document as a request of its own and has
         no way to ask for it, and its users pair results with inputs.
         """
-        window = _window(context, prefetch or STREAM_WINDOW)
+        metadata = metadata_of(context)
+        window = _window(metadata, prefetch or STREAM_WINDOW)
+        request_id = metadata.get(HEADER)
         source = _each(request_iterator)
         reading: asyncio.Task[Incoming | None] | None = _next_of(source)
         answering: list[asyncio.Task[DataRequest]] = []
@@ -109,7 +124,7 @@ class Exchange:
                     request = reading.result()
                     reading = None if request is None else _next_of(source)
                     if request is not None:
-                        answering.append(asyncio.create_task(self.answer(request)))
+                        answering.append(asyncio.create_task(self.answer(request, request_id)))
                 while answering and answering[0].done():
                     yield answering.pop(0).result()
         finally:
@@ -128,11 +143,7 @@ class Exchange:
         return status
 
     async def _admit(self, request: DataRequest) -> None:
-        try:
-            documents = request.proto_with_data.data.WhichOneof("documents")
-        except DecodeError as error:
-            raise refusal("REQUEST", "the message is no Jina DataRequest") from error
-        if documents == "docs_bytes":
+        if request.proto_with_data.data.WhichOneof("documents") == "docs_bytes":
             # docarray reads docs_bytes with pickle: a client's pickle runs the client's code.
             raise refusal("REQUEST", "data.docs_bytes is not accepted: send data.docs")
         self._admit_target(request.header.target_executor)
@@ -170,9 +181,115 @@ class Exchange:
         except TimeoutError as error:
             raise refusal("UNAVAILABLE", "the models are not ready: retry later") from error
 
+    async def tags(
+        self, endpoint: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The tags of the Documents that each Executor with `endpoint` answers, asked by itself.
+
+        It passes by the Flow's graph and is no request in flight: for questions about the service.
+        Raises Refusal if an Executor cannot be asked.
+        """
+        await self.endpoints()
+        names = [n.name for n in self._graph.all_nodes if endpoint in (n.endpoints or ())]
+        asked = [self._ask_aside(name, endpoint, parameters or {}) for name in names]
+        answers = zip(names, await asyncio.gather(*asked), strict=True)
+        return [tags | {"executor": name} for name, answer in answers for tags in answer]
+
+    async def _ask_aside(
+        self, executor: str, endpoint: str, parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        request = DataRequest()
+        request.header.exec_endpoint = endpoint
+        request.parameters = dict(parameters)
+        request.data.docs = DocumentArray([Document()])
+        result = await self._pool.send_requests_once(
+            [request], executor, head=True, endpoint=endpoint, timeout=ASIDE_SECONDS
+        )
+        if isinstance(result, InternalNetworkError):
+            raise Refusal(unreachable(result))
+        if not isinstance(result, tuple) or problem_in(result[0]) is not None:
+            log.error("%s of Executor %s failed: %s", endpoint, executor, result)
+            raise Refusal(INTERNAL)
+        return [MessageToDict(doc.tags) for doc in result[0].proto_with_data.data.docs.docs]
+
     async def _ask(self, request: DataRequest) -> DataRequest:
+        side_by_side = len(self._graph.origin_nodes) > 1
+        if side_by_side and request.header.exec_endpoint == routing.ENDPOINT:
+            return await self._ask_each(request)
         answering, _ = self._send(request=request, return_type=type(request.docs))
         return self._finish(await answering)
+
+    async def _ask_each(self, request: DataRequest) -> DataRequest:
+        """Each Document's answer from the Executor that serves its model, in their order."""
+        documents, parameters = list(request.docs), request.parameters
+        routes = await self._known_routes()
+        marked = routing.tagged(parameters, len(documents))
+        targets: list[str | Problem] = []
+        for document in documents:
+            try:
+                targets.append(routes.executor_for(document.tags, parameters))
+            except Refusal as refused:
+                if not marked:
+                    raise
+                mark(document, refused.problem)
+                targets.append(refused.problem)
+        parts = routing.parts(targets)
+        if len(parts) == 1 and len(parts[0].places) == len(documents):
+            return await self._ask_directly(request, parts[0].executor)
+        asked = [
+            self._ask_directly(part_of(request, part, marked), part.executor) for part in parts
+        ]
+        for part, answer in zip(parts, await asyncio.gather(*asked), strict=True):
+            if problem_in(answer) is not None:
+                return answer
+            for place, document in zip(part.places, answer.docs, strict=True):
+                documents[place] = document
+        request.data.docs = DocumentArray(documents)
+        return request
+
+    async def _known_routes(self) -> Routes:
+        """Where models are served; asked once, for they do not change while a Flow runs."""
+        if self._routes is None:
+            listed = await self.tags("/models")
+            served = [Served(t["name"], t["executor"], bool(t["default"])) for t in listed]
+            if not served:
+                raise refusal("UNAVAILABLE", "no Executor serves a model")
+            self._routes = Routes(served)
+        return self._routes
+
+    async def _ask_directly(self, request: DataRequest, executor: str) -> DataRequest:
+        """One Executor's answer, past the Flow's graph."""
+        endpoint = request.header.exec_endpoint
+        result = await self._pool.send_requests_once(
+            [request], executor, head=True, endpoint=endpoint, retries=0
+        )
+        if isinstance(result, InternalNetworkError):
+            raise result
+        answer: DataRequest = result[0]
+        return answer
+
+
+def part_of(request: DataRequest, part: Part, marked: bool) -> DataRequest:
+    """What of `request` goes to one Executor; alone or not, its Documents fail as in the whole."""
+    made = DataRequest()
+    made.header.request_id = request.header.request_id
+    made.header.exec_endpoint = request.header.exec_endpoint
+    made.parameters = dict(request.parameters) | {"errors": "tags" if marked else "raise"}
+    made.data.docs = DocumentArray([request.docs[place] for place in part.places])
+    return made
+
+
+def mark(document: Document, problem: Problem) -> None:
+    """Make `document` a failed one: no picture, and a tag that says why."""
+    document.tensor = None
+    document.uri = None
+    document.blob = None
+    document.tags["error"] = {
+        "code": problem.code,
+        "message": f"document {document.id}: {problem.message}",
+        "option": problem.option,
+        "allowed": problem.allowed,
+    }
 
 
 def _public(answer: DataRequest) -> DataRequest:
@@ -216,9 +333,24 @@ def _only_id(request: DataRequest) -> str | None:
     return str(docs[0].id) or None if len(docs) == 1 else None
 
 
-def _window(context: Any, window: int) -> int:
+def metadata_of(context: Any) -> dict[str, Any]:
+    """What a gRPC client sent beside its requests; empty on other protocols."""
+    return dict(context.invocation_metadata() or ()) if context is not None else {}
+
+
+def _identified(request: DataRequest, request_id: str | None) -> DataRequest:
+    """`request` with an id that may stand in logs. Raises Refusal if it is no request at all."""
+    try:
+        header = request.proto_with_data.header
+    except DecodeError as error:
+        request.header.request_id = identity(request_id)
+        raise refusal("REQUEST", "the message is no Jina DataRequest") from error
+    header.request_id = identity(request_id, header.request_id)
+    return request
+
+
+def _window(metadata: Mapping[str, Any], window: int) -> int:
     """What the client's metadata asks for, never more than STREAM_WINDOW."""
-    metadata = dict(context.invocation_metadata() or ()) if context is not None else {}
     asked = str(metadata.get("__prefetch__", window))
     window = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else window
     return max(1, min(window, STREAM_WINDOW))

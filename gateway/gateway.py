@@ -15,8 +15,10 @@ from uvicorn import Config, Server
 
 from gateway.drain import InFlight
 from gateway.handler import Handler
-from gateway.http import Pages, make_app
+from gateway.http import make_app
+from gateway.identity import Identified
 from gateway.keys import KeyedApp, KeyedCalls, keys_from
+from gateway.openapi import Pages
 from gateway.port import Port, tls_context
 
 MEBIBYTE = 1 << 20
@@ -70,7 +72,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         self.drain_seconds = _positive("drain_seconds", drain_seconds)
         self._tls = tls_context(ssl_certfile, ssl_keyfile)
         self._keys = keys_from(api_keys)
-        self._pages = _pages(title, description, cors, expose_endpoints)
+        self._pages = _pages(title, description, cors, expose_endpoints, bool(self._keys))
         super().__init__(**kwargs | {"req_handler_cls": Handler})
         in_flight = InFlight(int(_positive("max_in_flight", max_in_flight)))
         self._exchange = self._request_handler.limit_to(in_flight)
@@ -139,9 +141,9 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         return server
 
     def _web_config(self) -> Config:
-        app = make_app(self._exchange, self.max_bytes, self._pages)
+        app = KeyedApp(make_app(self._exchange, self.max_bytes, self._pages), self._keys)
         return Config(
-            app=KeyedApp(app, self._keys),
+            app=Identified(app, self._exchange.active),
             http="h11",
             ws="websockets",
             ws_max_size=self.max_bytes,
@@ -174,11 +176,16 @@ async def _started_web(config: Config) -> Server:
 
 
 def _pages(
-    title: str | None, description: str | None, cors: bool, expose_endpoints: str | None
+    title: str | None,
+    description: str | None,
+    cors: bool,
+    expose_endpoints: str | None,
+    keyed: bool,
 ) -> Pages:
     default = Pages()
     listed = tuple(json.loads(expose_endpoints or "{}")) or default.listed
-    return Pages(title or default.title, description or default.description, bool(cors), listed)
+    title, description = title or default.title, description or default.description
+    return Pages(title, description, bool(cors), listed, keyed)
 
 
 def _check_names(settings: dict[str, Any]) -> None:

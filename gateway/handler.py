@@ -10,7 +10,8 @@ from jina.serve.runtimes.gateway.request_handling import GatewayRequestHandler
 from jina.types.request.data import DataRequest
 
 from gateway.drain import InFlight
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, metadata_of
+from gateway.identity import HEADER
 
 
 class Handler(GatewayRequestHandler):
@@ -33,9 +34,9 @@ class Handler(GatewayRequestHandler):
 
     Call = stream
 
-    async def process_single_data(self, request: DataRequest, _context: Any = None) -> DataRequest:
+    async def process_single_data(self, request: DataRequest, context: Any = None) -> DataRequest:
         """One request, one answer."""
-        return await self.exchange.answer(request)
+        return await self.exchange.answer(request, metadata_of(context).get(HEADER))
 
     async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
         """Whether every Executor answers."""

@@ -1,4 +1,4 @@
-"""API keys: every protocol needs `authorization` once a key is set; health stays open."""
+"""API keys: every protocol needs `authorization` once one is set; health and page stay open."""
 
 import hmac
 import json
@@ -10,6 +10,7 @@ import grpc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Problem
+from gateway.identity import identity_of
 
 VARIABLE = "SUPERRES_API_KEYS"
 ABSENT = frozenset({"", "undefined", "None", "null"})
@@ -65,14 +66,16 @@ class KeyedApp:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await _refuse(send)
+            await _refuse(send, identity_of(scope))
 
     def _open(self, scope: Scope) -> bool:
         if not self._keys or scope["type"] == "lifespan":
             return True
-        preflight = scope.get("method") == "OPTIONS"
-        health = scope["path"] == "/" and scope.get("method") in {"GET", "HEAD"}
-        return scope["type"] == "http" and (preflight or health)
+        path, method = scope["path"], scope.get("method")
+        # The page asks its user for a key; it is the same for everyone.
+        is_public = path in {"/", "/ui"} or path.startswith("/ui/")
+        is_open = method == "OPTIONS" or (method in {"GET", "HEAD"} and is_public)
+        return scope["type"] == "http" and is_open
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -82,13 +85,13 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(send: Send, request_id: str) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"www-authenticate", b"Bearer"),
         (b"connection", b"close"),
     ]
-    body = json.dumps(NEEDED.as_dict()).encode()
+    body = json.dumps(NEEDED.as_dict(request_id)).encode()
     await send({"type": "http.response.start", "status": NEEDED.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

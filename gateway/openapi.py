@@ -1,0 +1,362 @@
+"""The service's HTTP side in OpenAPI 3.1: what is accepted, what comes back, what goes wrong."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gateway.errors import STATUS
+from gateway.options import OPTIONS, PICTURE_OPTIONS
+
+Json: TypeAlias = dict[str, Any]
+
+PICTURE_TYPES = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")
+ERRORS = {
+    400: "The body is no JSON, or a blob no standard base64.",
+    401: "A valid API key is needed.",
+    404: "No such path, or no Executor has the endpoint.",
+    405: "The path has other methods.",
+    408: "The body stalled.",
+    413: "The body, the picture or the number of Documents is too large.",
+    415: "The content type or encoding is not accepted.",
+    422: "An option, the picture or the form of the request is wrong: the error says which.",
+    429: "Too many requests are waiting: retry after Retry-After seconds.",
+    500: "The server failed; its log has the cause under the request_id.",
+    503: "The models cannot be reached, have no memory, or the server is stopping: retry.",
+    504: "The time for the request is over.",
+}
+RETRY = {429, 503}
+ERROR_CODES = ", ".join(sorted(STATUS))
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the operator chose for the HTTP side; `keyed` says whether API keys are set."""
+
+    title: str = "Super-resolution"
+    description: str = "Upscales images: POST one to /upscale."
+    cors: bool = False
+    listed: tuple[str, ...] = ("/upscale",)
+    keyed: bool = False
+
+
+def describe(pages: Pages, version: str) -> Json:
+    """The OpenAPI document of a gateway whose Executors' endpoints are `pages.listed`."""
+    paths = {path: {"post": _endpoint(path)} for path in pages.listed if path != "/upscale"}
+    if "/upscale" in pages.listed:
+        paths = {"/upscale": {"post": _upscale()}} | paths
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": pages.title,
+            "description": f"{pages.description}\n\n{_keys(pages)} {REQUEST_IDS} {OTHERS}",
+            "version": version,
+        },
+        "paths": paths | _service(),
+        "security": [{"key": []}] if pages.keyed else [],
+        "components": {"schemas": SCHEMAS, "securitySchemes": {"key": KEY}},
+    }
+
+
+KEY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "authorization",
+    "description": "The key itself, or Bearer and the key. In gRPC it is metadata of that name.",
+}
+REQUEST_IDS = (
+    "Every answer has the header X-Request-ID: the request's own where that is up to 128 letters, "
+    "digits and ._-, else a new one; errors and the server's log name it too."
+)
+OTHERS = "gRPC (jina.JinaRPC) and WebSocket, at the path /, are on the same port."
+
+
+def _keys(pages: Pages) -> str:
+    if not pages.keyed:
+        return "No API key is needed."
+    return "An API key is needed, in the header authorization, except for / and /ui."
+
+
+def _service() -> Json:
+    """The paths that do not depend on the Executors."""
+    return {
+        "/post": {"post": _endpoint(None)},
+        "/models": {"get": _get("The models that are served", "Models")},
+        "/progress/{request_id}": {"get": _progress()},
+        "/": {"get": _health()},
+        "/dry_run": {"get": _get("Whether every Executor answers", "Status")},
+        "/status": {"get": _get("Jina's version", "Version")},
+    }
+
+
+def _upscale() -> Json:
+    return {
+        "operationId": "upscale",
+        "summary": "Upscale a picture",
+        "description": (
+            "Three forms. An image file as the body, of any content type but JSON and multipart, "
+            "options in the query. A form with the file and options as fields, or in the query. "
+            "Jina's JSON, with options as a Document's tags or as parameters, which take no "
+            "query. The first two are answered with an image file, or with JSON for "
+            "Accept: application/json; the third with JSON. An option's empty value counts as "
+            "absent."
+        ),
+        "parameters": [
+            {
+                "name": option.name,
+                "in": "query",
+                "description": option.meaning,
+                "schema": option.schema,
+            }
+            for option in PICTURE_OPTIONS.values()
+        ],
+        "requestBody": {"required": True, "content": _bodies()},
+        "responses": {"200": _upscaled()} | _errors(*(ERRORS.keys() - {405})),
+    }
+
+
+def _bodies() -> Json:
+    file = {"contentMediaType": "application/octet-stream"}
+    fields = {option.name: option.schema for option in PICTURE_OPTIONS.values()}
+    form = {
+        "type": "object",
+        "description": "Exactly one of file and image.",
+        "properties": {"file": file, "image": file} | fields,
+        "oneOf": [{"required": ["file"]}, {"required": ["image"]}],
+    }
+    return {
+        **{kind: {"schema": file} for kind in PICTURE_TYPES},
+        "multipart/form-data": {"schema": form},
+        "application/json": _json_body(None),
+    }
+
+
+def _upscaled() -> Json:
+    record = {
+        "description": "The record of the work: the answer's tag upscale as JSON.",
+        "content": {"application/json": {"schema": _ref("Record")}},
+    }
+    return {
+        "description": "The picture; in JSON, the same Documents with their pictures in base64.",
+        "headers": {"X-Upscale": record} | _id_header(),
+        "content": {
+            "image/*": {"schema": {"contentMediaType": "image/*"}},
+            "application/json": {"schema": _ref("Answer")},
+        },
+    }
+
+
+def _endpoint(path: str | None) -> Json:
+    summary = f"The Executors' {path}" if path else "Any endpoint, named by exec_endpoint"
+    content = {"application/json": _json_body(None if path else "/upscale")}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": _answer("The Executors' answer", "Answer")}
+        | _errors(*(ERRORS.keys() - {405})),
+    }
+
+
+def _json_body(endpoint: str | None) -> Json:
+    example: Json = {"data": [{"blob": "<base64>"}], "parameters": {"scale": "800:-1"}}
+    if endpoint:
+        example["exec_endpoint"] = endpoint
+    return {"schema": _ref("Request"), "example": example}
+
+
+def _get(summary: str, schema: str) -> Json:
+    return {
+        "summary": summary,
+        "responses": {"200": _answer(summary, schema)} | _errors(401, 503),
+    }
+
+
+def _progress() -> Json:
+    events = {
+        "description": (
+            'Server-sent events about five times a second: data: {"done": n, "total": m} when it '
+            'changes; at the end {"finished": true}, or {"unknown": true} where no request with '
+            "the id has come within a few seconds. Comments keep the connection open."
+        ),
+        "headers": _id_header(),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    identity = {
+        "name": "request_id",
+        "in": "path",
+        "required": True,
+        "description": "What the other request has sent as X-Request-ID.",
+        "schema": {"type": "string"},
+    }
+    return {
+        "summary": "How far a request is",
+        "parameters": [identity],
+        "responses": {"200": events} | _errors(401, 429),
+    }
+
+
+def _health() -> Json:
+    up = _answer("The gateway is up. A browser gets a page of links instead.", "Empty")
+    down = {"description": "The gateway is stopping.", "headers": _id_header()}
+    return {
+        "summary": "Whether the gateway is up",
+        "security": [],
+        "responses": {"200": up, "503": down},
+    }
+
+
+def _answer(description: str, schema: str) -> Json:
+    content = {"application/json": {"schema": _ref(schema)}}
+    return {"description": description, "headers": _id_header(), "content": content}
+
+
+def _errors(*statuses: int) -> Json:
+    return {str(status): _error(status) for status in sorted((*statuses,))}
+
+
+def _error(status: int) -> Json:
+    seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return {
+        "description": ERRORS[status],
+        "headers": _id_header() | ({"Retry-After": seconds} if status in RETRY else {}),
+        "content": {"application/json": {"schema": _ref("Error")}},
+    }
+
+
+def _id_header() -> Json:
+    return {"X-Request-ID": {"description": "The request's id.", "schema": {"type": "string"}}}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(description: str, properties: Json, *required: str) -> Json:
+    fields = {"type": "object", "description": description, "properties": properties}
+    return fields | ({"required": list(required)} if required else {})
+
+
+def _string(description: str) -> Json:
+    return {"type": "string", "description": description}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+MAYBE_STRING = {"type": ["string", "null"]}
+SIZE = {**_list({"type": "integer"}), "minItems": 2, "maxItems": 2, "description": "width, height"}
+COUNT = {"type": "integer", "minimum": 0}
+
+SCHEMAS: Json = {
+    "Options": _object(
+        "Options of /upscale, as tags of a Document or as parameters of a request; tags win. "
+        "Numbers may be strings of digits.",
+        {option.name: option.schema | {"description": option.meaning} for option in OPTIONS},
+    ),
+    "Document": _object(
+        "One image: blob, else tensor, else uri.",
+        {
+            "id": _string("Comes back unchanged."),
+            "blob": {"type": "string", "contentEncoding": "base64", "description": "A file."},
+            "tensor": {"description": "H×W or H×W×C: 0..255, or floating point 0..1"},
+            "uri": _string("data:, or http(s): to public addresses."),
+            "mime_type": _string("Of an answer's blob."),
+            "tags": {"allOf": [_ref("Options")], "description": "Unknown tags are echoed."},
+        },
+    ),
+    "Request": _object(
+        "Jina's request.",
+        {
+            "data": _list(_ref("Document")),
+            "parameters": _ref("Options"),
+            "exec_endpoint": _string("For /post only."),
+            "target_executor": _string("Executors by name, a|b for several; all by default."),
+        },
+        "data",
+    ),
+    "Answer": _object(
+        "Jina's answer.",
+        {
+            "header": {"type": "object"},
+            "parameters": {"type": "object"},
+            "routes": _list({"type": "object"}),
+            "data": _list(_ref("Answered")),
+        },
+        "data",
+    ),
+    "Answered": {
+        "allOf": [_ref("Document")],
+        "description": "With the tag upscale, or without blob and with the tag error.",
+        "properties": {
+            "tags": _object("", {"upscale": _ref("Record"), "error": _ref("DocumentError")})
+        },
+    },
+    "Record": _object(
+        "What was done.",
+        {
+            "model": {"type": "string"},
+            "model_scale": COUNT,
+            "input_size": SIZE,
+            "output_size": SIZE,
+            "image_format": {"type": "string"},
+            "bit_depth": COUNT,
+            "frames": COUNT,
+            "frames_dropped": COUNT,
+            "seconds": {"type": "number", "description": "The model's time."},
+            "peak_memory_mb": {"type": ["number", "null"], "description": "On the device."},
+            "tiles": COUNT,
+            "tiles_redone_in_fp32": COUNT,
+        },
+    ),
+    "DocumentError": _object(
+        "Why a Document of several failed.",
+        {
+            "code": {"type": "string"},
+            "message": {"type": "string"},
+            "option": MAYBE_STRING,
+            "allowed": MAYBE_STRING,
+        },
+        "code",
+        "message",
+    ),
+    "Error": _object(
+        "Why a request failed.",
+        {
+            "code": _string(f"In capitals; the gateway's and the commonest: {ERROR_CODES}."),
+            "message": _string("What had which value, and what would do."),
+            "option": {**MAYBE_STRING, "description": "The option or field at fault."},
+            "allowed": {**MAYBE_STRING, "description": "What would do."},
+            "doc_id": _string("The Document at fault, where there is exactly one."),
+            "request_id": _string("The request's id."),
+        },
+        "code",
+        "message",
+        "option",
+        "allowed",
+        "request_id",
+    ),
+    "Models": _object(
+        "What the Flow serves.",
+        {
+            "models": _list(
+                _object(
+                    "A model.",
+                    {
+                        "name": _string("For the option model."),
+                        "scale": COUNT,
+                        "default": {"type": "boolean", "description": "Of its Executor."},
+                        "system": {"type": "string"},
+                        "options": {
+                            **_list({"type": "string"}),
+                            "description": "The model's own, beside those of every model.",
+                        },
+                    },
+                    "name",
+                )
+            )
+        },
+        "models",
+    ),
+    "Status": _object("Jina's status; code 0 is success.", {"code": COUNT}),
+    "Version": _object("Jina's version.", {"jina": {"type": "object"}}),
+    "Empty": _object("Nothing: {}.", {}),
+}

@@ -1,0 +1,146 @@
+"""`/upscale` for people and browsers: an image file in, an image file out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from google.protobuf.json_format import MessageToDict
+from jina._docarray import Document, DocumentArray
+from jina.types.request.data import DataRequest
+
+from gateway.body import answer_to_json, request_from_json
+from gateway.errors import STATUS, Problem, refusal, shown
+from gateway.form import Part, parts_of
+from gateway.identity import identity_of
+from gateway.options import given_options
+from gateway.reading import check_coding, is_json, media_type
+from gateway.responses import refused
+
+ENDPOINT = "/upscale"
+FILE_FIELDS = ("file", "image")
+FORM = "multipart/form-data"
+RECORD = "X-Upscale"
+"""The header that carries the answer's tag `upscale`, as JSON."""
+
+FORMS = f"an image file, {FORM}, or Jina's application/json"
+UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
+"""Content types that say nothing: curl sends the second with whatever it is given."""
+
+
+class PictureCall:
+    """One request to `/upscale` in whatever form, and its answer in the form that belongs to it.
+
+    Raises Refusal for a form that is none, before the body is read.
+    """
+
+    def __init__(self, request: Request) -> None:
+        check_coding(request)
+        self._request = request
+        self._media = media_type(request)
+        if self._media.startswith("multipart/") and self._media != FORM:
+            raise refusal(
+                "CONTENT_TYPE",
+                f"content-type {shown(self._media)}: expected {FORMS}",
+                option="content-type",
+                allowed=FORMS,
+            )
+        self._query = list(request.query_params.multi_items())
+        self._as_json = wants_json(request.headers.get("accept", ""))
+
+    def read(self, body: bytes) -> DataRequest:
+        """The request in `body`. Raises Refusal for one that cannot be read."""
+        is_object = self._media in UNNAMED and body[:64].lstrip()[:1] == b"{"  # no picture does
+        if is_json(self._media) or is_object:
+            self._as_json = True
+            return self._from_json(body)
+        if self._media == FORM:
+            content_type = self._request.headers["content-type"]
+            return self._from_form(parts_of(body, content_type))
+        return self._with(body, given_options(self._query))
+
+    def write(self, answer: DataRequest) -> Response:
+        """The answer as an image file, or as JSON where the client has asked for that."""
+        if self._as_json:
+            return Response(answer_to_json(answer), media_type="application/json")
+        picture = answered_picture(answer)
+        return refused(self._request, picture) if isinstance(picture, Problem) else picture
+
+    def _from_json(self, body: bytes) -> DataRequest:
+        if self._query:
+            name = self._query[0][0][:40]
+            message = f"{shown(name)} in the query: expected it in the JSON body's parameters"
+            raise refusal("OPTION", message, option=name, allowed="no query")
+        return request_from_json(body, ENDPOINT)
+
+    def _from_form(self, parts: Sequence[Part]) -> DataRequest:
+        files = [part for part in parts if part.name in FILE_FIELDS or part.file_name is not None]
+        if len(files) != 1 or files[0].name not in FILE_FIELDS or files[0].file_name is None:
+            expected = "one file, named file or image"
+            found = ", ".join(shown(part.name, 40) for part in files[:4]) or "none"
+            message = f"the form's files are {found}: expected {expected}"
+            raise refusal("FORM", message, allowed=expected)
+        fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
+        return self._with(files[0].data, given_options([*self._query, *fields]))
+
+    def _with(self, picture: bytes, options: Mapping[str, str]) -> DataRequest:
+        """A request with one Document: the picture as blob, the options as tags.
+
+        Tags, because a Flow's `when` can choose an Executor by them. The Document has the
+        request's id, so that an Executor's log and errors name what the client knows.
+        """
+        if not picture:
+            message = "the picture is empty: send a file's bytes, as curl --data-binary @a.jpg"
+            raise refusal("NO_IMAGE", message, option="body", allowed=FORMS)
+        request = DataRequest()
+        request.header.exec_endpoint = ENDPOINT
+        doc = Document(id=identity_of(self._request.scope), blob=picture, tags=dict(options))
+        request.data.docs = DocumentArray([doc])
+        return request
+
+
+def wants_json(accept: str) -> bool:
+    """Whether an Accept header asks for JSON rather than an image."""
+    types = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    return "application/json" in types and not any(kind.startswith("image/") for kind in types)
+
+
+def answered_picture(answer: DataRequest) -> Response | Problem:
+    """The image file in an answer with its record in the headers, or why there is none."""
+    docs = answer.proto_with_data.data.docs.docs
+    tags: dict[str, Any] = MessageToDict(docs[0].tags) if docs else {}
+    if isinstance(tags.get("error"), dict):
+        return _problem(tags["error"])
+    if not docs or not docs[0].blob:
+        return Problem("MODEL", "no model has taken the picture", "model", "one of /models", 422)
+    kind = docs[0].mime_type
+    return Response(
+        docs[0].blob,
+        media_type=kind if kind.startswith("image/") else "application/octet-stream",
+        headers={
+            RECORD: json.dumps(whole_numbers(tags.get("upscale", {})), separators=(",", ":")),
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def whole_numbers(value: Any) -> Any:
+    """`value` from protobuf, which knows floats only, with 3 in place of 3.0 everywhere."""
+    if isinstance(value, dict):
+        return {name: whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _problem(error: Mapping[str, Any]) -> Problem:
+    code, message = str(error.get("code", "FAILED")), str(error.get("message", "it failed"))
+    option, allowed = error.get("option"), error.get("allowed")
+    return Problem(code, message, option, allowed, STATUS.get(code, 422))
+
+
+def _text(part: Part) -> str:
+    try:
+        return part.data.decode()
+    except UnicodeDecodeError as error:
+        raise refusal("FORM", f"field {shown(part.name, 40)}: expected UTF-8 text") from error

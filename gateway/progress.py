@@ -1,0 +1,117 @@
+"""How far a request is, as server-sent events."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, NamedTuple
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import Refusal, refusal
+from gateway.exchange import Exchange
+from gateway.identity import identity_of
+from gateway.responses import error_response
+
+ENDPOINT = "/progress"
+MAX_STREAMS = 32
+POLL_SECONDS = 0.2
+UNKNOWN_SECONDS = 3.0
+KEEPALIVE_SECONDS = 10.0
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Done(NamedTuple):
+    """`done` of `total` steps; steps are the model's, in practice tiles."""
+
+    done: int
+    total: int
+
+
+class Places:
+    """How many streams there are; refuses beyond its capacity."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        if self._taken >= self._capacity:
+            message = f"{self._capacity} progress streams are open already: retry later"
+            raise refusal("OVERLOADED", message)
+        self._taken += 1
+
+    def __exit__(self, *_error: object) -> None:
+        self._taken -= 1
+
+
+class ProgressStream(StreamingResponse):
+    """The events of one request until it ends; 429 once all places are taken."""
+
+    def __init__(self, exchange: Exchange, places: Places, request_id: str) -> None:
+        events = _events(exchange, request_id)
+        super().__init__(events, media_type="text/event-stream", headers=HEADERS)
+        self._places = places
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._places:
+                async with aclosing(self._events):
+                    await super().__call__(scope, receive, send)
+        except Refusal as refused:
+            await error_response(refused.problem, identity_of(scope))(scope, receive, send)
+
+
+async def _events(exchange: Exchange, request_id: str) -> AsyncGenerator[str, None]:
+    """`{"done", "total"}` whenever it changes, at last `{"finished"}` or `{"unknown"}`."""
+    yield ": the events of a request\n\n"  # the client hears at once that it is heard
+    spoke = time.monotonic()
+    async with aclosing(_steps(exchange, request_id)) as steps:
+        async for event in steps:
+            if event is not None:
+                spoke = time.monotonic()
+                yield f"data: {json.dumps(event)}\n\n"
+            elif time.monotonic() - spoke > KEEPALIVE_SECONDS:
+                spoke = time.monotonic()
+                yield ": waiting\n\n"
+
+
+async def _steps(
+    exchange: Exchange, request_id: str
+) -> AsyncGenerator[dict[str, Any] | None, None]:
+    """What to tell about five times a second, None where there is nothing new.
+
+    Whether a request is there at all the gateway knows itself: while its body is still arriving,
+    and whichever replica of an Executor has it.
+    """
+    began, seen, told = time.monotonic(), False, Done(0, 0)
+    while True:
+        active = request_id in exchange.active
+        if seen and not active:
+            yield {"finished": True}
+            return
+        seen = seen or active
+        if not seen and (exchange.in_flight.draining or time.monotonic() - began > UNKNOWN_SECONDS):
+            yield {"unknown": True}
+            return
+        now = await _asked(exchange, request_id) if active else None
+        news = now is not None and now != told
+        yield now._asdict() if now is not None and news else None
+        told = now or told
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _asked(exchange: Exchange, request_id: str) -> Done | None:
+    """How far the Executors are; None where none of them knows."""
+    try:
+        answers = await exchange.tags(ENDPOINT, {"request_id": request_id})
+    except Refusal:
+        return None  # the request itself will say what is wrong
+    known = [answer for answer in answers if answer.get("known") is True]
+    try:
+        return Done(int(known[0]["done"]), int(known[0]["total"])) if known else None
+    except (KeyError, TypeError, ValueError):
+        return None

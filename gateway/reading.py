@@ -1,0 +1,87 @@
+"""Reading an HTTP body within bounds, and noticing a client that no longer waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request
+from jina.types.request.data import DataRequest
+from starlette.requests import ClientDisconnect
+
+from gateway.errors import Refusal, refusal, shown
+
+IDLE_SECONDS = 30.0
+DISCARD_SECONDS = 5.0
+
+
+def media_type(request: Request) -> str:
+    """The content type without its parameters, in lower case; "" where none is given."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_json(media: str) -> bool:
+    """Whether a content type is JSON's."""
+    return media == "application/json" or media.endswith("+json")
+
+
+def check_coding(request: Request) -> None:
+    """Raises Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise refusal("CONTENT_TYPE", f"content-encoding {shown(coding)}: expected none")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes. Raises Refusal BYTES beyond, BODY_TIMEOUT if it stalls."""
+    announced = request.headers.get("content-length", "0")
+    length = int(announced) if announced.isdigit() else 0
+    if length > limit and request.headers.get("expect", "").lower() == "100-continue":
+        raise _too_large(limit, length)
+    body = bytearray()
+    chunks = request.stream().__aiter__()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(chunks, None), IDLE_SECONDS)
+        except TimeoutError as error:
+            raise refusal("BODY_TIMEOUT", f"the body stalled for {IDLE_SECONDS:g} s") from error
+        if chunk is None:
+            return bytes(body)
+        body += chunk
+        if max(len(body), length) > limit:
+            await _discard(chunks, limit)
+            raise _too_large(limit, max(len(body), length))
+
+
+async def _discard(chunks: Any, limit: int) -> None:
+    """Reads on for a while: a client that is still sending would miss the answer otherwise."""
+    seen = 0
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for chunk in chunks:
+                seen += len(chunk)
+                if seen > 2 * limit:
+                    return
+    except (TimeoutError, ClientDisconnect):
+        return
+
+
+def _too_large(limit: int, size: int) -> Refusal:
+    message = f"the body has {size} bytes or more: expected at most {limit}"
+    return refusal("BYTES", message, option="body", allowed=f"{limit} bytes")
+
+
+async def unless_gone(request: Request, answer: Awaitable[DataRequest]) -> DataRequest | None:
+    """The answer, or None once the client has hung up: nobody waits for the work any more."""
+    working = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_disconnected(request.receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        gone.cancel()
+        working.cancel()
+
+
+async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

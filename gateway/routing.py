@@ -1,0 +1,62 @@
+"""Which Executor answers a Document where several stand side by side in a Flow.
+
+Jina sends every request to all branches, drops Documents that no branch wants, and copies pictures
+for each. Here every Document goes to the one Executor that serves its `model`, past the graph.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gateway.errors import Problem, refusal, shown
+
+ENDPOINT = "/upscale"
+
+
+class Served(NamedTuple):
+    """A model and where it is served."""
+
+    model: str
+    executor: str
+    default: bool
+
+
+class Part(NamedTuple):
+    """What one Executor gets of a request: the places of its Documents."""
+
+    executor: str
+    places: list[int]
+
+
+class Routes:
+    """Models by name; the first Executor's default model is the Flow's."""
+
+    def __init__(self, served: Sequence[Served]) -> None:
+        self.executors = {one.model: one.executor for one in reversed(served)}
+        self.default = next(one.model for one in served if one.default)
+        self.names = [one.model for one in served]
+
+    def executor_for(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+        """The Executor for a Document. Raises Refusal for a model that nobody serves."""
+        asked = tags.get("model")
+        name = parameters.get("model") if asked is None else asked
+        name = self.default if name is None else name
+        if not isinstance(name, str) or name not in self.executors:
+            allowed = f"one of {', '.join(self.names)}"
+            message = f"model {shown(str(name))}: expected {allowed}"
+            raise refusal("MODEL", message, option="model", allowed=allowed)
+        return self.executors[name]
+
+
+def parts(executors: Sequence[str | Problem]) -> list[Part]:
+    """The Documents of each Executor, in the order of their first Document."""
+    found: dict[str, list[int]] = {}
+    for place, executor in enumerate(executors):
+        if isinstance(executor, str):
+            found.setdefault(executor, []).append(place)
+    return [Part(executor, places) for executor, places in found.items()]
+
+
+def tagged(parameters: Mapping[str, Any], documents: int) -> bool:
+    """Whether a failed Document gets a tag, as the Executors decide it; else the request fails."""
+    choice = parameters.get("errors")
+    return choice == "tags" or (choice is None and documents > 1)

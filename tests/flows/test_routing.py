@@ -1,0 +1,97 @@
+"""Several systems in one Flow: every Document is answered by the one that serves its model."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from docarray import Document, DocumentArray
+from jina import Client
+from jina.excepts import BadServer
+
+from tests.executors.conftest import opened, png
+from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
+
+pytestmark = pytest.mark.flow
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Bicubic++ and Lanczos side by side, as in flows/all-models.yml."""
+    folder = tmp_path_factory.mktemp("routing")
+    port = free_port()
+    systems = {"BicubicPP": ["bicubic_pp.x3"], "Lanczos": ["lanczos.x2", "lanczos.x4"]}
+    branches = [
+        {
+            "name": uses.lower(),
+            "uses": uses,
+            "py_modules": str(ROOT / "executors/superres_executors.py"),
+            "needs": "gateway",
+            "uses_with": {"models": models},
+        }
+        for uses, models in systems.items()
+    ]
+    flow = {
+        "jtype": "Flow",
+        "with": {"protocol": "grpc", "port": port},
+        "gateway": {"uses": str(ROOT / "gateway/config.yml")},
+        "executors": [*branches, {"name": "join", "needs": [b["name"] for b in branches]}],
+    }
+    (folder / "flow.yml").write_text(json.dumps(flow))
+    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
+    service = started(command, ROOT, port, folder / "log.txt")
+    yield ready(service)
+    discard(service)
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Client:
+    return Client(host=f"grpc://localhost:{service.port}")
+
+
+def asked(*models: str | None) -> DocumentArray:
+    return DocumentArray(
+        Document(blob=png(size=(6 + place, 5)), tags={"model": model} if model else {})
+        for place, model in enumerate(models)
+    )
+
+
+def test_the_first_system_s_default_answers_where_no_model_is_named(client: Client) -> None:
+    (answer,) = client.post("/upscale", asked(None))
+    assert answer.tags["upscale"]["model"] == "bicubic_pp.x3"
+    assert opened(answer).size == (18, 15)
+
+
+def test_the_parameter_chooses_for_all(client: Client) -> None:
+    answers = client.post("/upscale", asked(None, None), parameters={"model": "lanczos.x2"})
+    assert [a.tags["upscale"]["model"] for a in answers] == ["lanczos.x2"] * 2
+
+
+def test_one_request_may_ask_several_systems_and_keeps_its_order(client: Client) -> None:
+    models = ["lanczos.x4", "bicubic_pp.x3", None, "lanczos.x2", "bicubic_pp.x3"]
+    answers = client.post("/upscale", asked(*models), request_size=10)
+    assert [opened(a).size[0] for a in answers] == [24, 21, 24, 18, 30]
+
+
+def test_an_unknown_model_lists_the_known_ones_of_every_system(client: Client) -> None:
+    with pytest.raises(BadServer, match=r"bicubic_pp.x3, lanczos.x2, lanczos.x4"):
+        client.post("/upscale", asked("esrgan"))
+
+
+def test_an_unknown_model_does_not_harm_its_neighbours(client: Client) -> None:
+    answers = client.post("/upscale", asked("lanczos.x2", "esrgan", None), request_size=10)
+    assert [bool(a.blob) for a in answers] == [True, False, True]
+    assert answers[1].tags["error"]["code"] == "MODEL"
+
+
+def test_a_failed_picture_does_not_harm_its_neighbours(client: Client) -> None:
+    docs = asked("lanczos.x2", "bicubic_pp.x3")
+    docs[1].blob = b"no picture"
+    answers = client.post("/upscale", docs, request_size=10)
+    assert [bool(a.blob) for a in answers] == [True, False]
+    assert answers[1].tags["error"]["code"]
+
+
+def test_http_lists_every_model_and_where_it_is_served(service: Service) -> None:
+    listed = service.http("/models", method="GET").body["models"]
+    assert {m["name"] for m in listed} == {"bicubic_pp.x3", "lanczos.x2", "lanczos.x4"}

@@ -1,0 +1,147 @@
+"""What browsers see: the page, the description, and nothing else of the disk."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.exceptions import HTTPException
+
+from gateway.docs import docs_page
+from gateway.openapi import ERRORS, Pages, describe
+from gateway.options import OPTIONS, PICTURE_OPTIONS
+from gateway.ui import FOLDER, TYPES, Page
+from tests.gateway.conftest import KEYS
+from tests.gateway.service import ROOT, Service
+
+
+@pytest.mark.flow
+@pytest.mark.parametrize("path", ["/ui", "/ui/", "/ui/index.html"])
+def test_the_page_is_served_under_a_strict_policy(keyed: Service, path: str) -> None:
+    reply = keyed.bytes(path)
+    assert reply.body == (FOLDER / "index.html").read_bytes()
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "img-src 'self' blob: data:" in policy
+    assert "unsafe" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.flow
+def test_the_browser_is_told_that_it_has_a_file(service: Service) -> None:
+    tag = service.bytes("/ui").headers["etag"]
+    again = service.bytes("/ui", headers={"if-none-match": tag})
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.flow
+def test_every_file_of_the_page_is_served_with_its_type(service: Service) -> None:
+    for file in FOLDER.rglob("*.*"):
+        reply = service.bytes(f"/ui/{file.relative_to(FOLDER)}")
+        assert reply.status == 200 and reply.headers["content-type"] == TYPES[file.suffix]
+
+
+@pytest.mark.flow
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ui/../gateway.py",
+        "/ui/..%2fgateway.py",
+        "/ui/%2e%2e/gateway.py",
+        "/ui/..%5cgateway.py",
+        "/ui//etc/passwd",
+        "/ui/%2fetc/passwd",
+        "/ui/%00",
+        "/ui/nope.js",
+        f"/ui/{'a' * 300}",
+    ],
+)
+def test_nothing_outside_the_page_is_served(service: Service, path: str) -> None:
+    assert service.http(path).status == 404
+
+
+def test_links_out_of_the_page_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "own.txt").write_text("own")
+    page, scope = Page(folder), {"type": "http", "method": "GET", "headers": []}
+    assert asyncio.run(page.get_response("own.txt", scope)).status_code == 200
+    with pytest.raises(HTTPException, match="404"):
+        asyncio.run(page.get_response("link.txt", scope))
+
+
+@pytest.mark.flow
+def test_a_browser_at_the_root_is_shown_around(keyed: Service) -> None:
+    page = keyed.bytes("/", headers={"accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert b'href="ui"' in page.body and b'href="docs"' in page.body
+    assert keyed.http("/", headers={"accept": "*/*"}).body == {}
+    assert keyed.bytes("/", method="HEAD").status == 200
+
+
+@pytest.mark.flow
+def test_the_description_is_served_where_a_key_opens_it(keyed: Service) -> None:
+    headers = {"authorization": KEYS[0]}
+    assert keyed.bytes("/docs").status == 401
+    reply = keyed.bytes("/docs", headers=headers)
+    assert b"POST /upscale" in reply.body
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert keyed.http("/openapi.json", headers=headers).body["security"] == [{"key": []}]
+
+
+DESCRIPTION = describe(Pages(keyed=True), "1")
+
+
+def nested(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from nested(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from nested(inner)
+
+
+def test_every_reference_in_the_description_leads_somewhere() -> None:
+    schemas = DESCRIPTION["components"]["schemas"]
+    references = [node["$ref"] for node in nested(DESCRIPTION) if "$ref" in node]
+    assert references
+    assert {reference.rpartition("/")[2] for reference in references} <= schemas.keys()
+
+
+def test_the_description_names_every_form_option_and_error() -> None:
+    upscale = DESCRIPTION["paths"]["/upscale"]["post"]
+    assert {p["name"] for p in upscale["parameters"]} == PICTURE_OPTIONS.keys()
+    kinds = upscale["requestBody"]["content"].keys()
+    assert kinds >= {"application/json", "multipart/form-data", "image/*"}
+    assert upscale["responses"].keys() == {"200", *map(str, ERRORS.keys() - {405})}
+    properties = DESCRIPTION["components"]["schemas"]["Options"]["properties"]
+    assert properties.keys() == {option.name for option in OPTIONS}
+    quality = properties["quality"]
+    assert (quality["minimum"], quality["maximum"], quality["default"]) == (0, 100, 95)
+
+
+def test_the_record_is_described_as_the_executors_write_it() -> None:
+    written = (ROOT / "executors/wire.py").read_text().split('tags["upscale"] = {')[1]
+    names = re.findall(r'^ +"(\w+)":', written.split("}")[0], re.MULTILINE)
+    assert names
+    assert set(names) <= DESCRIPTION["components"]["schemas"]["Record"]["properties"].keys()
+
+
+def test_the_listed_endpoints_are_described() -> None:
+    paths = describe(Pages(listed=("/other",)), "1")["paths"]
+    assert "/other" in paths and "/upscale" not in paths
+
+
+def test_the_page_of_the_description_loads_nothing() -> None:
+    text, policy = docs_page(describe(Pages(title="<b>"), "1"))
+    assert "&lt;b&gt;" in text and "<b>" not in text
+    assert not re.search(r"<(script|link|img|iframe)|src=|url\(|@import", text)
+    assert "unsafe" not in policy
+    assert "integer, 0..100, default 95" in text
