@@ -50,11 +50,15 @@ def test_the_answer_records_what_was_made(lanczos: Upscaler) -> None:
 
 def test_limits_are_checked_before_any_work(lanczos: Upscaler) -> None:
     seen: list[int] = []
+
+    def note(done: int, total: int) -> None:
+        seen.append(done)
+
     with pytest.raises(TooLarge, match="144"):
-        upscale(picture(6, 6), lanczos, Options(), 143, lambda done, total: seen.append(done))
+        upscale(picture(6, 6), lanczos, Options(), 143, note)
     wide = Image((Frame(np.zeros((1, 10_000, 3), np.uint8)),), "webp")
     with pytest.raises(BadOption, match="16383"):
-        upscale(wide, lanczos, Options(), progress=lambda done, total: seen.append(done))
+        upscale(wide, lanczos, Options(), progress=note)
     assert not seen
 
 
