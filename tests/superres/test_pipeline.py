@@ -91,9 +91,7 @@ def test_every_frame_counts_in_the_progress(lanczos: Upscaler) -> None:
 def test_faces_are_restored_in_the_enlarged_picture(lanczos: Upscaler) -> None:
     parsed = torch.zeros(1, 19, 512, 512)
     parsed[:, 1] = 1  # every pixel is skin
-    faces = FaceEnhancer(
-        lambda pixels: [LANDMARKS], lambda face: torch.ones_like(face), lambda face: parsed, CPU
-    )
+    faces = FaceEnhancer(lambda pixels: [LANDMARKS], torch.ones_like, lambda face: parsed, CPU)
     photo = Image((Frame(np.ascontiguousarray(astronaut()[:300, :400])),), "png")
     plain = np.asarray(opened(upscale(photo, lanczos, Options()).encoded.data)).astype(int)
     answer = upscale(photo, lanczos, Options(), faces=faces)
