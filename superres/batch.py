@@ -1,0 +1,144 @@
+"""Many pictures, one after the other: what fails is told in one line and harms no other."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tqdm import tqdm
+
+from superres.decode import DEFAULT_LIMITS, READERS, decode
+from superres.encode import Format
+from superres.errors import Misconfigured, SuperresError
+from superres.files import Destination, Source, TargetTaken, check_target, sources, write
+from superres.headers import checked_format
+from superres.remote import Server
+from superres.scale import ScaleExpression
+
+if TYPE_CHECKING:
+    from superres.upscaler import Progress, Upscaler
+
+UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
+
+
+class Wanted(NamedTuple):
+    """The options of a run that change pixels or files; None leaves a choice to the model."""
+
+    scale: ScaleExpression | None
+    quality: int
+    tile: int
+    keep_metadata: bool
+
+
+class Work(NamedTuple):
+    """`enlarge` makes a file of a format from a picture's bytes and name; `mark` goes into the
+    names of the files it makes, as in photo.x3.png.
+    """
+
+    enlarge: Callable[[bytes, str, Format], bytes]
+    mark: str
+
+
+def here(upscaler: "Upscaler", wanted: Wanted) -> Work:
+    """The work done by a model on this machine, with a bar on a terminal."""
+    from superres.pipeline import Options, upscale
+
+    def enlarge(data: bytes, name: str, made: Format) -> bytes:
+        options = Options(
+            made, wanted.scale, wanted.quality, wanted.tile, keep_metadata=wanted.keep_metadata
+        )
+        with bar(name) as progress:
+            return upscale(decode(data), upscaler, options, progress=progress).encoded.data
+
+    return Work(enlarge, UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
+
+
+def there(server: Server, model: str | None, wanted: Wanted) -> Work:
+    """The work done by a server, by its default model where `model` is None."""
+    options = {
+        "model": model,
+        "scale": wanted.scale.text if wanted.scale else None,
+        "quality": wanted.quality,
+        "tile": wanted.tile or None,
+        "keep_metadata": "true" if wanted.keep_metadata else None,
+    }
+
+    def enlarge(data: bytes, _name: str, made: Format) -> bytes:
+        return server.upscale(data, options | {"image_format": made.name})
+
+    return Work(enlarge, UNKNOWN_SCALE)
+
+
+@contextmanager
+def bar(name: str) -> Iterator["Progress"]:
+    """Shows how many tiles of a picture are done, if standard error is a terminal."""
+    with tqdm(desc=name, unit="tile", file=sys.stderr, disable=None, leave=False) as shown:
+
+        def progress(done: int, total: int) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        yield progress
+
+
+@dataclass
+class Run:
+    """One call of the command: what is done with every picture, and what came of it so far."""
+
+    work: Work
+    destination: Destination
+    force: bool
+    written: set[Path] = field(default_factory=set)
+    failed: int = 0
+
+    def all(self, arguments: Iterable[str]) -> int:
+        """How many pictures failed. Raises what every further picture would meet as well."""
+        for argument in arguments:
+            with self.harmless(argument):
+                for source in sources(argument):
+                    with self.harmless(source.name):
+                        self.one(source)
+        return self.failed
+
+    @contextmanager
+    def harmless(self, name: str) -> Iterator[None]:
+        """Counts a failure inside and tells it in one line, unless it concerns the whole run."""
+        try:
+            yield
+        except (SuperresError, OSError, MemoryError) as error:
+            if concerns_all(error):
+                raise
+            self.failed += 1
+            sys.stderr.write(f"{name}: {reason(error)}\n")
+
+    def one(self, source: Source) -> None:
+        """Enlarges one picture; the name of the file that was written goes to standard output."""
+        data = source.read(DEFAULT_LIMITS.max_bytes)
+        own = READERS[checked_format(data, DEFAULT_LIMITS)].answer
+        made = self.destination.format_for(own)
+        target = self.destination.target(source, made, self.work.mark)
+        if target in self.written:
+            raise TargetTaken(f"{target} was just written for another picture")
+        self.destination.prepare()
+        check_target(target, self.force)
+        write(target, self.work.enlarge(data, source.name, made), self.force)
+        if target is not None:
+            self.written.add(target)
+            sys.stdout.write(f"{target}\n")
+            sys.stdout.flush()
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether the next picture would meet the same."""
+    wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
+    return wrong_model or isinstance(error, Misconfigured)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, MemoryError):
+        return "this machine has too little memory for it"
+    said = error.strerror if isinstance(error, OSError) else None
+    return " ".join((said or str(error) or type(error).__name__).split())

@@ -1,0 +1,190 @@
+"""Pictures enlarged from a terminal: by a model on this machine, or by a server.
+
+  python -m superres upscale photo.jpg                   writes photo.x3.jpg beside it
+  python -m superres upscale photos -o large             every picture directly in a folder
+  python -m superres upscale - < in.png > out.png        from standard input to standard output
+  python -m superres upscale photo.jpg --server http://localhost:51001
+  python -m superres models                              what there is to choose from
+  python -m superres fetch realesrgan.x4plus             download weights ahead
+
+Exit codes: 0 done; 1 some pictures failed, the others are written; 2 wrong options; 3 a setting, a
+weights file or the server is wrong; 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from superres.errors import BadOption, BadSetting, Refused, SuperresError
+
+if TYPE_CHECKING:
+    from superres.batch import Wanted, Work
+
+DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
+DEFAULT_MODEL = "bicubic_pp.x3"
+KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of one command. Raises SystemExit as argparse does: 0 for --help, else 2."""
+    given = parser().parse_args(joined(sys.argv[1:] if arguments is None else arguments))
+    try:
+        return int(given.run(given))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads what we print; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except SuperresError as error:
+        sys.stderr.write(f"superres: {error}\n")
+        return WRONG_OPTIONS if isinstance(error, Refused) else WRONG_SETTINGS
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with a scale of -1:600 tied to its option: argparse takes it for another one."""
+    tied: list[str] = []
+    for argument in arguments:
+        if tied and tied[-1] == "--scale":
+            tied[-1] = f"--scale={argument}"
+        else:
+            tied.append(argument)
+    return tied
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may say."""
+    made = argparse.ArgumentParser(
+        prog="python -m superres",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    add_upscale(commands.add_parser("upscale", help="enlarge pictures", allow_abbrev=False))
+    models = commands.add_parser("models", help="list the models")
+    models.set_defaults(run=list_models)
+    fetch = commands.add_parser("fetch", help="download weights ahead")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="a model that `models` lists")
+    fetch.set_defaults(run=fetch_weights)
+    return made
+
+
+def add_upscale(command: argparse.ArgumentParser) -> None:
+    """The options of `upscale`."""
+    add = command.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="a picture, a folder (the pictures directly in it), or - for standard input",
+    )
+    add(
+        "-o",
+        "--output",
+        help="a file, a folder, or - for standard output; default: photo.x3.jpg beside photo.jpg "
+        "(photo.upscaled.jpg with --scale or --server)",
+    )
+    add("--model", help=f"default: {DEFAULT_MODEL}, or the server's own")
+    add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
+    add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
+    add("--quality", type=between(0, 100), default=95, help="of lossy formats, 0..100; default: 95")
+    add("--tile", type=between(0, 16_384), default=0, help="edge in input pixels; default: chosen")
+    add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
+    add("--force", action="store_true", help="replace files that exist")
+    add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
+    add("--offline", action="store_true", help="never download weights")
+    add("--server", help="let a server do the work, e.g. http://localhost:51001")
+    add("--key", help=f"the server's API key; default: ${KEY_VARIABLE}")
+    command.set_defaults(run=upscale)
+
+
+def between(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds, for argparse."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not text.isascii() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f'"{text}": expected a whole number from {least} to {most}'
+            )
+        return int(text)
+
+    return read
+
+
+def upscale(given: argparse.Namespace) -> int:
+    """Enlarges every picture."""
+    from superres.batch import Run, Wanted
+    from superres.files import destination
+    from superres.scale import ScaleExpression
+
+    goal = destination(given.inputs, given.output, given.format)
+    if goal.is_stream(given.inputs) and sys.stdout.isatty():
+        raise BadOption("--output", "-", "a file, as standard output is a terminal")
+    scale = None if given.scale is None else ScaleExpression.parse(given.scale)
+    wanted = Wanted(scale, given.quality, given.tile, given.keep_metadata)
+    run = Run(chosen_work(given, wanted), goal, given.force)
+    return SOME_FAILED if run.all(given.inputs) else DONE
+
+
+def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
+    """The work as the options choose it. Raises BadOption or Misconfigured."""
+    from superres.batch import here, there
+    from superres.remote import Server
+
+    if given.server is not None:
+        if given.device or given.offline:
+            raise BadOption("--server", given.server, "neither --device nor --offline beside it")
+        key = given.key or os.environ.get(KEY_VARIABLE)
+        return there(Server(given.server, key), given.model, wanted)
+    if given.key:
+        raise BadOption("--key", "…", "--server beside it")
+
+    from superres.catalogue import model_named
+    from superres.loading import Model
+    from superres.upscaler import Device, device_named
+    from superres.weights import Store
+
+    spec = model_named(given.model or DEFAULT_MODEL)
+    device = Device(device_named(given.device or "auto"))
+    try:
+        model = Model(spec, device, Store.from_environment(offline=given.offline or None))
+    except ImportError as error:
+        message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"
+        raise BadSetting(message, option="--model") from error
+    return here(model.upscaler(), wanted)
+
+
+def list_models(_given: argparse.Namespace) -> int:
+    """Prints the models that --model takes, in aligned columns."""
+    from superres.catalogue import CATALOGUE
+    from superres.table import size
+
+    rows = [("model", "scale", "weights", "licence", "speed", "good at")]
+    for spec in CATALOGUE.values():
+        licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
+        facts = (f"x{spec.scale}", size(spec), licences, spec.speed.value)
+        rows.append((spec.name, *facts, spec.good_at))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(f"{line.rstrip()}\n")
+    sys.stdout.flush()
+    return DONE
+
+
+def fetch_weights(given: argparse.Namespace) -> int:
+    """Downloads and verifies the weights of models; prints where each file lies."""
+    from superres.catalogue import model_named
+    from superres.weights import Store, locate
+
+    store = Store.from_environment()
+    for spec in [model_named(name) for name in given.names]:
+        for weights in spec.weights:
+            sys.stdout.write(f"{spec.name}: {locate(weights, store)}\n")
+        if not spec.weights:
+            sys.stdout.write(f"{spec.name}: needs no weights\n")
+        sys.stdout.flush()
+    return DONE

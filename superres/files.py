@@ -1,0 +1,192 @@
+"""Pictures as files: which ones an argument names, where their answers go, and how these appear."""
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from superres.encode import FORMATS, Format, format_named
+from superres.errors import BadImage, BadOption, SuperresError
+
+STREAM = "-"  # standard input or output, as an argument
+READ_ENDINGS = frozenset(
+    {name for made in FORMATS.values() for name in (made.name, *made.names)}
+    | {"ico", "ppm", "pgm", "pbm", "pnm"}
+)
+MADE = re.compile(r"\.(x[1-9]|upscaled)$")  # ends the stem of what an earlier run wrote
+
+
+class TargetTaken(SuperresError):
+    """A file that would be written is there already."""
+
+    code = "TARGET_TAKEN"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture to read: a file, or standard input where `path` is None."""
+
+    path: Path | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return "standard input" if self.path is None else str(self.path)
+
+    def read(self, most: int) -> bytes:
+        """Its bytes, but no more than one beyond `most`. Raises OSError."""
+        if self.path is None:
+            return sys.stdin.buffer.read(most + 1)
+        with self.path.open("rb") as stream:
+            return stream.read(most + 1)
+
+
+def sources(argument: str) -> list[Source]:
+    """The pictures that one argument names: itself, or those directly in a folder, by name.
+
+    A folder's pictures are known by their endings; hidden files, folders inside and what an earlier
+    run left there (photo.x3.png) are not among them. Raises BadImage where a folder has none.
+    """
+    if argument == STREAM:
+        return [Source(None)]
+    path = Path(argument)
+    if not path.is_dir():
+        return [Source(path)]
+    found = sorted(child for child in path.iterdir() if is_picture(child))
+    if not found:
+        endings = ", ".join(sorted(READ_ENDINGS))
+        raise BadImage(f"no pictures directly in this folder: expected files ending in {endings}")
+    return [Source(child) for child in found]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file in a folder is meant when the folder is."""
+    known = path.suffix[1:].lower() in READ_ENDINGS
+    hidden = path.name.startswith(".")
+    return known and not hidden and not MADE.search(path.stem) and path.is_file()
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the pictures of one run go: beside each input (`output` None), into a folder, into one
+    file, or to standard output (`output` is STREAM).
+    """
+
+    output: str | None
+    folder: bool
+    image_format: Format | None  # for all; None leaves each in its own
+
+    def is_stream(self, inputs: Sequence[str]) -> bool:
+        """Whether an answer to `inputs` goes to standard output."""
+        return self.output == STREAM or (self.output is None and STREAM in inputs)
+
+    def prepare(self) -> None:
+        """Makes the folder that --output names, where it names one. Raises OSError."""
+        if self.folder and self.output is not None:
+            Path(self.output).mkdir(parents=True, exist_ok=True)
+
+    def format_for(self, own: str) -> Format:
+        """The format of an answer to a picture whose own would be called `own`."""
+        return self.image_format or FORMATS[own]
+
+    def target(self, source: Source, made: Format, mark: str) -> Path | None:
+        """The file for the answer to `source`, e.g. photo.x3.png for the mark "x3"; None is
+        standard output.
+        """
+        if self.output == STREAM or (self.output is None and source.path is None):
+            return None
+        if self.output is not None and not self.folder:
+            return Path(self.output)
+        origin = source.path or Path("stdin")
+        folder = origin.parent if self.output is None else Path(self.output)
+        return folder / f"{origin.stem}.{mark}.{ending(origin, made)}"
+
+
+def ending(origin: Path, made: Format) -> str:
+    """The ending for a file of a format: the input's own where that fits, in lower case."""
+    own = origin.suffix[1:].lower()
+    if own in (made.name, *made.names):
+        return own
+    return {"jpeg": "jpg"}.get(made.name, made.name)
+
+
+def destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:
+    """Where the answers to `inputs` go, from --output and --format. Raises BadOption."""
+    image_format = None if named is None else format_named(named)
+    if inputs.count(STREAM) > 1:
+        raise BadOption("INPUT", STREAM, "standard input once")
+    many = len(inputs) > 1 or Path(inputs[0]).is_dir()
+    if output is None or output == STREAM:
+        if many and (output or STREAM in inputs):
+            raise BadOption("--output", output, "a folder, for several pictures")
+        return Destination(output, False, image_format)
+    path = Path(output)
+    if path.is_dir() or many or output.endswith(("/", os.sep)):
+        if path.exists() and not path.is_dir():
+            raise BadOption("--output", output, "a folder, for several pictures")
+        return Destination(output, True, image_format)
+    return Destination(output, False, agreed(path, image_format))
+
+
+def agreed(path: Path, asked: Format | None) -> Format | None:
+    """The format that the ending of `path` and --format agree on. Raises BadOption."""
+    written = path.suffix[1:].lower()
+    named = next((f for f in FORMATS.values() if written in (f.name, *f.names)), None)
+    if named and asked and named is not asked:
+        raise BadOption("--format", asked.name, f"{named.name}, as --output {path} says")
+    if written and not named and not asked:
+        raise BadOption("--output", str(path), f"an ending among {', '.join(FORMATS)}, or --format")
+    return asked or named
+
+
+def check_target(target: Path | None, force: bool) -> None:
+    """Raise TargetTaken where `target` exists and may not be replaced, or lies in no folder."""
+    if target is None:
+        return
+    if target.is_dir() or not target.parent.is_dir():
+        kind = "is a folder" if target.is_dir() else f"cannot be written: no folder {target.parent}"
+        raise TargetTaken(f"{target} {kind}")
+    if not force and os.path.lexists(target):
+        raise taken(target)
+
+
+def taken(target: Path) -> TargetTaken:
+    """The error for a file that stays as it is."""
+    return TargetTaken(f"{target} exists already: --force replaces it")
+
+
+def write(target: Path | None, data: bytes, force: bool) -> None:
+    """`data` under its name all at once, or not at all; to standard output where `target` is None.
+
+    Raises TargetTaken where the file exists, even since a moment ago, unless `force`.
+    """
+    if target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if force:
+            part.replace(target)
+        else:
+            appear(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def appear(part: Path, target: Path) -> None:
+    """Gives the finished `part` the name `target` unless somebody has it. Raises TargetTaken."""
+    try:
+        target.hardlink_to(part)  # unlike a rename, it never replaces
+    except FileExistsError as error:
+        raise taken(target) from error
+    except OSError:  # a file system without hard links
+        check_target(target, force=False)
+        part.replace(target)

@@ -1,0 +1,175 @@
+"""A server that upscales over HTTP: a picture's bytes go to /upscale, a larger one's come back."""
+
+import http.client
+import json
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from superres.errors import (
+    BadOption,
+    BadSetting,
+    Refused,
+    SuperresError,
+    Unavailable,
+    shown,
+)
+
+BYTES = "application/octet-stream"  # the server looks at the content
+SECONDS = 660.0  # without a byte: longer than the server's own deadline
+TRIES = 5
+LONGEST_WAIT = 30.0  # seconds before the next try, whatever the server says
+BUSY = frozenset({429, 503})
+WRONG_SERVER = frozenset({404, 405, 415, 501})  # another service, or none that takes raw pictures
+NOBODY_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Server:
+    """The address of a server, e.g. http://localhost:51001, and the key it may need."""
+
+    url: str
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if not is_address(self.url):
+            raise BadOption("--server", self.url, "an address such as http://localhost:51001")
+        if self.key and not (self.key.isascii() and self.key.isprintable()):
+            raise BadOption("--key", "…", "printable ASCII")
+
+    def upscale(self, data: bytes, options: Mapping[str, object]) -> bytes:
+        """The bytes of the larger picture; a busy server is asked again after the time it names.
+
+        Raises BadSetting where the server cannot be reached, is of another kind or wants another
+        key; Refused or Unavailable, with the server's own message, where it answers an error.
+        """
+        request = self._request(data, options)
+        for left in reversed(range(TRIES)):
+            try:
+                return self._answer(request)
+            except _BusyError as error:
+                if not left:
+                    raise error.told from None
+                time.sleep(error.seconds)
+        raise AssertionError
+
+    def _request(self, data: bytes, options: Mapping[str, object]) -> urllib.request.Request:
+        given = {name: value for name, value in options.items() if value is not None}
+        headers = {"Content-Type": BYTES, "Accept": "image/*", "User-Agent": "superres"}
+        if self.key:
+            headers["Authorization"] = self.key
+        query = f"?{urlencode(given)}" if given else ""
+        # __post_init__ has seen that the scheme is http or https
+        return urllib.request.Request(  # noqa: S310
+            f"{self.url.rstrip('/')}/upscale{query}", data, headers, method="POST"
+        )
+
+    def _answer(self, request: urllib.request.Request) -> bytes:
+        try:
+            with self._opener().open(request, timeout=SECONDS) as answer:
+                return picture(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise failure(error.code, error.headers, error.read(2**16)) from None
+        except urllib.error.URLError as error:
+            raise self._unreached(error.reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreached(str(error) or type(error).__name__) from error
+
+    def _unreached(self, reason: object) -> SuperresError:
+        said = getattr(reason, "strerror", None) or reason
+        if isinstance(reason, NOBODY_THERE):
+            return BadSetting(f"{self.url} cannot be reached ({said})", option="--server")
+        return Unavailable(f"{self.url}: the connection broke ({said})")
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """No redirects, which would carry picture and key elsewhere; no proxy for this machine."""
+        local = urlsplit(self.url).hostname in LOOPBACK
+        director = urllib.request.OpenerDirector()
+        for handler in (
+            urllib.request.ProxyHandler({} if local else None),
+            urllib.request.HTTPHandler(),
+            urllib.request.HTTPSHandler(),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPErrorProcessor(),
+        ):
+            director.add_handler(handler)
+        return director
+
+
+def is_address(url: str) -> bool:
+    """Whether `url` names a server: http or https, a host, perhaps a port and a path."""
+    try:
+        parts = urlsplit(url)
+        return bool(
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and not (parts.query or parts.fragment or set(url) & set(" @"))
+        )
+    except ValueError:  # brackets that do not match, a port that is no number
+        return False
+
+
+class _BusyError(Exception):
+    """The server asks to come back in `seconds`; `told` is what it said."""
+
+    def __init__(self, told: SuperresError, seconds: float) -> None:
+        super().__init__(str(told))
+        self.told = told
+        self.seconds = seconds
+
+
+def picture(answer: http.client.HTTPResponse) -> bytes:
+    """The body of an answer that is a picture. Raises BadSetting where it is something else."""
+    kind = answer.headers.get_content_type()
+    if not kind.startswith("image/"):
+        raise BadSetting(
+            f"{answer.url} answered {kind}, no picture: is a service of this kind there?",
+            option="--server",
+        )
+    return answer.read()
+
+
+def failure(status: int, headers: Message, body: bytes) -> Exception:
+    """The error in an answer {code, message, option, allowed}, or in one from something between."""
+    told = fields(body)
+    message = told.get("message") or f"the server answered status {status}"
+    message = message.removeprefix(f"document {told.get('doc_id')}: ")  # it has but one
+    details = {name: told[name] for name in ("code", "option", "allowed") if told.get(name)}
+    if status < 400:
+        place = shown(headers.get("Location", ""))
+        return BadSetting(f"the server redirects to {place}: name that one", option="--server")
+    if status in (401, 403):
+        return BadSetting(message, option="--key")
+    if status in WRONG_SERVER:
+        return BadSetting(f"{message} (status {status})", option="--server")
+    if status in BUSY:
+        return _BusyError(Unavailable(message, **details), waiting_time(headers))
+    kind = Unavailable if status >= 500 else Refused
+    return kind(message, **details)
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """The texts of a JSON object; nothing where `body` is no such thing."""
+    try:
+        parsed: Any = json.loads(body)
+    except ValueError:
+        return {}
+    if not isinstance(parsed, dict):
+        return {}
+    return {name: value for name, value in parsed.items() if isinstance(value, str)}
+
+
+def waiting_time(headers: Message) -> float:
+    """The seconds that Retry-After asks for, 1 where it asks for none, within LONGEST_WAIT."""
+    told = str(headers.get("Retry-After", "")).strip()
+    return min(float(told), LONGEST_WAIT) if told.isdecimal() else 1.0
