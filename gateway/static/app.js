@@ -1,0 +1,197 @@
+// The page: a picture comes in, goes to the service, and is compared with what comes back.
+
+import { createCode } from './code.js';
+import { byId } from './element.js';
+import { bytes, dimensions } from './figures.js';
+import { createIntake } from './intake.js';
+import { createKey } from './key.js';
+import { createOptions } from './options.js';
+import { formatOf, openPicture, stem } from './picture.js';
+import { hideProblem, showProblem } from './problem.js';
+import { endingOf, formatName, keepResult, noteOf, showResult } from './result.js';
+import { address, createService, newRequestId, Refused } from './service.js';
+import { createViewer } from './viewer.js';
+import { startProgress } from './working.js';
+
+/** What each state shows, beside the form and the code. */
+const SHOWN = {
+  empty: ['intake'],
+  ready: ['preview', 'chosen'],
+  working: ['preview', 'chosen'],
+  done: ['viewer', 'chosen', 'tools', 'facts'],
+};
+const PARTS = [...new Set(Object.values(SHOWN).flat())];
+
+start();
+
+function start() {
+  const page = { picture: null, chosen: null, result: null, abort: null, models: false };
+  page.key = createKey(() => {
+    page.models = false; // asked for again: a large picture must not be sent with a wrong key
+    updateCode(page);
+  });
+  page.service = createService(page.key.value);
+  page.code = createCode(announce);
+  page.viewer = createViewer();
+  page.options = createOptions(() => updateCode(page));
+  createIntake((file) => takePicture(page, file));
+  byId('problem-close').addEventListener('click', hideProblem);
+  byId('cancel').addEventListener('click', () => page.abort?.abort());
+  byId('options').addEventListener('submit', (event) => {
+    event.preventDefault();
+    upscale(page);
+  });
+  updateCode(page);
+  guarded(page, () => loadModels(page));
+}
+
+function announce(text) {
+  byId('announcement').textContent = text;
+}
+
+function setState(state) {
+  document.body.dataset.state = state;
+  for (const id of PARTS) byId(id).hidden = !SHOWN[state].includes(id);
+  byId('start').hidden = state === 'working';
+  byId('cancel').hidden = state !== 'working';
+  byId('start').disabled = state === 'empty';
+}
+
+async function loadModels(page) {
+  const models = await page.service.models();
+  page.models = true;
+  page.options.setModels(models);
+}
+
+/** Runs `action`; asks for a key as often as the service does. Whether it got through. */
+async function guarded(page, action) {
+  for (;;) {
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      if (error.name === 'AbortError') return false;
+      const locked = error instanceof Refused && error.status === 401;
+      if (locked) byId('api').hidden = true; // a link carries no key
+      if (locked && (await page.key.ask())) continue;
+      showProblem(error);
+      if (!page.options.showInvalid(error)) byId('problem').scrollIntoView({ block: 'nearest' });
+      return false;
+    }
+  }
+}
+
+async function takePicture(page, file) {
+  page.abort?.abort();
+  page.chosen = file;
+  const picture = await openPicture(file);
+  if (page.chosen !== file) return picture.close();
+  closeResult(page);
+  page.picture?.close();
+  page.picture = picture;
+  page.options.setPicture(picture);
+  hideProblem();
+  showPreview(picture);
+  setState('ready');
+  announce(`${file.name} is ready to upscale.`);
+  return byId('start').focus({ preventScroll: true });
+}
+
+function showPreview({ file, url, size }) {
+  const ratio = size ? `${size.width} / ${size.height}` : '4 / 3';
+  byId('preview').style.setProperty('--ratio', ratio);
+  byId('preview').toggleAttribute('data-enlarging', size?.width * 2 <= byId('stage').clientWidth);
+  byId('preview-picture').hidden = !size;
+  if (size) byId('preview-picture').src = url;
+  byId('preview-note').hidden = Boolean(size);
+  byId('chosen-name').textContent = file.name;
+  const shape = size && dimensions(size.width, size.height);
+  const facts = [shape, formatName(formatOf(file)), bytes(file.size)];
+  byId('chosen-facts').textContent = facts.filter(Boolean).join(' · ');
+}
+
+function closeResult(page) {
+  page.result?.close();
+  page.result = null;
+  page.viewer.clear();
+}
+
+async function upscale(page) {
+  if (!page.picture || page.abort) return;
+  hideProblem();
+  page.abort = new AbortController();
+  const done = await guarded(page, async () => {
+    if (!page.models) await loadModels(page);
+    await request(page, page.abort.signal);
+  });
+  page.abort.abort(); // the stream of progress ends too
+  page.abort = null;
+  if (!done) setState(page.result ? 'done' : 'ready');
+  keepFocus(done ? byId('divider') : byId('start'));
+}
+
+/** Focuses `next` if what had the focus is gone. */
+function keepFocus(next) {
+  const lost = [document.body, byId('start'), byId('cancel')].includes(document.activeElement);
+  if (lost) next.focus({ preventScroll: true });
+}
+
+/** Sends the picture and shows what comes back. */
+async function request(page, signal) {
+  const { picture } = page;
+  const id = newRequestId();
+  setState('working');
+  keepFocus(byId('cancel'));
+  byId('stage').scrollIntoView({ block: 'nearest' });
+  const progress = startProgress(announce);
+  followTiles(page, id, signal, progress);
+  const { onUpload, onReceive } = progress;
+  try {
+    const told = { id, signal, onUpload, onReceive };
+    const answer = await page.service.upscale(picture.file, page.options.read(), told);
+    closeResult(page);
+    page.result = keepResult(answer, progress.elapsed());
+    await compare(page);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Progress is a courtesy: the answer comes without it too. */
+async function followTiles(page, id, signal, progress) {
+  try {
+    for await (const event of page.service.progress(id, signal)) progress.onTiles(event);
+  } catch {
+    if (!signal.aborted) progress.onTiles({ done: 0, total: 0 });
+  }
+}
+
+async function compare(page) {
+  const { picture, result } = page;
+  const [width, height] = result.info.output_size;
+  showResult(result, picture.file);
+  setState('done');
+  const before = picture.size && picture.url;
+  const shown = await page.viewer.show({ before, after: result.url, width, height });
+  byId('view').hidden = !shown;
+  byId('zoom').disabled = !shown;
+  byId('enlarged').disabled = !shown || !before;
+  const note = noteOf(result, Boolean(before), shown);
+  byId('viewer-note').textContent = note;
+  byId('viewer-note').hidden = !note;
+  announce(`Done: ${width} by ${height} pixels. ${note}`);
+}
+
+function updateCode(page) {
+  const file = page.picture?.file ?? { name: 'photo.jpg', type: 'image/jpeg' };
+  const format = page.options.format() || formatOf(file);
+  page.code.update({
+    address: address(),
+    file: file.name,
+    type: file.type || 'application/octet-stream',
+    output: `${stem(file.name)}-upscaled.${endingOf(format)}`,
+    format,
+    options: page.options.read(),
+    keyed: Boolean(page.key.value()),
+  });
+}

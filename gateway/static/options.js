@@ -1,0 +1,152 @@
+// The form of options: what it offers, and what a request made of it says.
+
+import { byId, make } from './element.js';
+import { dimensions } from './figures.js';
+import { formatOf } from './picture.js';
+import { readSpecial, showSpecial } from './special.js';
+
+const LOSSY = new Set(['jpeg', 'webp', 'avif']);
+const DEFAULT_QUALITY = '95';
+const FREE_HINT = 'For example 800:-1, or iw*3/2:ih*3/2.';
+
+/** The options of the page; `onChange` runs after every change. */
+export function createOptions(onChange) {
+  const form = byId('options');
+  const known = { models: [], picture: null };
+  const changed = () => {
+    arrange(form, known);
+    onChange();
+  };
+  form.addEventListener('input', () => {
+    hideInvalid();
+    changed();
+  });
+  byId('model').addEventListener('change', () => {
+    showSpecial(byId('special'), chosenModel(known)?.options ?? []);
+    changed();
+  });
+  return {
+    setModels(models) {
+      known.models = models;
+      showModels(models);
+      showSpecial(byId('special'), chosenModel(known)?.options ?? []);
+      changed();
+    },
+    setPicture(picture) {
+      known.picture = picture;
+      hideInvalid();
+      changed();
+    },
+    read: () => read(form, known),
+    format: () => chosenFormat(form, known),
+    showInvalid,
+  };
+}
+
+/** Parameters of a request: only what differs from the service's defaults. */
+function read(form, known) {
+  const model = chosenModel(known);
+  const asked = {};
+  if (model && model !== defaultModel(known)) asked.model = model.name;
+  const scale = chosenScale(form);
+  if (scale !== null) asked.scale = scale;
+  if (form.elements.format.value) asked.image_format = form.elements.format.value;
+  const quality = byId('quality');
+  if (!byId('quality-field').hidden && quality.value !== DEFAULT_QUALITY) {
+    asked.quality = Number(quality.value);
+  }
+  return { ...asked, ...readSpecial(byId('special')) };
+}
+
+function chosenModel({ models }) {
+  return models.find((model) => model.name === byId('model').value);
+}
+
+function defaultModel({ models }) {
+  return models.find((model) => model.default) ?? models[0];
+}
+
+/** What the request asks for as `scale`; null is the model's full output. */
+function chosenScale(form) {
+  const choices = {
+    full: () => null,
+    double: () => 'iw*2:ih*2',
+    width: () => `${byId('width').value.trim()}:-1`,
+    free: () => byId('scale').value.trim(),
+  };
+  return choices[form.elements.target.value]();
+}
+
+/** The format of the answer, "" while nothing tells it. */
+function chosenFormat(form, { picture }) {
+  return form.elements.format.value || (picture ? formatOf(picture.file) : '');
+}
+
+function showModels(models) {
+  const groups = bySystem(models);
+  const select = byId('model');
+  const chosen = select.value; // the list comes again with every new key
+  const option = ({ name, scale, default: selected }) =>
+    make('option', { value: name, defaultSelected: selected }, `${name}  ·  ${scale}×`);
+  select.replaceChildren(
+    ...Array.from(groups, ([system, members]) =>
+      groups.size > 1
+        ? make('optgroup', { label: system }, ...members.map(option))
+        : members.map(option)).flat(),
+  );
+  if (models.some((model) => model.name === chosen)) select.value = chosen;
+  select.disabled = false;
+}
+
+function bySystem(models) {
+  const groups = new Map();
+  for (const model of models) groups.set(model.system, [...groups.get(model.system) ?? [], model]);
+  return groups;
+}
+
+function arrange(form, known) {
+  const model = chosenModel(known);
+  const double = byId('target-double');
+  double.hidden = Boolean(model) && model.scale <= 2;
+  if (double.hidden && form.elements.target.value === 'double') form.elements.target.value = 'full';
+  const target = form.elements.target.value;
+  byId('width-field').hidden = target !== 'width';
+  byId('scale-field').hidden = target !== 'free';
+  byId('target-hint').textContent = targetHint(target, model, known.picture?.size);
+  byId('quality-field').hidden = !LOSSY.has(chosenFormat(form, known));
+  byId('quality-value').value = byId('quality').value;
+}
+
+function targetHint(target, model, size) {
+  if (target === 'free') return FREE_HINT;
+  if (!model) return '';
+  if (target === 'width') return size ? widthHint(size, model.scale) : '';
+  const factor = target === 'double' ? 2 : model.scale;
+  if (!size) return `${factor} times as wide and high.`;
+  const { width, height } = size;
+  return `${dimensions(width * factor, height * factor)} pixels.`;
+}
+
+function widthHint({ width, height }, scale) {
+  const asked = Number(byId('width').value);
+  const most = width * scale;
+  if (!asked) return `At most ${most}.`;
+  return `${dimensions(asked, Math.round((asked * height) / width))} pixels, at most ${most} wide.`;
+}
+
+/** Marks the field that the error is about and says what would do; whether there is one. */
+function showInvalid({ option, allowed, message }) {
+  const field = [byId('width'), byId('scale')].find((input) => !input.closest('.sub').hidden);
+  if (option !== 'scale' || !field) return false;
+  field.setAttribute('aria-invalid', 'true');
+  const expected = allowed ?? message;
+  byId('scale-error').textContent = `${expected[0].toUpperCase()}${expected.slice(1)}.`;
+  byId('scale-error').hidden = false;
+  field.focus();
+  return true;
+}
+
+function hideInvalid() {
+  for (const id of ['width', 'scale']) byId(id).removeAttribute('aria-invalid');
+  byId('scale-error').hidden = true;
+}
