@@ -37,7 +37,7 @@ demo: $(SERVING_READY) $(CLIENT_READY)  ## Upscale a photo through the official 
 	@$(CLIENT) examples/demo.py --server $(SERVER)
 
 test: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests
-	@$(SERVER) -m pytest
+	@OMP_NUM_THREADS=1 $(SERVER) -m pytest -q -n 2 --dist loadfile
 
 lint: $(DEVELOPING_READY)  ## Check style and types
 	@echo "ruff …" && $(SERVER) -m ruff check . && $(SERVER) -m ruff format --check .
@@ -50,12 +50,13 @@ coverage: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests and say which li
 	@$(SERVER) -m coverage run -m pytest
 	@$(SERVER) -m coverage combine --quiet && $(SERVER) -m coverage report
 
-bench: $(DEVELOPING_READY)  ## Measure quality and speed
-	@$(SERVER) -m benchmarks.quality
+bench: $(DEVELOPING_READY)  ## Measure speed and memory (quality: SETS="folder ...")
 	@$(SERVER) -m benchmarks.speed
+	@$(SERVER) -m benchmarks.memory
+	@if [ -n "$${SETS:-}" ]; then $(SERVER) -m benchmarks.quality --sets $$SETS; fi
 
 clean:  ## Remove the environments, caches and the demo's pictures
-	rm -rf .venv .venv-client demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an installation is repeated only when its requirements changed.

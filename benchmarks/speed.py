@@ -32,7 +32,6 @@ MODELS = (
     "dipnet.x4",
     "lapsrn.x4",
     "realesrgan.animevideo-x4",
-    "swinir.lightweight-x4",
 )
 Picture = NDArray[np.uint8]
 

@@ -1,6 +1,7 @@
 """The shared Executor: reads Documents, calls the engine, writes Documents."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,6 +43,9 @@ class UpscalerExecutor(Executor):
         **options: Any,
     ) -> None:
         super().__init__(metas, requests, runtime_args, workspace, dynamic_batching)
+        # With `quiet_error`, Jina 3.34 logs an empty line for every refusal.
+        name = getattr(self.runtime_args, "name", "")
+        logging.getLogger(name).addFilter(lambda record: bool(record.getMessage()))
         try:
             self.settings = read_settings(options)
             self.guards = self.settings.guards
@@ -204,7 +208,8 @@ class UpscalerExecutor(Executor):
     def failure(self, error: SuperresError, document: str | None = None) -> RequestFailed:
         """The exception that carries `error` to the caller, after one line in the log."""
         said = " <- ".join(f"{type(e).__name__}: {e}" for e in causes(error))
-        level = self.logger.info if isinstance(error, Refused) else self.logger.warning
+        # The gateway logs every refusal; what only the log may know is told here.
+        level = self.logger.debug if isinstance(error, Refused) else self.logger.warning
         level(f"refused document {document}: {error.code}: {said}")
         return RequestFailed(error, document)
 

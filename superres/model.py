@@ -55,6 +55,7 @@ class ModelSpec:
     whole: bool = False  # sees the whole picture at once: tiles would change the result
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
+    cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides
     convert: Callable[[StateDict], StateDict] | None = None  # publisher's keys to the network's
     options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
 

@@ -21,7 +21,7 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Progress = Callable[[int, int], None]
 
 SMALLEST_TILE = 32  # input pixels a side below which halving a tile is given up
-CPU_MEMORY = 512 * 2**20  # bytes of activations where the operator sets no limit
+CPU_MEMORY = 512 * 2**20  # bytes
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -55,13 +55,13 @@ class Device:
             return torch.float16 if half else torch.float32
         return HALF.get(self.precision, torch.float32)
 
-    def free(self) -> int:
-        """Bytes that activations may take now."""
+    def free(self, on_cpu: int = CPU_MEMORY) -> int:
+        """Bytes that activations may take now; `on_cpu` where no limit is set and no GPU is."""
         if self.memory:
             return self.memory
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0] * 0.8)
-        return CPU_MEMORY
+        return on_cpu
 
 
 def device_named(name: str) -> torch.device:
@@ -126,7 +126,7 @@ class Upscaler:
 
     def plan(self, size: Size, tile: int, overlap: int | None) -> list[Tile]:
         """The tiles for a picture of `size`."""
-        memory = self.device.free()
+        memory = self.device.free(self.spec.cpu_bytes)
         if self.spec.whole and size.pixels * self.bytes_per_pixel > memory:
             raise TooLarge(
                 f"{size} pixels need about {size.pixels * self.bytes_per_pixel >> 20} MB at once "

@@ -10,6 +10,8 @@ from superres.networks.lanczos import Lanczos
 from superres.networks.lapsrn import LapSRN, MSLapSRN
 from superres.networks.ycbcr import LumaUpscaler, Reduced, within
 
+# Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
+CACHE = 32 * 2**20
 # Files in a repository are named by commit: a branch may move under a hash.
 RAW = "https://raw.githubusercontent.com"
 BICUBIC_PP = "aselsan-research-imaging-team/bicubic-plusplus"
@@ -136,6 +138,7 @@ ROWS = (
             multiple_of=2,
             rim="replicate",
             bytes_per_pixel=bytes_per_pixel,
+            cpu_bytes=CACHE,
         )
         for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
     ),
@@ -159,6 +162,7 @@ ROWS = (
         overlap=8,
         multiple_of=2,
         bytes_per_pixel=300,
+        cpu_bytes=CACHE,
     ),
     ModelSpec(
         name="dipnet.x4",
