@@ -10,6 +10,7 @@ from typing import Any
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
+from executors import parent
 from executors.admission import Room, Watch
 from executors.models import Described, Served, load_faces, load_models
 from executors.refusal import RequestFailed, causes
@@ -58,6 +59,7 @@ class UpscalerExecutor(Executor):
         self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=self.system)
         self.room = Room(self.settings.max_waiting)
         self.watches: dict[str, Watch] = {}
+        parent.follow(busy=lambda: self.room.inside > 0)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
