@@ -65,8 +65,12 @@ def there(server: Server, model: str | None, wanted: Wanted) -> Work:
         "keep_metadata": "true" if wanted.keep_metadata else None,
     }
 
-    def enlarge(data: bytes, _name: str, made: Format) -> bytes:
-        return server.upscale(data, options | {"image_format": made.name})
+    def enlarge(data: bytes, name: str, made: Format) -> bytes:
+        asked = options | {"image_format": made.name}
+        if not sys.stderr.isatty():
+            return server.upscale(data, asked)
+        with bar(name) as progress:
+            return server.upscale(data, asked, progress)
 
     return Work(enlarge, UNKNOWN_SCALE)
 

@@ -4,14 +4,17 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from superres.errors import (
     BadOption,
@@ -21,6 +24,8 @@ from superres.errors import (
     Unavailable,
     shown,
 )
+
+Progress = Callable[[int, int], None]
 
 BYTES = "application/octet-stream"  # the server looks at the content
 SECONDS = 660.0  # without a byte: longer than the server's own deadline
@@ -45,13 +50,20 @@ class Server:
         if self.key and not (self.key.isascii() and self.key.isprintable()):
             raise BadOption("--key", "…", "printable ASCII")
 
-    def upscale(self, data: bytes, options: Mapping[str, object]) -> bytes:
+    def upscale(
+        self, data: bytes, options: Mapping[str, object], progress: Progress | None = None
+    ) -> bytes:
         """The bytes of the larger picture; a busy server is asked again after the time it names.
 
+        `progress` is told of tiles done and in all, by a thread, where the server tells them.
         Raises BadSetting where the server cannot be reached, is of another kind or wants another
         key; Refused or Unavailable, with the server's own message, where it answers an error.
         """
         request = self._request(data, options)
+        if progress is not None:
+            name = uuid4().hex
+            request.add_header("X-Request-ID", name)
+            threading.Thread(target=self._follow, args=(name, progress), daemon=True).start()
         for left in reversed(range(TRIES)):
             try:
                 return self._answer(request)
@@ -71,6 +83,23 @@ class Server:
         return urllib.request.Request(  # noqa: S310
             f"{self.url.rstrip('/')}/upscale{query}", data, headers, method="POST"
         )
+
+    def _follow(self, name: str, progress: Progress) -> None:
+        """Tell `progress` what the server's event stream for a request says, until it ends."""
+        request = urllib.request.Request(  # noqa: S310 - __post_init__ has seen the scheme
+            f"{self.url.rstrip('/')}/progress/{name}", headers={"User-Agent": "superres"}
+        )
+        if self.key:
+            request.add_header("Authorization", self.key)
+        # A server without this endpoint, or a broken stream, costs the bar and nothing else.
+        with (
+            suppress(OSError, http.client.HTTPException, ValueError, KeyError),
+            self._opener().open(request, timeout=SECONDS) as events,
+        ):
+            for line in events:
+                event = json.loads(line[5:]) if line.startswith(b"data:") else {}
+                if event.get("total"):
+                    progress(int(event["done"]), int(event["total"]))
 
     def _answer(self, request: urllib.request.Request) -> bytes:
         try:

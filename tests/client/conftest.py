@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 from skimage.data import astronaut
 
@@ -30,14 +31,21 @@ def node() -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node and npm are not installed: no JavaScript client")
-    if not is_installed():
-        done = subprocess.run(
-            [npm, *INSTALL], cwd=EXAMPLES, capture_output=True, text=True, timeout=120, check=False
-        )
-        if done.returncode or not is_installed():
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            pytest.skip(f"npm cannot install the JavaScript client: {reason}")
+    with FileLock(EXAMPLES / ".npm.lock"):  # test files run side by side
+        reason = None if is_installed() else installation(npm)
+    if reason is not None:
+        pytest.skip(f"npm cannot install the JavaScript client: {reason}")
     return node
+
+
+def installation(npm: str) -> str | None:
+    """Install the JavaScript client; why that failed, if it did."""
+    done = subprocess.run(
+        [npm, *INSTALL], cwd=EXAMPLES, capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode == 0 and is_installed():
+        return None
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
 def is_installed() -> bool:

@@ -9,6 +9,7 @@ from docarray import Document, DocumentArray
 from jina import Client
 from jina.excepts import BadServer
 
+from superres.remote import Server
 from tests.executors.conftest import opened, png
 from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
 
@@ -90,6 +91,16 @@ def test_a_failed_picture_does_not_harm_its_neighbours(client: Client) -> None:
     answers = client.post("/upscale", docs, request_size=10)
     assert [bool(a.blob) for a in answers] == [True, False]
     assert answers[1].tags["error"]["code"]
+
+
+def test_the_command_line_s_server_tells_tiles(service: Service) -> None:
+    seen: list[tuple[int, int]] = []
+    data = png(size=(400, 400))
+    options = {"model": "lanczos.x2", "tile": 12}
+    server = Server(f"http://localhost:{service.port}")
+    server.upscale(data, options, lambda done, total: seen.append((done, total)))
+    assert seen
+    assert all(0 <= done <= total for done, total in seen)
 
 
 def test_http_lists_every_model_and_where_it_is_served(service: Service) -> None:
