@@ -52,7 +52,7 @@ class ModelSpec:
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
     minimum: int = 1  # least side the network accepts
     rim: Literal["own", "replicate"] = "own"  # past a border: the network's own padding, or ours
-    whole: bool = False  # sees the whole picture at once: tiles would change the result
+    whole: bool = False  # sees the whole picture: tiles need a survey (superres/surveying.py)
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides

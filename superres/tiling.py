@@ -14,17 +14,22 @@ def covering(size: Size, spec: ModelSpec, tile: Size, overlap: int | None = None
     overlap = spec.overlap if overlap is None else overlap
     align = lcm(spec.multiple_of, spec.align)
     rim = up(spec.overlap, align) if spec.rim == "replicate" else 0
-    covered = Size(max(size.width, spec.minimum), max(size.height, spec.minimum))
-    if spec.whole:
-        tile = covered
+    covered = accepted(size, spec)
     asked = Size(max(tile.width, spec.minimum) + 2 * rim, max(tile.height, spec.minimum) + 2 * rim)
     made = tiles(covered, asked, overlap, align, rim)
-    return [t._replace(core=clipped(t.core, size)) for t in made]
+    # What a network of the whole picture would see past the border is not there for the whole.
+    outer = covered if spec.whole else Size(made[-1].outer.right, made[-1].outer.bottom)
+    return [Tile(clipped(t.outer, outer), clipped(t.core, size)) for t in made]
 
 
-def clipped(core: Box, size: Size) -> Box:
-    """`core` without what lies beyond a picture that is smaller than the network's minimum."""
-    return Box(core.left, core.top, min(core.right, size.width), min(core.bottom, size.height))
+def accepted(size: Size, spec: ModelSpec) -> Size:
+    """`size` with each side at least what the network accepts; the rest repeats the border."""
+    return Size(max(size.width, spec.minimum), max(size.height, spec.minimum))
+
+
+def clipped(box: Box, size: Size) -> Box:
+    """`box` without what lies right of and below a picture of `size`."""
+    return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 
 
 def cheapest(size: Size, spec: ModelSpec, pixels: int) -> list[Tile]:

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from superres.errors import BadSetting, Failed, OutOfMemory, TooLarge
+from superres.errors import BadSetting, Failed, OutOfMemory
 from superres.geometry import Box, Size, Tile
 from superres.image import Pixels
 from superres.model import ModelSpec
 from superres.scheduler import Turns
-from superres.tiling import cheapest, covering, cut
+from superres.surveying import Survey, passes
+from superres.tiling import accepted, cheapest, covering, cut
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Progress = Callable[[int, int], None]
@@ -114,8 +115,8 @@ class Upscaler:
 
         `tile` is a tile's edge in input pixels, 0 to choose from free memory; `overlap` defaults to
         the model's own. `progress` is called after every tile with tiles done and in all; an error
-        it raises ends the work. Raises TooLarge where a model that needs the whole picture cannot
-        have it, OutOfMemory where even small tiles do not fit, Failed if the output is not finite.
+        it raises ends the work. Raises OutOfMemory where even small tiles do not fit, Failed if the
+        output is not finite.
         """
         while True:
             made = self.plan(Size(pixels.shape[1], pixels.shape[0]), tile, overlap)
@@ -127,14 +128,6 @@ class Upscaler:
     def plan(self, size: Size, tile: int, overlap: int | None) -> list[Tile]:
         """The tiles for a picture of `size`."""
         memory = self.device.free(self.spec.cpu_bytes)
-        if self.spec.whole and size.pixels * self.bytes_per_pixel > memory:
-            raise TooLarge(
-                f"{size} pixels need about {size.pixels * self.bytes_per_pixel >> 20} MB at once "
-                f"with {self.spec.name}, which sees the whole picture; {memory >> 20} MB are "
-                "allowed (memory_limit_mb)",
-                code="MEMORY",
-                allowed=f"at most {memory // self.bytes_per_pixel} pixels, or another model",
-            )
         if tile:
             return covering(size, self.spec, Size(tile, tile), overlap)
         pixels = max(memory // self.bytes_per_pixel, SMALLEST_TILE**2)
@@ -150,7 +143,7 @@ class Upscaler:
         """Half the tile edge that did not fit; remembered for later calls."""
         size = made[0].outer.size
         edge = min(size) // 2
-        if self.spec.whole or edge < SMALLEST_TILE:
+        if edge < SMALLEST_TILE:
             raise OutOfMemory(
                 f"{self.spec.name}: a tile of {size} pixels does not fit into device memory",
                 allowed="a smaller picture, or a device with more free memory",
@@ -169,45 +162,83 @@ class Upscaler:
         cuda = self.device.device.type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats(self.device.device)
-        for done, tile in enumerate(made, start=1):
+        survey = None
+        total = len(made)
+        if self.spec.whole and len(made) > 1:
+            whole = accepted(Size(width, height), self.spec)
+            survey = Survey(self.network, whole)  # type: ignore[arg-type] # spec.whole says so
+            total = passes(survey.network, len(made))
+            seconds += self.look_over(pixels, made, survey, lambda done: progress(done, total))
+        for done, tile in enumerate(made, start=total - len(made) + 1):
             with self.device.turns:
                 started = time.perf_counter()
-                part, again = self.compute(cut(pixels, tile.outer), inner(tile, scale))
+                part, again = self.compute(pixels, tile, survey)
                 seconds += time.perf_counter() - started
             redone += again
             core = tile.core
             result[
                 core.top * scale : core.bottom * scale, core.left * scale : core.right * scale
             ] = part
-            progress(done, len(made))
+            progress(done, total)
         peak = torch.cuda.max_memory_allocated(self.device.device) if cuda else None
         return Upscaled(result, seconds, peak, len(made), redone)
 
     @torch.inference_mode()
-    def compute(self, pixels: Pixels, keep: Box) -> tuple[Pixels, bool]:
-        """The part `keep` of the network's result for one tile; whether fp32 had to be used."""
-        x = to_tensor(pixels, self.device.device).contiguous(memory_format=self.layout)
-        out = self.network(x.to(self.dtype))[..., keep.top : keep.bottom, keep.left : keep.right]
+    def look_over(
+        self, pixels: Pixels, made: list[Tile], survey: Survey, progress: Callable[[int], None]
+    ) -> float:
+        """Complete the survey of a picture that is computed in tiles; the seconds it took."""
+        seconds, done = 0.0, 0
+        for _ in range(survey.network.blocks):
+            for tile in made:
+                with self.device.turns:
+                    started = time.perf_counter()
+                    survey.note(self.seen(pixels, tile).to(self.dtype), tile)
+                    seconds += time.perf_counter() - started
+                done += 1
+                progress(done)
+            survey.close_pass()
+        return seconds
+
+    def seen(self, pixels: Pixels, tile: Tile) -> Tensor:
+        """What the network sees of a tile, in fp32 on the device."""
+        x = to_tensor(cut(pixels, tile.outer), self.device.device)
+        return x.contiguous(memory_format=self.layout)
+
+    @torch.inference_mode()
+    def compute(
+        self, pixels: Pixels, tile: Tile, survey: Survey | None = None
+    ) -> tuple[Pixels, bool]:
+        """The enlarged core of one tile; whether fp32 had to be used."""
+        keep = inner(tile, self.spec.scale)
+        rows, columns = slice(keep.top, keep.bottom), slice(keep.left, keep.right)
+        x = self.seen(pixels, tile)
+        half = x.to(self.dtype)
+        grids = survey.within(tile.outer, half) if survey else ()
+        out = self.network(half, *grids)[..., rows, columns]
         again = not bool(torch.isfinite(out).all())
         if again:
-            out = self.in_full_precision(x)[..., keep.top : keep.bottom, keep.left : keep.right]
+            grids = survey.within(tile.outer, x) if survey else ()
+            out = self.in_full_precision(x, *grids)[..., rows, columns]
             if not bool(torch.isfinite(out).all()):
                 raise Failed(
                     f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE"
                 )
         return to_pixels(out, pixels.dtype, pixels.shape[2]), again
 
-    def in_full_precision(self, x: Tensor) -> Tensor:
-        """The network's result computed in fp32; the network goes back to its format afterwards."""
+    def in_full_precision(self, x: Tensor, *grids: Tensor) -> Tensor:
+        """The network's result computed in fp32, with its weights as they are."""
         if self.dtype == torch.float32:
-            out: Tensor = self.network(x)
+            out: Tensor = self.network(x, *grids)
             return out
         weights = {name: value.float() for name, value in self.network.state_dict().items()}
         buffers = {
             name: value.float() if value.is_floating_point() else value
             for name, value in self.network.named_buffers()
         }
-        redone: Tensor = torch.func.functional_call(self.network, {**buffers, **weights}, (x,))
+        redone: Tensor = torch.func.functional_call(
+            self.network, {**buffers, **weights}, (x, *grids)
+        )
         return redone
 
 

@@ -26,11 +26,17 @@ class SpatialAttention(nn.Module):
         self.conv3 = nn.Conv2d(width, width, 3, padding=1)
         self.conv4 = nn.Conv2d(width, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def pooled(self, near: Tensor) -> Tensor:
+        """The cells of the grid before its last layer; cell i reads the pixels 6·i to 6·i + 14."""
+        return max_pool2d(self.conv2(near), 7, stride=3)
+
+    def forward(self, x: Tensor, grid: Tensor | None = None) -> Tensor:
+        """`x` masked; `grid` is that of a larger picture, interpolated to the pixels of `x`."""
         near = self.conv1(x)
-        grid = self.conv3(max_pool2d(self.conv2(near), 7, stride=3))
-        grid = interpolate(grid, x.shape[2:], mode="bilinear", align_corners=False)
-        return x * torch.sigmoid(self.conv4(grid.add_(self.conv_f(near))))
+        if grid is None:
+            grid = self.conv3(self.pooled(near))
+            grid = interpolate(grid, x.shape[2:], mode="bilinear", align_corners=False)
+        return x * torch.sigmoid(self.conv4(grid + self.conv_f(near)))
 
 
 class Block(nn.Module):
@@ -44,31 +50,65 @@ class Block(nn.Module):
         self.c5 = nn.Conv2d(channels, channels, 1, bias=False)
         self.esa = SpatialAttention(channels, attention)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def unmasked(self, x: Tensor) -> Tensor:
+        """What the attention reads and masks."""
         y = leaky_relu(self.c1_r(x), 0.05, inplace=True)
         y = leaky_relu(self.c2_r(y), 0.05, inplace=True)
         y = leaky_relu(self.c3_r(y), 0.05, inplace=True).add_(x)
-        masked: Tensor = self.esa(self.c5(y))
+        out: Tensor = self.c5(y)
+        return out
+
+    def forward(self, x: Tensor, grid: Tensor | None = None) -> Tensor:
+        masked: Tensor = self.esa(self.unmasked(x), grid)
         return masked
 
 
 class DIPNet(nn.Module):
-    """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`."""
+    """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`.
+
+    With the grids of a larger picture it computes a part of that picture (superres/surveying.py).
+    """
+
+    stride = 6
+    blocks = 4
 
     def __init__(self, channels: int = 44, middle: int = 38, attention: int = 16) -> None:
         super().__init__()
         self.conv_1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
-        for number in range(1, 5):
+        for number in range(1, self.blocks + 1):
             self.add_module(f"block_{number}", Block(channels, middle, attention))
         self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.upsampler = nn.Sequential(
             nn.Conv2d(channels, 48, 3, padding=1, bias=False), nn.PixelShuffle(4)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def block(self, number: int) -> Block:
+        """Block `number`, from 0."""
+        found = self.get_submodule(f"block_{number + 1}")
+        assert isinstance(found, Block)
+        return found
+
+    def forward(self, x: Tensor, *grids: Tensor) -> Tensor:
         first = self.conv_1(x)
         y = first
-        for number in range(1, 5):
-            y = self.get_submodule(f"block_{number}")(y)
+        for number in range(self.blocks):
+            y = self.block(number)(y, grids[number] if grids else None)
         out: Tensor = self.upsampler(self.conv_2(y).add_(first))
         return out
+
+    def cells(self, length: int) -> int:
+        """How many cells of the attention's grid lie along a side of `length` pixels."""
+        return ((length - 3) // 2 - 6) // 3 + 1
+
+    def survey(self, x: Tensor, *grids: Tensor) -> Tensor:
+        """The pooled cells of block `len(grids)` in `x`, given the grids of the blocks before."""
+        y = self.conv_1(x)
+        for number, grid in enumerate(grids):
+            y = self.block(number)(y, grid)
+        block = self.block(len(grids))
+        return block.esa.pooled(block.esa.conv1(block.unmasked(y)))
+
+    def grid(self, block: int, pooled: Tensor) -> Tensor:
+        """The grid of a block from its pooled cells."""
+        made: Tensor = self.block(block).esa.conv3(pooled)
+        return made

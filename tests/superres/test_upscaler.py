@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from superres.catalogue import CATALOGUE
-from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory, TooLarge
+from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
 from superres.upscaler import Device, Upscaler, device_named
 
@@ -73,11 +73,19 @@ def test_memory_that_holds_no_tile_is_an_error() -> None:
         Upscaler(LANCZOS, Fails("memory", 10), Device(CPU)).upscale(picture(300, 200))
 
 
-def test_a_model_that_needs_the_whole_picture_refuses_one_that_does_not_fit() -> None:
+@pytest.mark.parametrize("size", [(150, 97), (61, 200), (200, 16)], ids=str)
+def test_a_model_that_sees_the_whole_picture_is_exact_in_tiles_too(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
     spec = CATALOGUE["dipnet.x4"]
-    subject = Upscaler(spec, spec.build(), Device(CPU, memory=10_000_000))
-    with pytest.raises(TooLarge, match="memory_limit_mb"):
-        subject.upscale(picture(200, 200))
+    subject = Upscaler(spec, spec.build(), Device(CPU))
+    pixels = picture(*size)
+    seen: list[tuple[int, int]] = []
+    whole = subject.upscale(pixels, tile=10_000)
+    tiled = subject.upscale(pixels, tile=60, progress=lambda *tiles: seen.append(tiles))
+    assert whole.tiles == 1 < tiled.tiles
+    assert abs(whole.pixels.astype(int) - tiled.pixels.astype(int)).max() <= 1
+    total = 5 * tiled.tiles
+    assert seen == [(done, total) for done in range(1, total + 1)]
 
 
 def test_memory_bounds_the_tiles() -> None:

@@ -116,7 +116,9 @@ def test_training_reaches_every_parameter() -> None:
         assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
-@pytest.mark.parametrize(("build", "overlap"), EXACT, ids=lambda value: str(value).partition(" at 0x")[0][:70])
+@pytest.mark.parametrize(
+    ("build", "overlap"), EXACT, ids=lambda value: str(value).partition(" at 0x")[0][:70]
+)
 def test_a_tile_with_the_stated_overlap_equals_the_whole(
     build: Callable[[], LumaNetwork], overlap: int
 ) -> None:

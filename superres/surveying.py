@@ -1,0 +1,93 @@
+"""Tiles of a network that sees the whole picture, made exact: the picture is surveyed first.
+
+DIPNet's attention reads a coarse grid pooled from the whole picture, so no overlap makes tiles
+equal it. But the grid is small and each of its cells has a small field. Block after block, a pass
+over all tiles collects the cells of the next grid; then each tile is computed with its part of
+every grid. Four passes of growing depth and the last cost about 3.5 times the whole picture's
+arithmetic, and memory only for one tile.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from superres.geometry import Box, Size, Tile
+
+
+class Surveyed(Protocol):
+    """A network whose blocks each read a grid of the whole picture."""
+
+    stride: int  # pixels between cells
+    blocks: int
+
+    def cells(self, length: int) -> int:
+        """How many cells lie along a side of `length` pixels."""
+
+    def survey(self, x: Tensor, *grids: Tensor) -> Tensor:
+        """The pooled cells (1, c, gh, gw) of block `len(grids)` in `x`, given the grids before."""
+
+    def grid(self, block: int, pooled: Tensor) -> Tensor:
+        """The grid of a block from its pooled cells, same shape."""
+
+
+def passes(network: Surveyed, tiles: int) -> int:
+    """How many tiles are computed in all: those of the surveys and those of the result."""
+    return (network.blocks + 1) * tiles if tiles > 1 else tiles
+
+
+class Survey:
+    """The grids of a picture, as far as they are known."""
+
+    def __init__(self, network: Surveyed, size: Size) -> None:
+        self.network = network
+        self.size = size
+        self.grids: list[Tensor] = []
+        self.pooled: Tensor | None = None
+
+    def note(self, x: Tensor, tile: Tile) -> None:
+        """Collect the cells that belong to the core of `tile`; `x` is its outer box."""
+        found = self.network.survey(x, *self.within(tile.outer, x))
+        if self.pooled is None:
+            cells = (self.network.cells(self.size.height), self.network.cells(self.size.width))
+            self.pooled = found.new_zeros(1, found.shape[1], *cells)
+        stride = self.network.stride
+        top, left = tile.outer.top // stride, tile.outer.left // stride
+        rows = owned(tile.core.top, tile.core.bottom, stride, self.pooled.shape[2])
+        columns = owned(tile.core.left, tile.core.right, stride, self.pooled.shape[3])
+        self.pooled[..., rows.start : rows.stop, columns.start : columns.stop] = found[
+            ..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]
+
+    def close_pass(self) -> None:
+        """All tiles were noted: the next grid is known."""
+        assert self.pooled is not None
+        self.grids.append(self.network.grid(len(self.grids), self.pooled))
+        self.pooled = None
+
+    def within(self, box: Box, like: Tensor) -> Iterator[Tensor]:
+        """Every known grid (1, c, h, w), interpolated to the pixels of `box`."""
+        for grid in self.grids:
+            rows = bilinear(self.size.height, grid.shape[2], box.top, box.bottom)
+            columns = bilinear(self.size.width, grid.shape[3], box.left, box.right)
+            whole = rows.to(grid.device) @ grid.float() @ columns.to(grid.device).T
+            yield whole.to(like.dtype)
+
+
+def owned(first: int, last: int, stride: int, cells: int) -> range:
+    """The cells whose corner lies in the pixels `first` to `last` of an axis."""
+    return range(min(-(-first // stride), cells), min(-(-last // stride), cells))
+
+
+def bilinear(length: int, cells: int, first: int, last: int) -> Tensor:
+    """(last - first, cells) weights of `interpolate(mode="bilinear", align_corners=False)`."""
+    places = (torch.arange(first, last, dtype=torch.float64) + 0.5) * cells / length - 0.5
+    places = places.clamp(min=0)
+    low = places.floor().long().clamp(max=cells - 1)
+    high = (low + 1).clamp(max=cells - 1)
+    share = (places - low)[:, None]
+    matrix = torch.zeros(last - first, cells, dtype=torch.float64)
+    matrix.scatter_add_(1, low[:, None], 1 - share)
+    matrix.scatter_add_(1, high[:, None], share)
+    return matrix.float()
