@@ -5,12 +5,15 @@ import json
 import math
 from typing import Any, NoReturn
 
+import numpy as np
 from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from gateway.errors import Refusal, refusal
+from gateway.message import check_documents
 
 URI_SCHEMES = ("http://", "https://", "data:")
 
@@ -93,6 +96,7 @@ def _listed(payload: dict[str, Any]) -> list[object]:
         return []
     if not isinstance(docs, list):
         raise refusal("REQUEST", "data: expected a list of Documents", option="data")
+    check_documents(len(docs))
     return docs
 
 
@@ -108,7 +112,17 @@ def _document(fields: object, number: int) -> Document:
     doc = Document.from_dict(rest)
     if text is not None:
         doc.blob = _decoded(text, f"{where}.blob")
+    if isinstance(doc.tensor, np.ndarray):
+        doc.tensor = _levels(doc.tensor)
     return doc
+
+
+def _levels(tensor: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in 0..255 as uint8, which JSON cannot say; any other tensor as it is."""
+    is_whole = tensor.dtype.kind == "i" and tensor.size > 0
+    if is_whole and tensor.min() >= 0 and tensor.max() <= 255:
+        return tensor.astype(np.uint8)
+    return tensor
 
 
 def _decoded(text: object, where: str) -> bytes:

@@ -34,6 +34,7 @@ from gateway.errors import (
     shown,
 )
 from gateway.identity import HEADER, PARAMETER, Active, identity
+from gateway.message import check_message
 from gateway.routing import Part, Routes, Served
 
 STREAM_WINDOW = 16
@@ -146,6 +147,10 @@ class Exchange:
         if request.proto_with_data.data.WhichOneof("documents") == "docs_bytes":
             # docarray reads docs_bytes with pickle: a client's pickle runs the client's code.
             raise refusal("REQUEST", "data.docs_bytes is not accepted: send data.docs")
+        message = request.proto_with_data
+        message.ClearField("routes")  # the server's to tell, as is the status
+        message.header.ClearField("status")
+        check_message(message)
         self._admit_target(request.header.target_executor)
         await self._admit_endpoint(request.header.exec_endpoint)
 

@@ -13,8 +13,10 @@ from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from uvicorn import Config, Server
 
+from gateway import parent
 from gateway.drain import InFlight
 from gateway.handler import Handler
+from gateway.head import PromptHead
 from gateway.http import make_app
 from gateway.identity import Identified
 from gateway.keys import KeyedApp, KeyedCalls, keys_from
@@ -76,6 +78,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         super().__init__(**kwargs | {"req_handler_cls": Handler})
         in_flight = InFlight(int(_positive("max_in_flight", max_in_flight)))
         self._exchange = self._request_handler.limit_to(in_flight)
+        parent.follow()
         self._stopping = False
         self._stopped = asyncio.Event()
 
@@ -144,7 +147,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         app = KeyedApp(make_app(self._exchange, self.max_bytes, self._pages), self._keys)
         return Config(
             app=Identified(app, self._exchange.active),
-            http="h11",
+            http=PromptHead,
             ws="websockets",
             ws_max_size=self.max_bytes,
             ws_max_queue=1,

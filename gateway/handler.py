@@ -1,6 +1,6 @@
 """Jina's gRPC services over an Exchange: what a gRPC client can call, and nothing it should not."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc
@@ -9,6 +9,7 @@ from jina.proto import jina_pb2
 from jina.serve.runtimes.gateway.request_handling import GatewayRequestHandler
 from jina.types.request.data import DataRequest
 
+from gateway.cancellation import Cancelling
 from gateway.drain import InFlight
 from gateway.exchange import Exchange, metadata_of
 from gateway.identity import HEADER
@@ -18,6 +19,15 @@ class Handler(GatewayRequestHandler):
     """Jina's request handler whose answers come from `exchange`, set by `limit_to`."""
 
     exchange: Exchange
+
+    def __init__(
+        self,
+        *args: Any,
+        aio_tracing_client_interceptors: Iterable[grpc.aio.ClientInterceptor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        interceptors = [*(aio_tracing_client_interceptors or ()), Cancelling()]
+        super().__init__(*args, aio_tracing_client_interceptors=interceptors, **kwargs)
 
     def limit_to(self, in_flight: InFlight) -> Exchange:
         """The exchange that every protocol shares from now on."""

@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from google.protobuf.json_format import MessageToDict
 from jina import __version__
 from jina.types.request.data import DataRequest
+from starlette.requests import ClientDisconnect
 
 from gateway import pictures, progress, ui
 from gateway.body import answer_to_json, request_from_json
@@ -142,7 +143,10 @@ async def _answered_json(
 async def _answered(
     request: Request, exchange: Exchange, limit: int, read: Read, write: Write
 ) -> Response:
-    body = await read_body(request, limit)
+    try:
+        body = await read_body(request, limit)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_GONE)
     asked = await asyncio.to_thread(read, body)
     del body
     answer = await unless_gone(request, exchange.answer(asked, request.state.request_id))

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pytest
 from docarray import Document, DocumentArray
 from PIL import Image
 
 from executors.bicubic_pp import BicubicPP
 from executors.refusal import RequestFailed
+from tests.inputs import png
 
 
 class Caller:
@@ -35,15 +35,6 @@ class Caller:
             self.one(document, **parameters)
         told: dict[str, Any] = json.loads(str(caught.value))
         return told
-
-
-def png(mode: str = "RGB", size: tuple[int, int] = (20, 14), **options: Any) -> bytes:
-    """An encoded picture with some content; `options` go to Pillow's writer."""
-    draw = np.random.default_rng(7)
-    levels = draw.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    out = BytesIO()
-    Image.fromarray(levels).convert(mode).save(out, **{"format": "PNG", **options})
-    return out.getvalue()
 
 
 def opened(document: Document) -> Image.Image:
