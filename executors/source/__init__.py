@@ -1,0 +1,62 @@
+"""The bytes behind a Document's `uri`: data:, guarded http(s), and folders the operator opened.
+
+    read            one uri -> bytes, or an error that names what would do
+    SourceGuards    what the operator allows
+    public          whether an address belongs to the public internet
+
+One module answers one question:
+
+    guards          what a uri may reach
+    addresses       which addresses belong to the public internet
+    reading         what the steps of one reading share
+    data_uri        what is inside a data: uri
+    folders         what is behind file: uris and bare paths
+    urls            what an http(s) address names
+    connection      which of a host's addresses is connected to
+    web             what a server answers
+"""
+
+import time
+
+from executors.source.addresses import public
+from executors.source.connection import resolved
+from executors.source.data_uri import MAX_ESCAPES, embedded
+from executors.source.folders import local, stepped
+from executors.source.guards import SourceGuards
+from executors.source.reading import CONTROL, MAX_CHARACTERS, Resolver, Source, scheme_of
+from executors.source.urls import DEFAULT_PORTS
+from executors.source.web import fetched
+from superres.errors import BadImage, shown
+
+__all__ = ["MAX_CHARACTERS", "MAX_ESCAPES", "SourceGuards", "public", "read", "stepped"]
+
+
+def read(uri: str, guards: SourceGuards, resolve: Resolver = resolved) -> bytes:
+    """The bytes behind `uri`, at least one and at most `guards.max_bytes`.
+
+    Raises BadSource (SCHEME, SYNTAX, LENGTH, ADDRESS, REDIRECTS, SOURCE_STATUS, SOURCE_TIMEOUT,
+    SOURCE_UNREACHABLE, SOURCE_ENCODING, LOCAL_PATH), TooLarge (BYTES) or BadImage (EMPTY), with
+    option "uri" and a message that shows the uri as it was given and never a resolved address.
+    """
+    data = by_scheme(Source(uri, guards, resolve, time.monotonic() + guards.seconds))
+    if not data:
+        raise BadImage(f"uri {shown(uri)}: 0 bytes; expected an image", code="EMPTY", option="uri")
+    return data
+
+
+def by_scheme(source: Source) -> bytes:
+    """The bytes, by the scheme of the uri."""
+    scheme = scheme_of(source.uri)
+    if scheme == "data":
+        return embedded(source)
+    if len(source.uri) > MAX_CHARACTERS:
+        raise source.refused(
+            f"{len(source.uri)} characters", f"at most {MAX_CHARACTERS}", code="LENGTH"
+        )
+    if CONTROL.search(source.uri):
+        raise source.refused("a control character", "none", code="SYNTAX")
+    if scheme in DEFAULT_PORTS and source.guards.http:
+        return fetched(source)
+    if scheme in ("", "file") and source.guards.folders:
+        return local(source)
+    raise source.refused("not read here", source.guards.expected(), code="SCHEME")

@@ -1,0 +1,78 @@
+"""Connections to the checked addresses of a host.
+
+A name is resolved once, every address of the answer is checked, and the connection goes to one of
+the checked addresses: a second answer of a hostile name server is never asked for. Proxies of the
+environment are not used.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from ipaddress import ip_address
+from threading import Thread
+
+from executors.source.addresses import Address, unwrapped
+from executors.source.reading import Source
+from executors.source.urls import Url, is_dotted_quad
+
+MAX_CANDIDATES = 4  # addresses of one name that are tried
+CONNECT_SECONDS = 3.0
+
+
+@contextmanager
+def connected(source: Source, url: Url) -> Iterator[socket.socket]:
+    """A connection to one of the checked addresses of `url`, with TLS in the host's name."""
+    with dialled(source, url, candidates(source, url.host)) as plain:
+        if url.scheme == "http":
+            yield plain
+            return
+        plain.settimeout(source.left())
+        context = ssl.create_default_context()
+        with context.wrap_socket(plain, server_hostname=url.host) as secured:
+            yield secured
+
+
+def dialled(source: Source, url: Url, addresses: list[Address]) -> socket.socket:
+    """A connection to the first of `addresses` that answers. Raises OSError where none does."""
+    failure = OSError("the name has no address")
+    for address in addresses[:MAX_CANDIDATES]:
+        seconds = min(CONNECT_SECONDS, source.left())
+        try:
+            # A numeric address is not resolved again.
+            return socket.create_connection((str(address), url.port), timeout=seconds)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def candidates(source: Source, host: str) -> list[Address]:
+    """The addresses of `host`. Raises BadSource (ADDRESS) unless all of them may be reached."""
+    addresses = [unwrapped(ip_address(text)) for text in looked_up(source, host)]
+    if not all(map(source.guards.allow, addresses)):
+        raise source.refused("address not allowed", "a host on the public internet", code="ADDRESS")
+    return addresses
+
+
+def looked_up(source: Source, host: str) -> list[str]:
+    """The addresses of `host` as text. Raises OSError, or TimeoutError when time is over."""
+    if ":" in host or is_dotted_quad(host):
+        return [host]
+    answer: Future[list[str]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(source.resolve(host))
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            answer.set_exception(error)
+
+    # getaddrinfo knows no timeout; the thread ends with the system's own.
+    Thread(target=work, name="resolve", daemon=True).start()
+    return answer.result(source.left())
+
+
+def resolved(host: str) -> list[str]:
+    """The addresses of `host` as the system knows them. Raises OSError where there are none."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
