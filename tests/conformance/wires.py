@@ -1,11 +1,11 @@
 """One question over every protocol, and the answer in one form that can be compared."""
 
-import http.client
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 import grpc
@@ -138,7 +138,7 @@ class Wires:
         self._stream = channel.stream_stream(CALL)
         self._unary = channel.unary_unary(UNARY)
         self._health = channel.unary_unary("/grpc.health.v1.Health/Check")
-        self.web = http.client.HTTPConnection("localhost", service.port, timeout=SECONDS)
+        self.web = HTTPConnection("localhost", service.port, timeout=SECONDS)
         stack.callback(self.web.close)
         self._text = stack.enter_context(socket_to(service))
         self._binary = stack.enter_context(socket_to(service, "bytes"))
@@ -174,9 +174,8 @@ class Wires:
     def posted(self, body: bytes, **headers: str) -> Answer:
         """The answer to any body."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.web.request("POST", "/post", body, {"content-type": "application/json"} | named)
-        response = self.web.getresponse()
-        told = response.read()
+        kind = {"content-type": "application/json"}
+        response, told = self.page("POST", "/post", body, kind | named)
         assert response.headers["content-type"] == "application/json"
         if response.status == 200:
             return from_json(told)
@@ -193,12 +192,21 @@ class Wires:
         self._text.send(text)
         return from_json(self._text.recv(SECONDS))
 
+    def page(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[HTTPResponse, bytes]:
+        """An HTTP answer, over a connection of its own: the server closes those that idle."""
+        self.web.request(method, path, body, headers or {})
+        response = self.web.getresponse()
+        read = response.read()
+        self.web.close()
+        return response, read
+
     def healthy(self) -> bool:
         """Whether every protocol says so."""
-        self.web.request("GET", "/")
-        response = self.web.getresponse()
+        response, read = self.page("GET", "/")
         return (
-            (response.status, response.read()) == (200, b"{}")
+            (response.status, read) == (200, b"{}")
             and self._health(b"") == b"\x08\x01"  # SERVING
             and self._text.ping().wait(SECONDS)
             and self._binary.ping().wait(SECONDS)
