@@ -2,12 +2,18 @@
 
 import socket
 import threading
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 
 from tests.inputs import png
+
+BOMB = zlib.compress(bytes(100_000_000), wbits=31)  # gzip
 
 
 class Canary:
@@ -68,23 +74,43 @@ class Redirector(ThreadingHTTPServer):
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        _, kind, rest = self.path.split("/", 2) if self.path != "/picture" else ("", "", "")
-        if not kind or (kind, rest) == ("hops", "0"):
-            self._send(200, png())
-        elif kind == "hops":
-            self._send(302, location=f"/hops/{int(rest) - 1}")
-        elif kind == "loop":
-            self._send(302, location=self.path)
-        else:
-            self._send(302, location=unquote(rest))
+        _, kind, rest = f"{self.path}/".split("/", 2)
+        rest = rest.removesuffix("/")
+        answers: dict[str, Callable[[], None]] = {
+            "picture": lambda: self._send(200, png()),
+            "hops": lambda: self._hop(int(rest)),
+            "loop": lambda: self._send(302, Location=self.path),
+            "to": lambda: self._send(302, Location=unquote(rest)),
+            "status": lambda: self._send(int(rest)),
+            "page": lambda: self._send(200, b"<!doctype html><title>Log in</title>"),
+            "bomb": lambda: self._send(200, BOMB, Content_Encoding="gzip"),
+            "length": lambda: self._send(200, png(), Content_Length=rest),
+            "endless": lambda: self._endless(bytes(2**16), 0),
+            "drip": lambda: self._endless(b".", 0.2),
+        }
+        answers[kind]()
 
-    def _send(self, status: int, body: bytes = b"", location: str | None = None) -> None:
+    def _hop(self, left: int) -> None:
+        if left:
+            self._send(302, Location=f"/hops/{left - 1}")
+        else:
+            self._send(200, png())
+
+    def _send(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
-        if location is not None:
-            self.send_header("Location", location)
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in ({"Content_Length": str(len(body))} | headers).items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _endless(self, piece: bytes, seconds: float) -> None:
+        """A body without a length and without an end; the reader's leaving is the end."""
+        self.send_response(200)
+        self.end_headers()
+        with suppress(ConnectionError):
+            while True:
+                self.wfile.write(piece)
+                time.sleep(seconds)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""

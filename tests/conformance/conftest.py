@@ -37,6 +37,7 @@ def both(
         # Other ports than 80 and 443, so that it is the address that refuses.
         "uri_ports": [80, 443, canary.port, redirector.port],
         "uri_private_networks": [f"{redirector.host}/32"],
+        "uri_seconds": 1.5,
     }
     services = (
         launched(tmp_path_factory.mktemp("modest"), {"max_request_mb": 16}, **MODEST, **reachable),

@@ -140,3 +140,24 @@ def test_redirects_are_few_and_checked(
     told = wires.ways[wire](asked({"uri": redirector.url(path)})).problem
     assert told is not None and told["code"] == code
     assert "10.0.0.1" not in told["message"].replace(path, "")
+
+
+@pytest.mark.parametrize("wire", ["grpc", "binary", "http", "text"])
+@pytest.mark.parametrize(
+    ("path", "codes"),
+    [
+        ("/status/404", {"SOURCE_STATUS"}),
+        ("/status/500", {"SOURCE_STATUS"}),
+        ("/page/", {"FORMAT", "UNDECODABLE"}),
+        ("/endless/", {"BYTES"}),
+        ("/length/1", {"UNDECODABLE", "TRUNCATED"}),
+        ("/length/1000000000000", {"BYTES"}),
+        ("/drip/", {"SOURCE_TIMEOUT"}),
+        ("/bomb/", {"BYTES"}),
+    ],
+)
+def test_what_a_source_answers_is_bounded_and_named(
+    wires: Wires, redirector: Redirector, wire: str, path: str, codes: set[str]
+) -> None:
+    told = wires.ways[wire](asked({"uri": redirector.url(path)})).problem
+    assert told is not None and told["code"] in codes, told
