@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from imagecodecs import jpeg8_encode
 from PIL import Image
 
 
@@ -65,6 +66,39 @@ def gps() -> Image.Exif:
 
 
 BOMB = zlib.compress(bytes(100_000_000), 9)
+
+
+def ycck() -> bytes:
+    """A red JPEG of four channels as Adobe's programs write it: YCCK, inverted."""
+    inverted_red = np.full((14, 20, 4), (255, 0, 0, 255), np.uint8)
+    return jpeg8_encode(inverted_red, level=100, colorspace="CMYK", outcolorspace="YCCK")
+
+
+def interlaced() -> bytes:
+    """The picture of `png()`, stored in Adam7's seven passes."""
+    pixels = np.asarray(Image.open(BytesIO(png())))
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)]
+    passes += [(0, 1, 2, 2), (1, 0, 2, 1)]
+    raw = b"".join(
+        b"\0" + row.tobytes()
+        for top, left, down, across in passes
+        for row in pixels[top::down, left::across]
+        if row.size
+    )
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def in_tiny_chunks() -> bytes:
+    """`png()` with its pixels in chunks of one byte."""
+    data = png()
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    pieces = b"".join(chunk(b"IDAT", bytes([byte])) for byte in data[at + 4 : at + 4 + length])
+    return data[: at - 4] + pieces + data[at + 8 + length :]
+
+
 REFUSED_BYTES: list[tuple[str, bytes, set[str]]] = [
     ("1 empty", b"", {"NO_IMAGE", "EMPTY"}),
     ("2 one byte", b"x", {"UNDECODABLE", "FORMAT"}),
@@ -79,6 +113,11 @@ REFUSED_BYTES: list[tuple[str, bytes, set[str]]] = [
     ("9 flat bomb", flat_bomb(), {"PIXELS"}),
     ("10 a row beyond the limit", png("L", (1000, 401)), {"PIXELS"}),
     ("11 zTXt bomb", with_chunk(png(), chunk(b"zTXt", b"a\0\0" + BOMB)), {"UNDECODABLE", "BYTES"}),
+    (
+        "32 JPEG of 12 bits",
+        jpeg8_encode(np.full((9, 9, 3), 2000, np.uint16), level=90, bitspersample=12),
+        {"UNDECODABLE"},
+    ),
     ("24 SVG", b'<svg xmlns="http://www.w3.org/2000/svg"/>', {"FORMAT"}),
     ("25 EPS", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", {"FORMAT"}),
     ("25 PDF", b"%PDF-1.7\n", {"FORMAT"}),

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from imagecodecs import jpeg8_encode
 from PIL import Image, ImageCms
 
 from tests.conformance.wires import Fields, Question
@@ -26,9 +27,12 @@ from tests.inputs import (
     TENSORS,
     chunk,
     gps,
+    in_tiny_chunks,
+    interlaced,
     jpeg,
     png,
     with_chunk,
+    ycck,
 )
 
 Size = tuple[int, int]
@@ -146,6 +150,10 @@ def pictures() -> Iterator[Case]:
     yield good("30 corrupt profile", png(icc_profile=b"no profile"))
     yield good("31 position", jpeg(size=(20, 14), exif=gps()))
     yield good("31 position kept", jpeg(size=(20, 14), exif=gps()), keep_metadata=True)
+    yield good("15 YCCK", {"blob": ycck(), "tags": {"image_format": "png"}})
+    yield good("32 lossless JPEG", jpeg8_encode(np.zeros((14, 20, 3), np.uint8), lossless=True))
+    yield good("34 interlaced", interlaced())
+    yield good("34 tiny chunks", in_tiny_chunks())
     yield good("32 progressive", jpeg(size=(20, 14), progressive=True))
     yield good("33 junk after", jpeg(size=(20, 14)) + b"<html>")
     yield good("34 many chunks", in_pieces(png(size=(100, 60)), 2), (300, 180))

@@ -4,6 +4,7 @@ Numbers are the rows of the project's test matrix of inputs.
 """
 
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ from tests.inputs import (
     SCALES,
     TENSORS,
     gps,
+    in_tiny_chunks,
+    interlaced,
     jpeg,
     png,
+    ycck,
 )
 
 pytestmark = pytest.mark.usefixtures("alive")
@@ -74,6 +78,21 @@ def test_modes_come_back_as_what_can_hold_them(
 def test_a_transparent_palette_keeps_its_alpha(caller: Caller) -> None:
     made = opened(caller.one(Document(blob=png("P", transparency=0))))
     assert made.mode == "RGBA"
+
+
+def test_ycck_keeps_its_hue(caller: Caller) -> None:
+    made = opened(caller.one(Document(blob=ycck(), tags={"image_format": "png"})))
+    red, green, blue = made.getpixel((30, 20))  # type: ignore[misc]
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+@pytest.mark.parametrize("stored", [interlaced, in_tiny_chunks])
+def test_however_a_png_is_stored_it_is_the_same_picture(
+    caller: Caller, stored: Callable[[], bytes]
+) -> None:
+    odd, plain = (opened(caller.one(Document(blob=data))) for data in (stored(), png()))
+    assert np.array_equal(np.asarray(odd), np.asarray(plain))
 
 
 def test_cmyk_keeps_its_hue(caller: Caller) -> None:
