@@ -58,8 +58,3 @@ class ModelSpec:
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides
     convert: Callable[[StateDict], StateDict] | None = None  # publisher's keys to the network's
     options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
-
-    @property
-    def commercial(self) -> bool:
-        """Whether no weights file's licence excludes commercial use."""
-        return not any("NC" in weights.licence for weights in self.weights)

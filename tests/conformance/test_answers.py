@@ -1,7 +1,6 @@
 """Every question is answered alike over gRPC, HTTP and WebSocket (JSON and protobuf)."""
 
 import json
-import sys
 from base64 import b64encode
 from io import BytesIO
 
@@ -26,26 +25,12 @@ pytestmark = pytest.mark.flow
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_protocols_answer_alike(wires: Wires, case: Case) -> None:
-    answers = checked(wires, case)
-    # One answer in some ten thousand has differed once, unexplained; a second time it must not.
-    if different(case, answers):
-        sys.stderr.write(f"{case.name}: asked again, for the answers were {answers}\n")
-        answers = checked(wires, case)
-    assert not different(case, answers), answers
-
-
-def checked(wires: Wires, case: Case) -> dict[str, Answer]:
-    """The answers over every protocol, each of them as expected."""
     answers = {name: ask(case.question) for name, ask in wires.ways.items()}
     for name, answer in answers.items():
         is_as_expected(case, answer, name in JSON)
-    return answers
-
-
-def different(case: Case, answers: dict[str, Answer]) -> bool:
-    """Whether answers that must be the same are not."""
-    groups = [PROTOBUF, JSON] if case.differs else [(*PROTOBUF, *JSON)]
-    return any(answers[name] != answers[alike[0]] for alike in groups for name in alike)
+    for alike in [PROTOBUF, JSON] if case.differs else [(*PROTOBUF, *JSON)]:
+        first, *others = (answers[name] for name in alike)
+        assert all(other == first for other in others), answers
 
 
 def is_as_expected(case: Case, answer: Answer, in_json: bool) -> None:
