@@ -3,18 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 
 from executors.settings import Settings
 from superres.catalogue import CATALOGUE, model_named
+from superres.cost import Place, network
+from superres.device import Device, device_named
 from superres.errors import BadOption, BadSetting
+from superres.geometry import Size
 from superres.loading import Model
+from superres.model import ModelSpec
+from superres.pace import Pace
 from superres.pipeline import Enlarger
-from superres.upscaler import Device, device_named
 from superres.weights import Store
 
 if TYPE_CHECKING:
     from superres.faces import FaceEnhancer
+
+WARM_EDGE, WARM_EDGE_GPU = 32, 256  # pixels a side
+TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
 
 
 class Described(Protocol):
@@ -48,8 +56,38 @@ def device_of(settings: Settings) -> Device:
         device_named(settings.device),
         settings.precision,  # type: ignore[arg-type] # settings.CHOICES
         settings.memory_limit_mb * 2**20 or None,
-        channels_last=settings.optimize == "auto",
+        settings.optimize,  # type: ignore[arg-type] # settings.CHOICES
+        store_of(settings).cache() if settings.optimize == "max" else None,
     )
+
+
+def place_of(model: Served) -> Place:
+    """Where a model runs, as the cost model wants to know it."""
+    spec, device = model.spec, model.device
+    if not isinstance(spec, ModelSpec):
+        return Place(device.free(), device.device.type == "cpu")
+    half = device.dtype(spec) != torch.float32
+    return Place(device.free(spec.cpu_bytes), device.device.type == "cpu", half)
+
+
+def warm_up(models: Mapping[str, Served], pace: Pace) -> None:
+    """Compute a small tile with each model, so that no request pays for what only happens once.
+
+    The second time tells how fast the model is here. Raises what the model raises.
+    """
+    for name, model in models.items():
+        if not isinstance(model.spec, ModelSpec):
+            continue  # the diffusion upscaler's smallest picture takes minutes on a CPU
+        place = place_of(model)
+        edge = WARM_EDGE if place.on_cpu else WARM_EDGE_GPU
+        tile = np.zeros((edge, edge, 3), np.uint8)
+        seconds = [model.upscaler().upscale(tile, 0, None, silent).seconds for _ in range(2)]
+        if seconds[1] > TELLING_SECONDS:
+            pace.note(name, network(Size(edge, edge), model.spec, place).seconds, seconds[1])
+
+
+def silent(_done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
 def store_of(settings: Settings) -> Store:

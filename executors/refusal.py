@@ -38,9 +38,12 @@ class RequestFailed(Exception):
 
 
 def described(error: SuperresError, document: str | None = None) -> dict[str, Any]:
-    """`code`, `message`, `option`, `allowed`, HTTP `status` and the document's id of an error."""
+    """`code`, `message`, `option`, `allowed`, HTTP `status` and the document's id of an error.
+
+    And `retry_after`, in seconds, where it is known.
+    """
     message = f"document {document}: {error}" if document else str(error)
-    return {
+    told = {
         "code": error.code,
         "message": message,
         "option": error.option,
@@ -48,6 +51,7 @@ def described(error: SuperresError, document: str | None = None) -> dict[str, An
         "status": status(error),
         "doc_id": document,
     }
+    return told | ({"retry_after": error.retry_after} if isinstance(error, Overloaded) else {})
 
 
 def status(error: SuperresError) -> int:

@@ -25,12 +25,14 @@ class Settings:
     tile: int = 0
     tile_overlap: int | None = None
     memory_limit_mb: int = 0
+    host_memory_mb: int = 0
     optimize: str = "auto"
     weights: Path | None = None
     cache_dir: Path | None = None
     offline: bool = False
     image_format: str | None = None
     quality: int = 95
+    png_compression: int = 1
     keep_metadata: bool = False
     denoise_strength: float | None = None
     face_model: str | None = None
@@ -44,6 +46,7 @@ class Settings:
     max_diffusion_pixels: int = 2**20
     keep_colours: bool = True
     threads: int = 0
+    workers: int = 0
     max_input_mb: int = 64
     max_input_pixels: int = 50_000_000
     max_frames: int = 100
@@ -84,6 +87,7 @@ class Settings:
         names = (
             "image_format",
             "quality",
+            "png_compression",
             "keep_metadata",
             "denoise_strength",
             "face_enhance",
@@ -173,7 +177,7 @@ KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
 }
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "fp16", "bf16"),
-    "optimize": ("auto", "none"),
+    "optimize": ("auto", "none", "max"),
 }
 
 

@@ -4,8 +4,14 @@ Jina imports such a file as a top-level module under its stem, so each system's 
 named there: `realesrgan.py` would hide the package of that name.
 """
 
+import os
 import sys
 from pathlib import Path
+
+# OpenMP's threads wait for each other by spinning. Where the cores have other work too, as those of
+# a service do, one layer can then take as long as the system's turns: 60 times was measured. It is
+# read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:

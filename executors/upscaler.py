@@ -3,26 +3,48 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
 from executors import parent
-from executors.admission import Room, Watch
-from executors.models import Described, Served, load_faces, load_models
+from executors.admission import Room, Watch, granted
+from executors.demand import Demand, demanded
+from executors.host import memory_for_pictures
+from executors.lanes import Lanes, automatic_workers
+from executors.models import Described, Served, load_faces, load_models, warm_up
 from executors.refusal import RequestFailed, causes
 from executors.settings import read_settings
-from executors.wire import Request, read_image, read_request, write_answer, write_error
+from executors.wire import (
+    Content,
+    Request,
+    decoded,
+    lies_elsewhere,
+    read_content,
+    read_request,
+    write_answer,
+    write_error,
+)
 from superres.catalogue import ROWS
 from superres.diffusion import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
+from superres.pace import Pace
 from superres.pipeline import Answer, upscale
 
 DESCRIBED: tuple[Described, ...] = (*ROWS, SPEC)
-WORKERS = 4  # requests decoded and encoded at once; the network's turns are the Upscaler's
+
+
+class Prepared(NamedTuple):
+    """A Document whose picture is known but not decoded."""
+
+    document: Document
+    request: Request
+    model: Served
+    content: Content
+    watch: Watch
+    demand: Demand
 
 
 class UpscalerExecutor(Executor):
@@ -47,16 +69,23 @@ class UpscalerExecutor(Executor):
         # With `quiet_error`, Jina 3.34 logs an empty line for every refusal.
         name = getattr(self.runtime_args, "name", "")
         logging.getLogger(name).addFilter(lambda record: bool(record.getMessage()))
+        self.pace = Pace()
         try:
             self.settings = read_settings(options)
             self.guards = self.settings.guards
             self.models = self.load()
             self.faces = load_faces(self.models, self.settings)
+            if self.settings.optimize != "none":
+                warm_up(self.models, self.pace)
         except SuperresError as error:
             self.logger.error(f"{self.system}: {error}")
             raise SystemExit(f"{self.system}: {error}") from None
         self.default = next(iter(self.models))
-        self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=self.system)
+        self.lanes = Lanes(
+            memory_for_pictures(self.settings.host_memory_mb),
+            self.settings.workers or automatic_workers(),
+            self.system,
+        )
         self.room = Room(self.settings.max_waiting)
         self.watches: dict[str, Watch] = {}
         parent.follow(busy=lambda: self.room.inside > 0)
@@ -128,12 +157,8 @@ class UpscalerExecutor(Executor):
         self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: Watch
     ) -> None:
         """Upscale the Documents side by side; leave at once when the caller has gone."""
-        loop = asyncio.get_running_loop()
-        work = [
-            loop.run_in_executor(self.pool, self.attempt, doc, parameters, watch) for doc in docs
-        ]
         try:
-            errors = await asyncio.gather(*work)
+            errors = await asyncio.gather(*(self.attempt(doc, parameters, watch) for doc in docs))
         except asyncio.CancelledError:
             watch.cancelled.set()
             raise
@@ -145,15 +170,17 @@ class UpscalerExecutor(Executor):
             self.failure(error, doc.id)
             write_error(doc, error)
 
-    def attempt(
+    async def attempt(
         self, document: Document, parameters: Mapping[str, Any], watch: Watch
     ) -> SuperresError | None:
         """Upscale one Document in place; the error if that fails."""
+        elsewhere = lies_elsewhere(document)
+        pool = self.lanes.readers if elsewhere else self.lanes.quick.pool
+        begin = partial(self.begin, document, parameters, watch, not elsewhere)
         try:
-            watch.check()
-            request = read_request(document, parameters, self.settings.defaults)
-            name, answer = self.answer(document, request, watch)
-            write_answer(document, request, name, answer)
+            waiting = await asyncio.get_running_loop().run_in_executor(pool, begin)
+            if waiting is not None:
+                await self.finish_in_turn(waiting)
         except SuperresError as error:
             return error
         except Exception as error:
@@ -163,22 +190,74 @@ class UpscalerExecutor(Executor):
             return failed
         return None
 
-    def answer(self, document: Document, request: Request, watch: Watch) -> tuple[str, Answer]:
-        """The model's name and the finished picture for one request."""
-        model = self.chosen(request)
-        image = read_image(document, self.settings.limits, self.guards)
+    def begin(
+        self, document: Document, parameters: Mapping[str, Any], watch: Watch, here: bool
+    ) -> "Prepared | None":
+        """What is left to do, after all of it if the picture is small and there is memory now.
+
+        `here` says that this thread may do that.
+        """
         watch.check()
+        prepared = self.prepare(document, parameters, watch)
+        if not here or prepared.demand.lane is not self.lanes.quick:
+            return prepared
+        claim = prepared.demand.claim()
+        try:
+            if not claim.granted.done():
+                return prepared
+            self.finish(prepared)
+        finally:
+            prepared.demand.release(claim)
+        return None
+
+    def prepare(
+        self, document: Document, parameters: Mapping[str, Any], watch: Watch
+    ) -> "Prepared":
+        """A Document's options, model and picture, not decoded, and what it will take."""
+        request = read_request(document, parameters, self.settings.defaults)
+        model = self.chosen(request)
+        content = read_content(document, self.guards)
+        pace = self.pace.of(model.spec.name)
+        demand = demanded(request, content, self.settings.limits, model, self.lanes, pace)
+        return Prepared(document, request, model, content, watch, demand)
+
+    async def finish_in_turn(self, prepared: "Prepared") -> None:
+        """Finish in a thread of the picture's lane, once there is memory for it."""
+        demand = prepared.demand
+        claim = demand.claim()
+        try:
+            await granted(claim, prepared.watch)
+            work = demand.lane.pool.submit(self.finish, prepared)
+        except BaseException:
+            demand.release(claim)
+            raise
+        # A thread works on until it notices that nobody waits for it: its end is what counts.
+        work.add_done_callback(lambda _: demand.release(claim))
+        await asyncio.wrap_future(work)
+
+    def finish(self, prepared: "Prepared") -> None:
+        """Decode, enlarge, encode, and write the answer."""
+        prepared.watch.check()
+        name = prepared.model.spec.name
+        with self.room.expecting(prepared.demand.needed.at(self.pace.of(name))):
+            made = self.answer(prepared)
+        self.pace.note(name, prepared.demand.needed.model_seconds, made.seconds)
+        write_answer(prepared.document, prepared.request, name, made)
+
+    def answer(self, prepared: "Prepared") -> Answer:
+        """The finished picture."""
+        document, request, model, content, watch, *_ = prepared
         special = {n: v for n, v in request.special.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
-        made = upscale(
-            image,
+        # The pipeline lets go of the picture it is given, which nobody else may hold.
+        return upscale(
+            decoded(content, self.settings.limits),
             model.upscaler(**special),
             request.options,
             self.settings.max_output_pixels,
             partial(watch.note, document),
             faces,
         )
-        return model.spec.name, made
 
     def chosen(self, request: Request) -> Served:
         """The model a request names, else the default, if it takes the request's options."""
@@ -217,7 +296,7 @@ class UpscalerExecutor(Executor):
 
     def close(self) -> None:
         """Let running tiles end, then release the threads."""
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.lanes.close()
         super().close()
 
 

@@ -4,17 +4,21 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from docarray import Document
+from numpy.typing import NDArray
 
 from executors.refusal import described
 from executors.source import SourceGuards, read
 from superres.decode import Limits, decode
+from superres.dimensions import Dimensions, dimensions, tensor_dimensions
 from superres.encode import FORMATS, Format, format_named
 from superres.errors import BadImage, BadOption, SuperresError, TooLarge
+from superres.geometry import Size
 from superres.image import Image, from_tensor
 from superres.pipeline import Answer, Options
+from superres.png_writer import DEFAULT as PNG_COMPRESSION
 from superres.sampling import OPTIONS as SAMPLING
 from superres.sampling import checked
 from superres.scale import ScaleExpression
@@ -32,6 +36,7 @@ class Bounds(NamedTuple):
 
 NUMBERS: Mapping[str, Bounds] = {
     "quality": Bounds(0, 100),
+    "png_compression": Bounds(0, 9),
     "tile": Bounds(0, 16_384),
     "tile_overlap": Bounds(0, 1_024),
 }
@@ -65,6 +70,7 @@ def read_request(
             image_format=asked_format(look),
             scale=None if scale is None else ScaleExpression.parse(text_of("scale", scale)),
             quality=asked_number(look, "quality", 95),
+            png_compression=asked_number(look, "png_compression", PNG_COMPRESSION),
             tile=asked_number(look, "tile", 0),
             overlap=asked_number(look, "tile_overlap", None),
             keep_metadata=asked_switch(look, "keep_metadata", False),
@@ -170,34 +176,69 @@ def text_of(name: str, value: Any) -> str:
     return value
 
 
-def read_image(document: Document, limits: Limits, guards: SourceGuards) -> Image:
+Content: TypeAlias = bytes | NDArray[Any] | Any
+"""A picture before it is decoded: the bytes of an image file, or a tensor of whatever kind."""
+
+
+def lies_elsewhere(document: Document) -> bool:
+    """Whether the picture must be read from a uri first."""
+    blob: bytes = document.blob
+    return is_url(blob) if blob else document.tensor is None and bool(document.uri)
+
+
+def is_url(blob: bytes) -> bool:
+    """Whether a blob is the text of a URL: the JavaScript client sends that for large pictures."""
+    return len(blob) <= LONGEST_URL and blob.startswith(URL_SCHEMES)
+
+
+def read_content(document: Document, guards: SourceGuards) -> Content:
     """The picture in a Document: its blob, else its tensor, else what its uri names.
 
     With a blob the uri is never opened: clients send both, and theirs names their own disk. Only a
-    blob that is the text of a URL is followed: the JavaScript client sends that for large pictures.
+    blob that is the text of a URL is followed.
     """
     blob: bytes = document.blob
     if blob:
-        if len(blob) <= LONGEST_URL and blob.startswith(URL_SCHEMES):
-            return decode(read(blob.decode("latin-1"), guards), limits)
-        return decode(blob, limits)
+        return read(blob.decode("latin-1"), guards) if is_url(blob) else blob
     if document.tensor is not None:
-        image = from_tensor(document.tensor)
-        if image.size.pixels > limits.max_pixels:
-            raise TooLarge(
-                f"tensor of {image.size} pixels: at most {limits.max_pixels} are allowed",
-                code="PIXELS",
-                option="tensor",
-            )
-        return image
+        return document.tensor
     if document.uri:
-        return decode(read(document.uri, guards), limits)
+        return read(document.uri, guards)
     raise BadImage(
         "the Document has no picture: set blob (an image file's bytes), tensor or uri",
         code="NO_IMAGE",
         option="blob",
         allowed="blob, tensor or uri",
     )
+
+
+def measured(content: Content, limits: Limits) -> Dimensions | None:
+    """What decoding will make, told without it; None for a tensor that holds no picture."""
+    if isinstance(content, bytes):
+        return dimensions(content, limits)
+    found = tensor_dimensions(content)
+    if found is not None:
+        check_tensor(found.size, limits)
+    return found
+
+
+def decoded(content: Content, limits: Limits) -> Image:
+    """The picture in `content`."""
+    if isinstance(content, bytes):
+        return decode(content, limits)
+    image = from_tensor(content)
+    check_tensor(image.size, limits)
+    return image
+
+
+def check_tensor(size: Size, limits: Limits) -> None:
+    """Raise TooLarge for a tensor of more pixels than `limits` allow."""
+    if size.pixels > limits.max_pixels:
+        raise TooLarge(
+            f"tensor of {size} pixels: at most {limits.max_pixels} are allowed",
+            code="PIXELS",
+            option="tensor",
+        )
 
 
 def write_answer(document: Document, request: Request, model: str, answer: Answer) -> None:

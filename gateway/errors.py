@@ -39,7 +39,8 @@ class Problem:
     """A public account of a failure: no stack, no path, no input.
 
     `code` is SCREAMING_SNAKE, `option` the option or field at fault, `allowed` what would do,
-    `status` the HTTP status, `doc_id` the Document at fault where there is exactly one.
+    `status` the HTTP status, `doc_id` the Document at fault where there is exactly one,
+    `retry_after` the seconds after which a retriable request may succeed.
     """
 
     code: str
@@ -48,6 +49,7 @@ class Problem:
     allowed: str | None = None
     status: int = 500
     doc_id: str | None = None
+    retry_after: int = 1
 
     @property
     def description(self) -> str:
@@ -67,7 +69,8 @@ class Problem:
 
     def as_json(self) -> str:
         """The line that travels inside Jina's `status.exception.args`."""
-        return json.dumps(self.as_dict() | {"status": self.status})
+        retry = {"retry_after": self.retry_after} if self.status in RETRIABLE else {}
+        return json.dumps(self.as_dict() | {"status": self.status} | retry)
 
 
 class Refusal(Exception):
@@ -110,7 +113,14 @@ def _checked(fields: dict[str, Any]) -> Problem:
         _text(fields, "allowed"),
         status,
         _text(fields, "doc_id"),
+        _seconds(fields.get("retry_after")),
     )
+
+
+def _seconds(value: object) -> int:
+    """Seconds to wait: 1 to an hour, 1 where none are told."""
+    told = value if isinstance(value, int) and not isinstance(value, bool) else 1
+    return max(1, min(told, 3600))
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

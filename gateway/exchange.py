@@ -221,7 +221,7 @@ class Exchange:
         side_by_side = len(self._graph.origin_nodes) > 1
         if side_by_side and request.header.exec_endpoint == routing.ENDPOINT:
             return await self._ask_each(request)
-        answering, _ = self._send(request=request, return_type=type(request.docs))
+        answering, _ = self._send(request=request, return_type=DocumentArray)
         return self._finish(await answering)
 
     async def _ask_each(self, request: DataRequest) -> DataRequest:

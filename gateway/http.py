@@ -1,7 +1,6 @@
 """HTTP: Jina's endpoints with a bounded body, strict input and an error status for every error."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -13,13 +12,14 @@ from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
 from gateway import pictures, progress, ui
-from gateway.body import answer_to_json, request_from_json
+from gateway.body import request_from_json
 from gateway.docs import docs_page
 from gateway.errors import refusal, shown
 from gateway.exchange import Exchange, problem_in
 from gateway.openapi import Pages, describe
+from gateway.pauses import beside
 from gateway.reading import check_coding, is_json, media_type, read_body, unless_gone
-from gateway.responses import add_error_handlers, error_response, json_response
+from gateway.responses import add_error_handlers, answer_response, error_response, json_response
 from gateway.websocket import add_sockets
 
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -27,7 +27,7 @@ TOLD_HEADERS = [pictures.RECORD, "X-Request-ID", "Retry-After"]
 CLIENT_GONE = 499
 
 Read = Callable[[bytes], DataRequest]
-Write = Callable[[DataRequest], Response]
+Write = Callable[[DataRequest], Awaitable[Response]]
 
 
 def make_app(exchange: Exchange, max_bytes: int, pages: Pages) -> FastAPI:
@@ -137,7 +137,7 @@ async def _answered_json(
         )
     check_coding(request)
     read: Any = partial(request_from_json, endpoint=endpoint)
-    return await _answered(request, exchange, limit, read, _as_json)
+    return await _answered(request, exchange, limit, read, answer_response)
 
 
 async def _answered(
@@ -147,7 +147,7 @@ async def _answered(
         body = await read_body(request, limit)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
-    asked = await asyncio.to_thread(read, body)
+    asked = await beside(len(body), read, body)
     del body
     answer = await unless_gone(request, exchange.answer(asked, request.state.request_id))
     if answer is None:
@@ -155,8 +155,4 @@ async def _answered(
     problem = problem_in(answer)
     if problem is not None:
         return error_response(problem, answer.header.request_id)
-    return await asyncio.to_thread(write, answer)
-
-
-def _as_json(answer: DataRequest) -> Response:
-    return Response(answer_to_json(answer), media_type="application/json")
+    return await write(answer)

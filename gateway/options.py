@@ -54,6 +54,7 @@ OPTIONS = (
         example="600:-1",
     ),
     Option("quality", "Of lossy formats.", "integer", 0, 100, 95),
+    Option("png_compression", "Of PNG; 0 is none, 9 the smallest.", "integer", 0, 9, 1),
     Option("tile", "Tile edge in input pixels; 0 chooses.", "integer", 0, 16_384, 0),
     Option(
         "tile_overlap",

@@ -9,13 +9,13 @@ from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
-from gateway.body import answer_to_json, request_from_json
+from gateway.body import request_from_json
 from gateway.errors import STATUS, Problem, refusal, shown
 from gateway.form import Part, parts_of
 from gateway.identity import identity_of
 from gateway.options import given_options
 from gateway.reading import check_coding, is_json, media_type
-from gateway.responses import refused
+from gateway.responses import answer_response, refused
 
 ENDPOINT = "/upscale"
 FILE_FIELDS = ("file", "image")
@@ -59,10 +59,10 @@ class PictureCall:
             return self._from_form(parts_of(body, content_type))
         return self._with(body, given_options(self._query))
 
-    def write(self, answer: DataRequest) -> Response:
+    async def write(self, answer: DataRequest) -> Response:
         """The answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
-            return Response(answer_to_json(answer), media_type="application/json")
+            return await answer_response(answer)
         picture = answered_picture(answer)
         return refused(self._request, picture) if isinstance(picture, Problem) else picture
 

@@ -4,10 +4,13 @@ import json
 import logging
 
 from fastapi import FastAPI, Request, Response
+from jina.types.request.data import DataRequest
 from starlette.exceptions import HTTPException
 
+from gateway.body import answer_to_json
 from gateway.errors import INTERNAL, RETRIABLE, Problem, Refusal, shown
 from gateway.identity import identity_of
+from gateway.pauses import beside
 
 log = logging.getLogger("gateway")
 
@@ -19,9 +22,16 @@ def json_response(
     return Response(json.dumps(value), status, headers, media_type="application/json")
 
 
+async def answer_response(answer: DataRequest) -> Response:
+    """Jina's JSON of an answer."""
+    text = await beside(answer.proto_with_data.ByteSize(), answer_to_json, answer)
+    return Response(text, media_type="application/json")
+
+
 def error_response(problem: Problem, request_id: str | None = None) -> Response:
     """The one shape of every error: {code, message, option, allowed, doc_id?, request_id?}."""
-    headers = {"Retry-After": "1"} if problem.status in RETRIABLE else {}
+    retry = {"Retry-After": str(problem.retry_after)}
+    headers = retry if problem.status in RETRIABLE else {}
     if problem.code == "BYTES":
         headers["Connection"] = "close"  # the rest of the body is not worth waiting for
     return json_response(problem.as_dict(request_id), problem.status, headers)

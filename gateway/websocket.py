@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.body import answer_to_text, request_from_json
 from gateway.errors import Refusal
 from gateway.exchange import Exchange, problem_in
+from gateway.pauses import beside
 
 END = {"bytes": bytes(True), "json": b"{}"}
 """What a client sends after its last request, by subprotocol."""
@@ -81,12 +82,14 @@ async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest 
         data: bytes = message["bytes"] if text is None else text.encode()
         if data.strip() == END[form.value]:
             return
-        yield _read(form, data)
+        yield await _read(form, data)
 
 
-def _read(form: Form, data: bytes) -> DataRequest | Refusal:
+async def _read(form: Form, data: bytes) -> DataRequest | Refusal:
+    if form is Form.BYTES:
+        return DataRequest(data)
     try:
-        return DataRequest(data) if form is Form.BYTES else request_from_json(data)
+        return await beside(len(data), request_from_json, data)
     except Refusal as refused:
         return refused
 
@@ -95,7 +98,8 @@ async def _send(socket: WebSocket, form: Form, answer: DataRequest) -> None:
     if form is Form.BYTES:
         await socket.send_bytes(answer.to_bytes())
     else:
-        await socket.send_text(answer_to_text(answer))
+        size = answer.proto_with_data.ByteSize()
+        await socket.send_text(await beside(size, answer_to_text, answer))
 
 
 async def _send_status(socket: WebSocket, form: Form, status: jina_pb2.StatusProto) -> None:

@@ -18,7 +18,8 @@ from superres.remote import Server
 from superres.scale import ScaleExpression
 
 if TYPE_CHECKING:
-    from superres.upscaler import Progress, Upscaler
+    from superres.strips import Progress
+    from superres.upscaler import Upscaler
 
 UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
 
@@ -30,6 +31,7 @@ class Wanted(NamedTuple):
     quality: int
     tile: int
     keep_metadata: bool
+    png_compression: int | None = None
 
 
 class Work(NamedTuple):
@@ -44,10 +46,16 @@ class Work(NamedTuple):
 def here(upscaler: "Upscaler", wanted: Wanted) -> Work:
     """The work done by a model on this machine, with a bar on a terminal."""
     from superres.pipeline import Options, upscale
+    from superres.png_writer import DEFAULT
 
     def enlarge(data: bytes, name: str, made: Format) -> bytes:
         options = Options(
-            made, wanted.scale, wanted.quality, wanted.tile, keep_metadata=wanted.keep_metadata
+            made,
+            wanted.scale,
+            wanted.quality,
+            DEFAULT if wanted.png_compression is None else wanted.png_compression,
+            wanted.tile,
+            keep_metadata=wanted.keep_metadata,
         )
         with bar(name) as progress:
             return upscale(decode(data), upscaler, options, progress=progress).encoded.data
@@ -61,6 +69,7 @@ def there(server: Server, model: str | None, wanted: Wanted) -> Work:
         "model": model,
         "scale": wanted.scale.text if wanted.scale else None,
         "quality": wanted.quality,
+        "png_compression": wanted.png_compression,
         "tile": wanted.tile or None,
         "keep_metadata": "true" if wanted.keep_metadata else None,
     }

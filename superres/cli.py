@@ -91,6 +91,7 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
     add("--quality", type=between(0, 100), default=95, help="of lossy formats, 0..100; default: 95")
+    add("--png-compression", type=between(0, 9), help="of PNG, 0 none .. 9 smallest; default: 1")
     add("--tile", type=between(0, 16_384), default=0, help="edge in input pixels; default: chosen")
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
     add("--force", action="store_true", help="replace files that exist")
@@ -124,7 +125,7 @@ def upscale(given: argparse.Namespace) -> int:
     if goal.is_stream(given.inputs) and sys.stdout.isatty():
         raise BadOption("--output", "-", "a file, as standard output is a terminal")
     scale = None if given.scale is None else ScaleExpression.parse(given.scale)
-    wanted = Wanted(scale, given.quality, given.tile, given.keep_metadata)
+    wanted = Wanted(scale, given.quality, given.tile, given.keep_metadata, given.png_compression)
     run = Run(chosen_work(given, wanted), goal, given.force)
     return SOME_FAILED if run.all(given.inputs) else DONE
 
@@ -143,8 +144,8 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.catalogue import model_named
+    from superres.device import Device, device_named
     from superres.loading import Model
-    from superres.upscaler import Device, device_named
     from superres.weights import Store
 
     spec = model_named(given.model or DEFAULT_MODEL)

@@ -88,13 +88,13 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image:
     BLOB_IS_PATH, BLOB_IS_BASE64 for text in place of a picture.
     """
     name = checked_format(data, limits)
-    with _blamed_on_the_file(name):
+    with blamed_on_the_file(name):
         picture = READERS[name].opener(BytesIO(data))
         return _image(picture, data, name, limits)
 
 
 @contextmanager
-def _blamed_on_the_file(name: str) -> Iterator[None]:
+def blamed_on_the_file(name: str) -> Iterator[None]:
     """Turns what a reader raises on a damaged file into BadImage."""
     try:
         yield
@@ -118,10 +118,10 @@ def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits)
     """The frames of a file that is open but not yet decoded."""
     size = picture.size
     check_size(Size(*size), 1, limits)
-    indices, dropped = _indices(picture, limits)
-    check_size(Size(*size), len(indices), limits)
+    numbers, dropped = indices(picture, limits)
+    check_size(Size(*size), len(numbers), limits)
     frames = []
-    for index in indices:
+    for index in numbers:
         picture.seek(index)
         if picture.size != size:
             raise BadImage(f"{name} with frames of {size} and of {picture.size} pixels")
@@ -144,7 +144,7 @@ def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits)
 # Frames
 
 
-def _indices(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
+def indices(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
     """Which frames are read, and how many are left out."""
     if isinstance(picture, TiffImageFile):
         return _pages(picture, limits)
@@ -238,6 +238,7 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
 # Pixels
 
 
+BAND = 2**16  # pixels copied at a time; stays in the cache
 MODES = {
     "1": "L",
     "L": "L",
@@ -264,11 +265,26 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
         target = MODES[picture.mode]
         if picture.has_transparency_data:
             target = WITH_ALPHA.get(target, target)
-        converted = picture.convert(target)
+        # Pillow copies a picture that it need not convert.
+        converted = picture if picture.mode == target else picture.convert(target)
     else:
         return _deep_grey(picture)[:, :, None]
-    levels = np.array(converted)
-    return levels[:, :, None] if levels.ndim == 2 else levels
+    return _levels(converted)
+
+
+def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
+    """(h, w, channels) of an 8-bit picture, some rows at a time.
+
+    As one array it takes 3 times as long, and a second copy on its way.
+    """
+    width, height = picture.size
+    made = np.empty((height, width, len(picture.getbands())), np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        band = np.asarray(picture.crop((0, top, width, bottom)))
+        made[top:bottom] = band.reshape(bottom - top, width, -1)
+    return made
 
 
 def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:

@@ -6,7 +6,7 @@ and the predictions are blended over the whole, so that tiles agree long before 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import avg_pool2d, interpolate
 
+from superres.device import HALF as HALF_FORMATS
+from superres.device import Device
 from superres.diffusion_files import HALF, Release, located
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
 from superres.feather import Patch, enlarged, patches
@@ -26,10 +28,10 @@ from superres.geometry import Size, up
 from superres.image import Pixels
 from superres.model import Speed, Weights
 from superres.networks.stable_diffusion import from_folder, from_single_file, full_precision
+from superres.runner import to_pixels, to_tensor
 from superres.sampling import OPTIONS, Sampling, sampling
-from superres.scheduler import Turns
-from superres.upscaler import HALF as HALF_FORMATS
-from superres.upscaler import Device, Progress, Upscaled, to_pixels, to_tensor
+from superres.scheduler import Line
+from superres.strips import Progress, Upscaled
 from superres.weights import Store
 
 TILE = 128  # input pixels a side: what the model was trained on
@@ -108,9 +110,8 @@ class DiffusionModel:
         else:
             self.parts = from_folder(source.folder, source.variants, self.dtype)
         self.parts.to(device.device)
-        if device.channels_last:
-            self.parts.unet.to(memory_format=torch.channels_last)
-            self.parts.vae.to(memory_format=torch.channels_last)
+        self.parts.unet.to(memory_format=device.layout)
+        self.parts.vae.to(memory_format=device.layout)
         self.align = 2 ** (len(self.parts.unet.config.block_out_channels) - 1)
         self.ceiling: int | None = None  # bytes, learned from running out of memory
 
@@ -123,7 +124,7 @@ class DiffusionModel:
         most = self.parts.config.max_noise_level
         if asked.noise_level > most:
             raise BadOption("noise_level", asked.noise_level, f"a whole number from 0 to {most}")
-        with self.device.turns:  # the tokenizer is not safe to share
+        with self.device.scheduler.turn():  # the tokenizer is not safe to share
             for name in ("prompt", "negative_prompt"):
                 self.check_length(name, getattr(asked, name))
         return DiffusionUpscaler(self, asked)
@@ -272,14 +273,13 @@ class DiffusionUpscaler:
     @torch.inference_mode()
     def run(self, pixels: Pixels, plan: Plan, progress: Progress) -> Upscaled:
         """Denoise and decode as planned."""
-        device = self.model.device.device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        peak = self.model.device.peak()
         calls = len(plan.tiles) * self.asked.steps + len(plan.decoded)
-        work = Work(self.model.device.turns, calls, progress)
-        source = to_tensor(padded(pixels, plan.size), device)
-        latents = self.denoise(source * 2 - 1, plan, work)
-        picture = self.decode(latents, plan, work)
+        source = to_tensor(padded(pixels, plan.size), self.model.device.device)
+        with self.model.device.scheduler.line() as line:
+            work = Work(line, calls, progress)
+            latents = self.denoise(source * 2 - 1, plan, work)
+            picture = self.decode(latents, plan, work)
         if self.model.keep_colours:
             keep_colours(picture, source[0].cpu())
         height, width, channels = pixels.shape
@@ -289,8 +289,7 @@ class DiffusionUpscaler:
         for top in range(0, len(result), BAND):
             band = picture[None, :, top : min(top + BAND, len(result)), : result.shape[1]]
             result[top : top + BAND] = to_pixels(band, pixels.dtype, channels)
-        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-        return Upscaled(result, work.seconds, peak, len(plan.tiles), work.redone)
+        return Upscaled(result, work.seconds, peak(), len(plan.tiles), work.redone)
 
     def denoise(self, picture: Tensor, plan: Plan, work: "Work") -> Tensor:
         """The latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in -1..1."""
@@ -343,8 +342,8 @@ class DiffusionUpscaler:
 class Work:
     """Counts what is done of one picture, and lets others take their turns in between."""
 
-    def __init__(self, turns: Turns, total: int, progress: Callable[[int, int], None]) -> None:
-        self.turns = turns
+    def __init__(self, line: Line, total: int, progress: Progress) -> None:
+        self.line = line
         self.total = total
         self.progress = progress
         self.done = 0
@@ -354,7 +353,7 @@ class Work:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """The device for one call; its time counts."""
-        with self.turns:
+        with self.line.turn():
             started = time.perf_counter()
             yield
             self.seconds += time.perf_counter() - started

@@ -1,10 +1,11 @@
-"""From an Image to the bytes of an image file, and what each file format can hold."""
+"""From frames to the bytes of an image file, and what each file format can hold."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,19 @@ from PIL import (  # noqa: F401 - they register their writers
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
-    JpegImagePlugin,
     WebPImagePlugin,
 )
 from PIL import Image as Pillow
 
-from superres import metadata, png, profiles, tiff
+from superres import jpeg, metadata, png_writer, profiles, tiff
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.image import Frame, Image
+from superres.image import About, Frame, Image
+from superres.jpeg import FULL_COLOUR
+from superres.png_writer import RECIPES
+from superres.scroll import Scroll
 
 STRIP = 2**20  # pixels converted at a time, so that no second whole picture is made
-FULL_COLOUR = 90  # the quality from which colour is stored at full resolution
 
 
 @dataclass(frozen=True)
@@ -103,33 +105,64 @@ def format_named(name: object) -> Format:
     raise BadOption("image_format", name, f"one of {', '.join(FORMATS)}")
 
 
+@dataclass(frozen=True)
+class Effort:
+    """`quality` 0..100 is for lossy formats, `png_compression` 0 (none) .. 9 (smallest) for PNG."""
+
+    quality: int = 95
+    png_compression: int = png_writer.DEFAULT
+
+    def check(self) -> None:
+        """Raise BadOption for a value out of range."""
+        for name, most in (("quality", 100), ("png_compression", len(RECIPES) - 1)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise BadOption(name, value, f"0 to {most}")
+
+
 def encode(
     image: Image,
     format: Format,  # noqa: A002
     quality: int = 95,
     keep_metadata: bool = False,
+    png_compression: int = png_writer.DEFAULT,
 ) -> Encoded:
-    """`image` as a file of `format`; `quality` 0..100 is for the lossy ones.
+    """`image` as a file of `format`; see `encode_scrolls`."""
+    scrolls = [Scroll.of(frame) for frame in image.frames]
+    effort = Effort(quality, png_compression)
+    return encode_scrolls(scrolls, image.about, format, effort, keep_metadata)
+
+
+def encode_scrolls(
+    frames: Sequence[Scroll],
+    about: About,
+    format: Format,  # noqa: A002
+    effort: Effort,
+    keep_metadata: bool = False,
+) -> Encoded:
+    """`frames` as a file of `format`, which takes their rows in turn; PNG and JPEG as they come.
 
     Alpha is laid on white, 16 bits become 8, colours become sRGB and frames after the first are
-    left out only where the format cannot hold them. Metadata is left out unless `keep_metadata`,
-    orientation and thumbnails always. Raises BadOption for a picture too large for the format.
+    left out, their rows not even taken, only where the format cannot hold them. Metadata is left
+    out unless `keep_metadata`, orientation and thumbnails always. Raises BadOption for a value of
+    `effort` out of range, or a picture too large for the format.
     """
-    if not 0 <= quality <= 100:
-        raise BadOption("quality", quality, "0 to 100")
-    check_side(format, image.size)
-    written = image.frames if format.animation else image.frames[:1]
-    icc = _profile(image)
-    embedded = format.icc and icc is not None and (format.grey or written[0].colour.shape[2] == 3)
-    frames = tuple(_fitting(frame, format, None if embedded else icc) for frame in written)
-    extras = _extras(image, format, keep_metadata, icc if embedded else None)
+    effort.check()
+    first = frames[0]
+    check_side(format, first.size)
+    written = frames if format.animation else frames[:1]
+    grey = first.channels < 3
+    icc = _profile(about.icc, grey)
+    embedded = format.icc and icc is not None and (format.grey or not grey)
+    extras = _extras(about, first.size, format, keep_metadata, icc if embedded else None)
+    fitted = partial(_fitting, holds=format, icc=None if embedded else icc)
     return Encoded(
-        WRITERS[format.name](replace(image, frames=frames), extras, quality),
+        WRITERS[format.name](Sheaf(written, about.loop, fitted), extras, effort),
         format.mime_type,
         format.name,
-        frames[0].bit_depth,
-        len(frames),
-        image.frames_dropped + len(image.frames) - len(frames),
+        first.bit_depth if format.depth16 else 8,
+        len(written),
+        about.frames_dropped + len(frames) - len(written),
     )
 
 
@@ -145,9 +178,9 @@ def check_side(holds: Format, size: Size) -> None:
         )
 
 
-def _profile(image: Image) -> bytes | None:
+def _profile(icc: bytes | None, grey: bool) -> bytes | None:
     """The profile, where it fits the frames and can be read back."""
-    icc = profiles.usable(image.icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB")
+    icc = profiles.usable(icc, "L" if grey else "RGB")
     return icc if icc is None or len(icc) <= profiles.LARGEST else None
 
 
@@ -229,62 +262,90 @@ class Extras:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _extras(image: Image, holds: Format, keep_metadata: bool, icc: bytes | None) -> Extras:
+def _extras(
+    about: About, size: Size, holds: Format, keep_metadata: bool, icc: bytes | None
+) -> Extras:
     if not (keep_metadata and holds.metadata):
         return Extras(icc, None, None)
-    exif = metadata.tidied(image.exif, image.size) if image.exif else None
-    xmp = metadata.tidied_xmp(image.xmp) if image.xmp else None
+    exif = metadata.tidied(about.exif, size) if about.exif else None
+    xmp = metadata.tidied_xmp(about.xmp) if about.xmp else None
     return Extras(icc, exif, xmp)
 
 
 # Writers
 
 
-def _png(image: Image, extras: Extras, _quality: int) -> bytes:
+class Sheaf(NamedTuple):
+    """The frames of a file, how often they play, and what makes them fit the format."""
+
+    scrolls: Sequence[Scroll]
+    loop: int
+    fitted: Callable[[Frame], Frame]
+
+    def frames(self) -> Iterator[Frame]:
+        """Whole frames that fit."""
+        return (self.fitted(scroll.whole()) for scroll in self.scrolls)
+
+    def pictures(self) -> list[Pillow.Image]:
+        """The same as Pillow's pictures."""
+        return [_picture(frame) for frame in self.frames()]
+
+    @property
+    def durations(self) -> dict[str, Any]:
+        """Pillow's option for the time that each frame is shown."""
+        if len(self.scrolls) == 1:
+            return {}
+        return {"duration": [scroll.milliseconds for scroll in self.scrolls]}
+
+
+def _png(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
+    # There is nothing that a PNG file cannot hold.
     exif = None if extras.exif is None else extras.exif.tobytes().removeprefix(metadata.PREFIX)
-    return png.write(image.frames, png.Extras(extras.icc, exif, extras.xmp), image.loop)
+    beside = png_writer.Extras(extras.icc, exif, extras.xmp)
+    return png_writer.write(sheaf.scrolls, beside, sheaf.loop, effort.png_compression)
 
 
-def _tiff(image: Image, extras: Extras, _quality: int) -> bytes:
-    return tiff.write(image.frames, tiff.Extras(extras.icc, extras.exif, extras.xmp))
+def _tiff(sheaf: Sheaf, extras: Extras, _effort: Effort) -> bytes:
+    beside = tiff.Extras(extras.icc, extras.exif, extras.xmp)
+    return tiff.write(tuple(sheaf.frames()), beside)
 
 
-def _jpeg(image: Image, extras: Extras, quality: int) -> bytes:
-    subsampling = 0 if quality >= FULL_COLOUR else 2
-    options = {"quality": quality, "subsampling": subsampling}
-    return _saved("jpeg", [_picture(image.frames[0])], options | extras.for_pillow())
+def _jpeg(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
+    return jpeg.write(sheaf.scrolls[0], effort.quality, extras.for_pillow(), sheaf.fitted)
 
 
-def _bmp(image: Image, _extras: Extras, _quality: int) -> bytes:
-    return _saved("bmp", [_picture(image.frames[0])], {})
+def _bmp(sheaf: Sheaf, _extras: Extras, _effort: Effort) -> bytes:
+    return _saved("bmp", sheaf.pictures(), {})
 
 
-def _webp(image: Image, extras: Extras, quality: int) -> bytes:
+def _webp(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
     # Effort 2 of 0..6: half the time of the default 4 for 2 % more bytes.
-    options = {"quality": quality, "method": 2, "loop": image.loop} | _durations(image)
-    return _saved("webp", [_picture(f) for f in image.frames], options | extras.for_pillow())
+    options = {"quality": effort.quality, "method": 2, "loop": sheaf.loop} | sheaf.durations
+    return _saved("webp", sheaf.pictures(), options | extras.for_pillow())
 
 
-def _avif(image: Image, extras: Extras, quality: int) -> bytes:
+def _avif(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
     # Speed 9 of 0..10: 3.6 times as fast as 8 for the same size, 7 times as fast as the default 6
     # for 23 % more bytes.
-    grey = image.frames[0].channels == 1
+    quality = effort.quality
+    grey = sheaf.scrolls[0].channels == 1
     subsampling = "4:0:0" if grey else "4:4:4" if quality >= FULL_COLOUR else "4:2:0"
-    options = {"quality": quality, "speed": 9, "subsampling": subsampling} | _durations(image)
-    return _saved("avif", [_picture(f) for f in image.frames], options | extras.for_pillow())
+    options = {"quality": quality, "speed": 9, "subsampling": subsampling} | sheaf.durations
+    return _saved("avif", sheaf.pictures(), options | extras.for_pillow())
 
 
-def _gif(image: Image, _extras: Extras, _quality: int) -> bytes:
-    options: dict[str, Any] = _durations(image)
-    if len(image.frames) > 1 and image.loop != 1:
+def _gif(sheaf: Sheaf, _extras: Extras, _effort: Effort) -> bytes:
+    options: dict[str, Any] = sheaf.durations
+    if len(sheaf.scrolls) > 1 and sheaf.loop != 1:
         # GIF counts how often an animation is repeated.
-        options["loop"] = max(image.loop - 1, 0)
-    if any(frame.alpha is not None for frame in image.frames):
+        options["loop"] = max(sheaf.loop - 1, 0)
+    if sheaf.scrolls[0].channels in (2, 4):
         options["disposal"] = 2
-    return _saved("gif", [_indexed(frame) for frame in image.frames], options | {"optimize": False})
+    pictures = [_indexed(frame) for frame in sheaf.frames()]
+    return _saved("gif", pictures, options | {"optimize": False})
 
 
-WRITERS: Mapping[str, Callable[[Image, Extras, int], bytes]] = MappingProxyType(
+WRITERS: Mapping[str, Callable[[Sheaf, Extras, Effort], bytes]] = MappingProxyType(
     {
         "png": _png,
         "jpeg": _jpeg,
@@ -304,12 +365,6 @@ def _saved(name: str, pictures: list[Pillow.Image], options: dict[str, Any]) -> 
         options = options | {"save_all": True, "append_images": pictures[1:]}
     pictures[0].save(out, name, **options)
     return out.getvalue()
-
-
-def _durations(image: Image) -> dict[str, Any]:
-    if len(image.frames) == 1:
-        return {}
-    return {"duration": [frame.milliseconds for frame in image.frames]}
 
 
 def _picture(frame: Frame) -> Pillow.Image:

@@ -5,7 +5,7 @@ SuperresError
 │   ├── BadOption           an option has a value that is not allowed
 │   ├── BadImage            the bytes, the tensor or the Document hold no usable picture
 │   ├── BadSource           a uri that may not or cannot be read
-│   └── TooLarge            bytes, pixels, frames or documents beyond a limit (413)
+│   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit (413)
 ├── Unavailable         the same request may succeed later (HTTP 429/503/504)
 │   ├── Overloaded          the waiting room is full
 │   ├── DeadlineExceeded    the request's time is over
@@ -78,7 +78,9 @@ class BadSource(Refused):
 
 
 class TooLarge(Refused):
-    """Beyond a limit: BYTES, PIXELS, FRAMES, DOCUMENTS, OUTPUT_PIXELS; both numbers are named."""
+    """Beyond a limit: BYTES, PIXELS, FRAMES, DOCUMENTS, OUTPUT_PIXELS, MEMORY; both numbers are
+    named.
+    """
 
     code = "TOO_LARGE"
 
@@ -90,9 +92,13 @@ class Unavailable(SuperresError):
 
 
 class Overloaded(Unavailable):
-    """The waiting room is full: retry later."""
+    """The waiting room is full: retry after about `retry_after` seconds."""
 
     code = "OVERLOADED"
+
+    def __init__(self, message: str, *, allowed: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, allowed=allowed)
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(Unavailable):

@@ -23,7 +23,8 @@ from superres.geometry import Box, Size, tiles
 from superres.image import Pixels
 from superres.model import Weights
 from superres.networks.gfpgan import FACE, gfpgan, parsenet, retinaface
-from superres.upscaler import Progress, to_tensor
+from superres.runner import to_tensor
+from superres.strips import Progress
 from superres.weights import Store, load, locate, read_state_dict
 
 Bytes = NDArray[np.uint8]
@@ -183,7 +184,7 @@ class FaceEnhancer:
     def restored(self, face: Bytes) -> tuple[Floats, Floats]:
         """A restored aligned face (512, 512, 3) in 0..1, and how much of it counts (512, 512)."""
         with self.turn:
-            out = self.restore(to_tensor(face, self.device) * 2 - 1).float()
+            out = self.restore(to_tensor(face, self.device).contiguous() * 2 - 1).float()
             if not bool(torch.isfinite(out).all()):
                 raise Failed("GFPGAN gave numbers that are not finite", code="NON_FINITE")
             out = out.clamp(-1, 1)

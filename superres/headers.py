@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from superres import png
@@ -243,44 +243,55 @@ def _too_many_parts(name: str) -> BadImage:
 
 def _check_icons(data: bytes, limits: Limits) -> None:
     """The true size of each icon: Pillow decodes while it opens and trusts the table's sizes."""
+    for size in icon_sizes(data):
+        check_size(size, 1, limits)
+
+
+def icon_sizes(data: bytes) -> Iterator[Size]:
+    """The size of each icon in an ICO file. Raises BadImage where one is missing."""
     (count,) = struct.unpack_from("<H", data.ljust(6, b"\0"), 4)
     for at in range(6, min(6 + 16 * count, len(data) - 15), 16):
         (offset,) = struct.unpack_from("<I", data, at + 12)
         icon = data[offset : offset + 33]
         if icon.startswith(png.SIGNATURE):
             header = png.header(icon)
-            size = Size(header.width, header.height) if header else Size(0, 0)
+            yield Size(header.width, header.height) if header else Size(0, 0)
         elif len(icon) >= 12:
             width, height = struct.unpack_from("<ii", icon, 4)
             # A bitmap's height counts the rows of its mask too.
-            size = Size(abs(width), abs(height) // 2)
+            yield Size(abs(width), abs(height) // 2)
         else:
             raise BadImage(f"ICO that is cut short: no icon at byte {offset}", code="TRUNCATED")
-        check_size(size, 1, limits)
 
 
 def _check_webp(data: bytes, limits: Limits) -> None:
     """The size of the canvas, of which libwebp takes two when it opens the file."""
+    check_size(webp_canvas(data), 1, limits)
+
+
+def webp_canvas(data: bytes) -> Size:
+    """The size of the canvas of a WebP file."""
     if data[12:16] == b"VP8X":
         sides = data[24:27], data[27:30]
-        size = Size(*(int.from_bytes(side, "little") + 1 for side in sides))
-    elif data[12:16] == b"VP8L":
+        return Size(*(int.from_bytes(side, "little") + 1 for side in sides))
+    if data[12:16] == b"VP8L":
         packed = int.from_bytes(data[21:25], "little")
-        size = Size((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
-    else:
-        packed = int.from_bytes(data[26:30], "little")
-        size = Size(packed & 0x3FFF, packed >> 16 & 0x3FFF)
-    check_size(size, 1, limits)
+        return Size((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
+    packed = int.from_bytes(data[26:30], "little")
+    return Size(packed & 0x3FFF, packed >> 16 & 0x3FFF)
 
 
 def _check_gif(data: bytes, limits: Limits) -> None:
-    """The number of frames and the size that their extents need, without decoding any.
+    gif_extent(data, limits)
 
-    Pillow counts frames without a limit, and lets the picture grow from frame to frame.
+
+def gif_extent(data: bytes, limits: Limits) -> tuple[Size, int]:
+    """The size that a GIF file's frames need, and how many they are, without decoding any.
+
+    Pillow counts frames without a limit, and lets the picture grow from frame to frame. Raises
+    TooLarge as soon as `limits` are passed.
     """
-    if len(data) < 13:
-        return
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    width, height, flags = struct.unpack_from("<HHB", data.ljust(13, b"\0"), 6)
     at, frames, parts = 13 + _colour_table(flags), 0, 0
     while at < len(data) and data[at] != 0x3B:
         if data[at] == 0x2C and at + 10 < len(data):
@@ -294,6 +305,7 @@ def _check_gif(data: bytes, limits: Limits) -> None:
         parts += 1 + blocks
         if parts > MOST_PARTS:
             raise _too_many_parts("GIF")
+    return Size(width, height), frames
 
 
 def _colour_table(flags: int) -> int:

@@ -1,4 +1,4 @@
-"""A picture in memory: its frames, how it is resized, and what lies under its transparent parts."""
+"""A picture in memory: its frames, and what lies under its transparent parts."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from superres.errors import BadImage, shown
 from superres.geometry import Size
@@ -60,6 +59,22 @@ class Frame:
             return self.colour[top:bottom]
         return np.concatenate([self.colour[top:bottom], self.alpha[top:bottom, :, None]], axis=2)
 
+    def band(self, top: int, bottom: int) -> "Frame":
+        """The frame of some of the rows, which shares their memory."""
+        alpha = None if self.alpha is None else self.alpha[top:bottom]
+        return replace(self, colour=self.colour[top:bottom], alpha=alpha)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says beside the pixels; see Image."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    loop: int = 0
+    frames_dropped: int = 0
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -87,6 +102,11 @@ class Image:
     def size(self) -> Size:
         """Width and height of every frame."""
         return self.frames[0].size
+
+    @property
+    def about(self) -> About:
+        """All but the frames, whose memory it does not hold."""
+        return About(self.icc, self.exif, self.xmp, self.loop, self.frames_dropped)
 
 
 def from_tensor(array: object) -> Image:
@@ -146,60 +166,6 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
             option="tensor",
         )
     return (values.astype(np.float32) * 255 + 0.5).astype(np.uint8)
-
-
-def resize(frame: Frame, size: Size) -> Frame:
-    """`frame` at `size`, antialiased (Lanczos-3), 16 bits kept; hidden colour never bleeds."""
-    if size == frame.size:
-        return frame
-    if frame.alpha is None:
-        return replace(frame, colour=_lanczos(frame.colour, size))
-    if frame.alpha.min() == frame.alpha.max():
-        alpha: NDArray[Any] = np.full(size[::-1], frame.alpha[0, 0], frame.alpha.dtype)
-        return replace(frame, colour=_lanczos(frame.colour, size), alpha=alpha)
-    return _weighted(frame, frame.alpha, size)
-
-
-def _weighted(frame: Frame, alpha: Pixels, size: Size) -> Frame:
-    """`frame` at `size` with each pixel's colour weighted by its alpha."""
-    weight = alpha.astype(np.float32)
-    resized = _lanczos_plane(weight, size)
-    # Alpha that rounds to 0 hides its colour; dividing by less would only amplify noise.
-    visible = resized >= 0.5
-    divisor = np.where(visible, resized, np.float32(1))
-    colour = np.empty((size.height, size.width, frame.colour.shape[2]), frame.colour.dtype)
-    for channel in range(colour.shape[2]):
-        # One channel at a time: a 268-megapixel result in float32 is 1 GB for each.
-        product = _lanczos_plane(frame.colour[..., channel] * weight, size)
-        product /= divisor
-        colour[..., channel] = _quantised(product * visible, frame.white)
-    made: NDArray[Any] = _quantised(resized, frame.white).astype(alpha.dtype)
-    return replace(frame, colour=colour, alpha=made)
-
-
-def _quantised(values: NDArray[np.float32], white: int) -> NDArray[np.float32]:
-    """Whole levels within 0..white."""
-    return np.rint(np.clip(values, 0, white, out=values), out=values)
-
-
-def _lanczos(colour: Pixels, size: Size) -> Pixels:
-    """(h, w, c) at `size`. Pillow resamples 8-bit pictures whole, of 16 bits one channel each."""
-    if colour.dtype == np.uint8:
-        squeezed = colour[..., 0] if colour.shape[2] == 1 else colour
-        made = np.array(_resampled(squeezed, size))
-        return made.reshape(size.height, size.width, colour.shape[2])
-    out = np.empty((size.height, size.width, colour.shape[2]), colour.dtype)
-    for channel in range(colour.shape[2]):
-        out[..., channel] = _resampled(colour[..., channel], size)
-    return out
-
-
-def _lanczos_plane(plane: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-    return np.array(_resampled(plane, size))
-
-
-def _resampled(values: NDArray[Any], size: Size) -> Pillow.Image:
-    return Pillow.fromarray(np.ascontiguousarray(values)).resize(size, Pillow.Resampling.LANCZOS)
 
 
 def spread(frame: Frame) -> Frame:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from superres.device import Device
 from superres.model import ModelSpec, StateDict
-from superres.upscaler import Device, Upscaler
+from superres.upscaler import Upscaler
 from superres.weights import Store, interpolate, load, locate, read_state_dict
 
 DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default

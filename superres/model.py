@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -37,6 +37,19 @@ class Speed(Enum):
 
 
 @dataclass(frozen=True)
+class RowStreaming:
+    """How a network is streamed row by row (superres/networks/rows.py), and what that takes."""
+
+    stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for a picture's Size
+    state_bytes: int  # remembered between steps, fp32, per input pixel of width
+    step_bytes: int  # in use during a step, fp32, per input pixel of its rows
+    step_pixels: int = 12_000  # of a step on a CPU: what it works on stays in the caches
+    pays_from: int = 24_000  # input pixels; on a CPU smaller pictures are faster whole
+    passes: int = 1  # over all rows; only the last gives any back
+    held_bytes: int = 0  # between passes, fp32, per input pixel of the picture
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A model: `(n, 3, h, w)` RGB in 0..1 to `(n, 3, scale·h, scale·w)`."""
 
@@ -56,5 +69,6 @@ class ModelSpec:
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides
+    stream: RowStreaming | None = None  # where every layer reads a few rows only
     convert: Callable[[StateDict], StateDict] | None = None  # publisher's keys to the network's
     options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength

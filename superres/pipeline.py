@@ -1,19 +1,30 @@
 """The straight line from a picture to the bytes of a larger one."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from superres.encode import FORMATS, Encoded, Format, check_side, encode
+import torch
+
+from superres.device import Device
+from superres.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
 from superres.errors import TooLarge
 from superres.geometry import Size
-from superres.image import Frame, Image, Pixels, resize, spread
+from superres.image import Frame, Image, Pixels, spread
+from superres.png_writer import DEFAULT
+from superres.pool import Turn
+from superres.resampling import resized, veiled
 from superres.scale import ScaleExpression
-from superres.upscaler import Progress, Upscaled
+from superres.scroll import Scroll
+from superres.strips import Cost, Progress, Strips, Upscaled
 
 if TYPE_CHECKING:
     from superres.faces import FaceEnhancer
+
+BAND = 2**18  # pixels of the result that get their alpha at a time
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,7 @@ class Options:
     image_format: Format | None = None
     scale: ScaleExpression | None = None
     quality: int = 95
+    png_compression: int = DEFAULT
     tile: int = 0
     overlap: int | None = None
     keep_metadata: bool = False
@@ -48,6 +60,15 @@ class Enlarger(Protocol):
     ) -> Upscaled: ...
 
 
+@runtime_checkable
+class Streaming(Protocol):
+    """An enlarger that gives rows as it makes them; see Upscaler."""
+
+    def strips(
+        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+    ) -> Strips: ...
+
+
 class Answer(NamedTuple):
     """The encoded picture and the record of how it was made. `peak_memory` is in bytes."""
 
@@ -70,41 +91,48 @@ def upscale(
     progress: Progress = lambda done, total: None,
     faces: "FaceEnhancer | None" = None,
 ) -> Answer:
-    """`image` enlarged and encoded. Every limit is checked before any work is done."""
+    """`image` enlarged and encoded. Every limit is checked before any work is done.
+
+    The encoder takes rows as the model makes them, and compresses some while it makes the next;
+    frames that the file format cannot hold are not made.
+    """
     target = target_size(image, upscaler.spec.scale, options.scale, max_output_pixels)
     image_format = options.image_format or FORMATS.get(image.format, FORMATS["png"])
     check_side(image_format, target)
-    done: list[Upscaled] = []
-    frames = []
-    for number, frame in enumerate(image.frames):
-        report = shifted(progress, number, len(image.frames))
-        made, cost = enlarge(frame, upscaler, target, options, report, faces)
-        frames.append(made)
-        done.append(cost)
-    encoded = encode(
-        replace(image, frames=tuple(frames)), image_format, options.quality, options.keep_metadata
-    )
-    peaks = [cost.peak_memory for cost in done if cost.peak_memory is not None]
+    written = image.frames if image_format.animation else image.frames[:1]
+    dropped = image.frames_dropped + len(image.frames) - len(written)
+    about, size = replace(image.about, frames_dropped=dropped), image.size
+    works = [
+        Work(frame, upscaler, options, shifted(progress, number, len(written)), faces)
+        for number, frame in enumerate(written)
+    ]
+    del image, written  # each Work lets go of its frame when it is done
+    effort = Effort(options.quality, options.png_compression)
+    try:
+        scrolls = [work.scroll(target) for work in works]
+        encoded = encode_scrolls(scrolls, about, image_format, effort, options.keep_metadata)
+    finally:
+        for work in works:
+            work.close()
+    return answered(encoded, upscaler, size, target, [work.cost for work in works])
+
+
+def answered(
+    encoded: Encoded, upscaler: Enlarger, size: Size, target: Size, costs: list[Cost]
+) -> Answer:
+    """The answer with the cost of all frames."""
+    peaks = [cost.peak_memory for cost in costs if cost.peak_memory is not None]
     return Answer(
         encoded,
         upscaler.spec.scale,
-        image.size,
+        size,
         target,
-        sum(cost.seconds for cost in done),
+        sum(cost.seconds for cost in costs),
         max(peaks, default=None),
-        sum(cost.tiles for cost in done),
-        sum(cost.redone for cost in done),
+        sum(cost.tiles for cost in costs),
+        sum(cost.redone for cost in costs),
         upscaler.report,
     )
-
-
-def with_faces(
-    faces: "FaceEnhancer", colour: Pixels, cost: Upscaled, scale: int, progress: Progress
-) -> Upscaled:
-    """The network's result with its faces restored, and the time that took added."""
-    started = time.perf_counter()
-    pixels = faces.enhance(colour, cost.pixels, scale, lambda done, total: progress(1, 1))
-    return cost._replace(pixels=pixels, seconds=cost.seconds + time.perf_counter() - started)
 
 
 def target_size(
@@ -113,7 +141,7 @@ def target_size(
     """The size of the answer. Raises BadOption for a wrong scale, TooLarge beyond the limit."""
     largest = image.size.times(scale)
     target = expression.bounded(image.size, largest) if expression else largest
-    # The model's own output is held in memory even where a smaller answer was asked for.
+    # The work is the model's own output even where a smaller answer was asked for.
     pixels = largest.pixels * len(image.frames)
     if pixels > max_output_pixels:
         raise TooLarge(
@@ -125,29 +153,112 @@ def target_size(
     return target
 
 
-def enlarge(
-    frame: Frame,
-    upscaler: Enlarger,
-    target: Size,
-    options: Options,
-    progress: Progress,
-    faces: "FaceEnhancer | None",
-) -> tuple[Frame, Upscaled]:
-    """One frame at `target` size, and what the network's part cost.
+class Work:
+    """One frame on its way through a model, which begins when its first rows are taken."""
 
-    Alpha is enlarged by Lanczos: it keeps fully opaque and fully transparent areas exactly, which a
-    network does not promise, and costs no second pass.
-    """
-    full = frame.size.times(upscaler.spec.scale)
-    colour = spread(frame).colour
-    cost = upscaler.upscale(colour, options.tile, options.overlap, progress)
-    if faces is not None:
-        cost = with_faces(faces, colour, cost, upscaler.spec.scale, progress)
-    alpha = None
-    if frame.alpha is not None:
-        alpha = resize(Frame(frame.alpha[..., None]), full).colour[..., 0]
-    made = Frame(cost.pixels, alpha, frame.milliseconds)
-    return (made if target == full else resize(made, target)), cost
+    def __init__(
+        self,
+        frame: Frame,
+        upscaler: Enlarger,
+        options: Options,
+        progress: Progress,
+        faces: "FaceEnhancer | None",
+    ) -> None:
+        self.frame: Frame | None = frame
+        self.upscaler = upscaler
+        self.options = options
+        self.progress = progress
+        self.faces = faces
+        self.strips: Strips | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """What the model's part took."""
+        return self.strips.cost if self.strips else Cost()
+
+    def close(self) -> None:
+        """End the model's work where it is not done."""
+        self.frame = None
+        if self.strips:
+            self.strips.close()
+
+    def scroll(self, target: Size) -> Scroll:
+        """The enlarged frame at `target` size."""
+        frame = self.frame
+        assert frame is not None
+        full = frame.size.times(self.upscaler.spec.scale)
+        depth, milliseconds = frame.bit_depth, frame.milliseconds
+        turn = turn_of(self.upscaler)
+        made = Scroll(full, frame.channels, depth, self.rows(full), milliseconds, turn)
+        return resized(made, target, veiled(frame))
+
+    def rows(self, full: Size) -> Iterator[Frame]:
+        """Strips of the frame at `full` size.
+
+        Alpha is enlarged by Lanczos: it keeps fully opaque and fully transparent areas exactly,
+        which a network does not promise, and costs no second pass.
+        """
+        frame, self.frame = self.frame, None
+        assert frame is not None
+        colours = (Frame(rows) for rows in self.colours(frame))
+        if frame.alpha is None:
+            yield from colours
+            return
+        channels = frame.colour.shape[2]
+        colour = Scroll(full, channels, frame.bit_depth, colours)
+        alpha = resized(Scroll.of(Frame(frame.alpha[..., None])), full, weighted=False)
+        rows = max(1, BAND // full.width)
+        for strip, veil in zip(colour.bands(rows), alpha.bands(rows), strict=True):
+            yield replace(strip, alpha=veil.colour[..., 0])
+
+    def colours(self, frame: Frame) -> Iterator[Pixels]:
+        """The model's rows, its faces restored where that is asked for."""
+        colour = spread(frame).colour
+        options = self.options
+        made = strips(self.upscaler, colour, options.tile, options.overlap, self.progress)
+        self.strips = made
+        if self.faces is None:
+            yield from made
+            return
+        whole = Scroll(made.size, 3, frame.bit_depth, (Frame(rows) for rows in made)).whole()
+        started = time.perf_counter()
+        scale = self.upscaler.spec.scale
+        pixels = self.faces.enhance(colour, whole.colour, scale, lambda *_: self.progress(1, 1))
+        made.cost.seconds += time.perf_counter() - started
+        yield pixels
+
+
+def strips(
+    upscaler: Enlarger, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+) -> Strips:
+    """The enlarged rows of `pixels` as they are made; all at once by a model without strips."""
+    if isinstance(upscaler, Streaming):
+        return upscaler.strips(pixels, tile, overlap, progress)
+    cost = Cost()
+
+    def rows() -> Iterator[Pixels]:
+        made = upscaler.upscale(pixels, tile, overlap, progress)
+        cost.seconds, cost.peak_memory = made.seconds, made.peak_memory
+        cost.tiles, cost.redone = made.tiles, made.redone
+        yield made.pixels
+
+    size = Size(pixels.shape[1], pixels.shape[0]).times(upscaler.spec.scale)
+    return Strips(size, rows(), cost)
+
+
+def turn_of(upscaler: Enlarger) -> Turn | None:
+    """What lends the cores where a model computes on several, so that it does not meanwhile."""
+    device = getattr(upscaler, "device", None)
+    if not isinstance(device, Device) or device.device.type != "cpu":
+        return None
+    return partial(turn_on, device) if torch.get_num_threads() > 1 else None
+
+
+@contextmanager
+def turn_on(device: Device) -> Iterator[None]:
+    """A device for the caller alone."""
+    with device.scheduler.line() as line, line.turn():
+        yield
 
 
 def shifted(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:

@@ -1,26 +1,90 @@
-"""Who may use a device now: one at a time, first come, first served."""
+"""Who uses a device next: one queue per device, fair between requests, in batches of equal work.
 
+Every request has a Line of its own. Lines share the device by start-time fair queueing: each has a
+virtual time that grows by the cost of what it was served, and the one that is least ahead is next
+(Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996). So a small picture waits for about
+one running batch of a large one, never for the whole, and many small ones do not starve a large
+one. Nothing waits for a batch to fill: what is there is taken.
+"""
+
+import os
 import threading
+import weakref
 from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from traceback import clear_frames
 from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+# One batch is computed while the next one is copied and launched; more would only add waiting.
+OVERLAPPING = 2
 
 
-class Turns:
-    """A lock that is fair: whoever asks first is next, so nobody who releases it can take it again
-    before those who wait. `threading.Lock` lets a busy thread starve the others.
+class Pending(Protocol[Result_co]):
+    """A batch that the device still computes."""
+
+    def result(self) -> Sequence[Result_co]:
+        """Wait, then the results in the order of the items. Raises what went wrong."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Work(Generic[Item, Result]):
+    """`run` of `item`, and with which others it may be done in one call.
+
+    `run` gets items of works with equal `key` and gives as many results, or a Pending. A `key` of
+    None is never batched, and nothing overlaps it.
     """
 
-    def __init__(self) -> None:
-        self.guard = threading.Lock()
-        self.queue: deque[threading.Event] = deque()
+    run: Callable[[Sequence[Item]], Sequence[Result] | Pending[Result]]
+    item: Item
+    key: Hashable | None = None  # the same for the same model, shape and number format
+    cost: float = 1.0  # what the line is charged: input pixels
+    most: int = 1  # items of a call; 1 where batching does not pay
 
-    def __enter__(self) -> None:
-        mine = threading.Event()
-        with self.guard:
-            self.queue.append(mine)
-            if len(self.queue) == 1:
-                mine.set()
-        mine.wait()
+
+@dataclass(eq=False)
+class Task:
+    """A Work in a line."""
+
+    work: Work[Any, Any]
+    line: "Line"
+    future: Future[Any] = field(default_factory=Future)
+
+
+@dataclass
+class Launched:
+    """A batch on the device."""
+
+    tasks: list[Task]
+    pending: Pending[Any]
+
+
+class Line:
+    """One request's works, served in their order. Leaving it drops what has not begun.
+
+    Not to be shared by requests: each line gets an equal share of the device.
+    """
+
+    def __init__(self, scheduler: "Scheduler") -> None:
+        self.scheduler = scheduler
+        self.tasks: deque[Task] = deque()
+        self.running = 0  # works begun and not yet finished
+        self.time = 0.0  # virtual
+        self.charged = 0.0
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
@@ -28,7 +92,280 @@ class Turns:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self.guard:
-            self.queue.popleft()
-            if self.queue:
-                self.queue[0].set()
+        self.cancel()
+
+    def submit(self, work: Work[Item, Result]) -> Future[Result]:
+        """What will be the result of `work`, or its error. Raises RuntimeError after `close`."""
+        return self.scheduler.queue.put(Task(work, self))
+
+    def cancel(self) -> None:
+        """Drop what has not begun: its futures are cancelled."""
+        self.scheduler.queue.drop(self)
+
+    @contextmanager
+    def turn(self, cost: float = 1.0) -> Iterator[None]:
+        """The device for the calling thread alone, once it is this line's turn."""
+        begun, over = threading.Event(), threading.Event()
+
+        def lend(_: Sequence[None]) -> Sequence[None]:
+            begun.set()
+            over.wait()
+            return (None,)
+
+        lent = self.submit(Work(lend, None, None, cost))
+        # Cancelled by another thread, it never begins.
+        lent.add_done_callback(lambda _: begun.set())
+        try:
+            begun.wait()
+            if lent.done():
+                lent.result()  # raises CancelledError
+            yield
+        finally:
+            lent.cancel()
+            over.set()
+
+
+class Scheduler:
+    """What one device is to do, done by one thread: one OpenMP team, one CUDA stream.
+
+    The thread begins with the first work and ends with the Scheduler. A forked process begins
+    with an empty queue and a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self.queue = Queue()
+        # Also runs at exit, where a thread inside torch must have ended before Python does.
+        weakref.finalize(self, Queue.close, self.queue)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(forked, weakref.ref(self)))
+
+    def line(self) -> Line:
+        """A new request's line, which begins level with those that are served."""
+        return Line(self)
+
+    @contextmanager
+    def turn(self, cost: float = 1.0) -> Iterator[None]:
+        """The device for the calling thread alone, in a line of its own."""
+        with self.line() as line, line.turn(cost):
+            yield
+
+    def close(self) -> None:
+        """Finish what has begun, cancel the rest, end the thread. Later works are errors."""
+        self.queue.close()
+
+
+class Queue:
+    """The lines that wait and the thread that serves them. Apart from its Scheduler, so that the
+    thread does not keep that alive.
+    """
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing waits and no thread runs: at first, and in a forked process."""
+        self.changed = threading.Condition()
+        self.waiting: dict[Line, None] = {}  # in the order they came; each has tasks
+        self.clock = 0.0  # virtual time of a device that serves all lines at once
+        self.busy = 0  # lines with tasks that wait or run
+        self.limits: dict[Hashable, int] = {}  # items of a call, learned from running out of memory
+        self.thread: threading.Thread | None = None
+        self.closed = False
+
+    def put(self, task: Task) -> Future[Any]:
+        """Add a task to its line; the thread begins where there is none."""
+        line = task.line
+        with self.changed:
+            if self.closed:
+                raise RuntimeError("the scheduler is closed")
+            if not line.tasks:
+                self.waiting[line] = None
+                if not line.running:
+                    self.busy += 1
+                line.time = max(line.time, self.clock)
+            line.tasks.append(task)
+            if self.thread is None:
+                thread = threading.Thread(target=self.serve, name="device", daemon=True)
+                thread.start()
+                self.thread = thread
+            self.changed.notify_all()
+        return task.future
+
+    def drop(self, line: Line) -> None:
+        """Cancel the tasks of `line` that wait."""
+        with self.changed:
+            tasks = list(line.tasks)
+            line.tasks.clear()
+            self.left(line)
+        # Outside: whoever waits for a future may be told in this thread.
+        for task in tasks:
+            task.future.cancel()
+
+    def close(self) -> None:
+        """Cancel what waits; the thread finishes what has begun, and ends."""
+        with self.changed:
+            self.closed = True
+            lines = list(self.waiting)
+            self.changed.notify_all()
+        for line in lines:
+            self.drop(line)
+        if self.thread and self.thread is not threading.current_thread():
+            self.thread.join()
+
+    def left(self, line: Line) -> None:
+        """Note that `line` may have nothing to do any more; the lock is held."""
+        if line in self.waiting and not line.tasks:
+            self.waiting.pop(line)
+            self.busy -= 0 if line.running else 1
+
+    # The thread
+
+    def serve(self) -> None:
+        """Serve until closed: launch the next batch, then wait for the oldest one launched."""
+        launched: deque[Launched] = deque()
+        while self.step(launched):
+            pass
+
+    def step(self, launched: deque[Launched]) -> bool:
+        """One batch more under way or finished; whether there may be another."""
+        tasks = self.next(wait=not launched)
+        if tasks and tasks[0].work.key is None:
+            while launched:
+                self.finish(launched.popleft())
+        if tasks and (made := self.begun(tasks)):
+            launched.append(made)
+        if launched and (not tasks or len(launched) >= OVERLAPPING):
+            self.finish(launched.popleft())
+        return bool(tasks or launched or not self.closed)
+
+    def next(self, wait: bool) -> list[Task]:
+        """The tasks to do now, begun; none where there are none, or once closed."""
+        with self.changed:
+            while not (tasks := self.taken()) and wait and not self.closed:
+                self.changed.wait()
+            return tasks
+
+    def taken(self) -> list[Task]:
+        """The tasks of the next batch, out of their lines; the lock is held.
+
+        The first of the line that is least ahead; with it equal ones, one of each other line, then
+        more of all.
+        """
+        lines = sorted(self.waiting, key=lambda line: (line.time, line.charged))
+        tasks: list[Task] = []
+        key, most = None, 1
+        while lines:
+            for line in list(lines):
+                task = self.popped(line, key, bool(tasks))
+                if task is None:
+                    lines.remove(line)
+                    continue
+                if not tasks:
+                    key, most = task.work.key, self.most(task.work)
+                tasks.append(task)
+                if len(tasks) >= most:
+                    return tasks
+        return tasks
+
+    def popped(self, line: Line, key: Hashable | None, matching: bool) -> Task | None:
+        """The first task of `line`, begun and charged; None where it has another key or none."""
+        while line.tasks:
+            task = line.tasks[0]
+            if matching and task.work.key != key:
+                return None
+            line.tasks.popleft()
+            if task.future.set_running_or_notify_cancel():
+                line.running += 1
+                line.time += task.work.cost
+                line.charged += task.work.cost
+                if not line.tasks:
+                    self.waiting.pop(line)
+                return task
+        self.left(line)
+        return None
+
+    def most(self, work: Work[Any, Any]) -> int:
+        """How many of such works may be done in one call."""
+        return 1 if work.key is None else min(work.most, self.limits.get(work.key, work.most))
+
+    def begun(self, tasks: list[Task]) -> Launched | None:
+        """The batch on the device; None where its results were delivered already."""
+        results, error = attempted(lambda: tasks[0].work.run([task.work.item for task in tasks]))
+        if error is not None:
+            self.recover(tasks, error)
+        elif isinstance(results, Sequence):
+            self.deliver(tasks, results)
+        else:
+            return Launched(tasks, results)
+        return None
+
+    def finish(self, launched: "Launched") -> None:
+        """Wait for a batch and deliver its results."""
+        results, error = attempted(launched.pending.result)
+        if error is None:
+            self.deliver(launched.tasks, results)
+        else:
+            self.recover(launched.tasks, error)
+
+    def deliver(self, tasks: list[Task], results: Sequence[Any]) -> None:
+        """Give each task its result."""
+        if len(results) != len(tasks):
+            error = AssertionError(f"{len(results)} results for {len(tasks)} items")
+            for task in tasks:
+                self.done(task, error=error)
+            return
+        for task, result in zip(tasks, results, strict=True):
+            self.done(task, result)
+
+    def recover(self, tasks: list[Task], error: BaseException) -> None:
+        """What can be had of a batch that failed: halves where memory ran out, else one by one."""
+        full = isinstance(error, torch.OutOfMemoryError)
+        if full:
+            # What the failed call computed so far would else stay on the device.
+            clear_frames(error.__traceback__)
+            emptied()
+        if len(tasks) == 1:
+            self.done(tasks[0], error=error)
+            return
+        error.__traceback__ = None
+        size = len(tasks) // 2 if full else 1
+        if full:
+            self.limits[tasks[0].work.key] = size
+        for start in range(0, len(tasks), size):
+            launched = self.begun(tasks[start : start + size])
+            if launched:
+                self.finish(launched)
+
+    def done(self, task: Task, result: Any = None, error: BaseException | None = None) -> None:
+        """Deliver, after the books are right: whoever waits may look at once."""
+        with self.changed:
+            task.line.running -= 1
+            # Every busy line was served its share of this at once.
+            self.clock += task.work.cost / max(self.busy, 1)
+            if not task.line.tasks and not task.line.running:
+                self.busy -= 1
+        if error is None:
+            task.future.set_result(result)
+        else:
+            task.future.set_exception(error)
+
+
+def attempted(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """What `call` gives, or what it raises. No error ends the thread that serves everybody."""
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001 # it is the waiting caller's
+        return None, error
+
+
+def emptied() -> None:
+    """Give back what CUDA's allocator keeps for later."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def forked(scheduler: "weakref.ref[Scheduler]") -> None:
+    """Begin anew in a forked process: threads stay behind, and a lock may have been held."""
+    alive = scheduler()
+    if alive is not None:
+        alive.queue.begin_anew()

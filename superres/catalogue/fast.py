@@ -2,12 +2,14 @@
 
 from functools import partial
 
-from superres.model import ModelSpec, Speed, Weights
+from superres.model import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from superres.networks.dipnet import MINIMUM as DIPNET_MINIMUM
 from superres.networks.dipnet import DIPNet
+from superres.networks.dipnet_rows import dipnet_rows
 from superres.networks.lanczos import Lanczos
 from superres.networks.lapsrn import LapSRN, MSLapSRN
+from superres.networks.lapsrn_rows import lapsrn_rows
 from superres.networks.ycbcr import LumaUpscaler, Reduced, within
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
@@ -63,6 +65,13 @@ MS_FILES = {
 }
 
 
+LAPSRN_STREAMING = {
+    2: RowStreaming(lapsrn_rows, 7_800, 2_500, 12_000),
+    4: RowStreaming(lapsrn_rows, 24_500, 10_000, 6_000),
+    8: RowStreaming(lapsrn_rows, 46_500, 40_000, 2_000, pays_from=4_000),
+}
+
+
 def lapsrn(scale: int, depth: int) -> LumaUpscaler:
     """LapSRN on luma, bicubic on chroma."""
     return LumaUpscaler(LapSRN(scale, depth))
@@ -90,6 +99,7 @@ def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int)
         speed=Speed.MEDIUM,
         overlap=overlap,
         bytes_per_pixel=bytes_per_pixel,
+        stream=LAPSRN_STREAMING.get(scale),
         convert=partial(within, wrappers=2) if scale == 3 else within,
     )
 
@@ -186,6 +196,7 @@ ROWS = (
         minimum=DIPNET_MINIMUM,
         whole=True,
         bytes_per_pixel=1350,
+        stream=RowStreaming(dipnet_rows, 9_000, 1_600, pays_from=150_000, passes=5, held_bytes=290),
     ),
     lapsrn_row(4, LAPSRN_X4, 17, 8_200),
     lapsrn_row(2, LAPSRN_X2, 12, 2_200),

@@ -2,11 +2,17 @@
 
 from functools import partial
 
-from superres.model import ModelSpec, Speed, Weights
+from superres.model import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks import realesrgan
+from superres.networks.rrdb_rows import rrdb_rows
+from superres.networks.srvgg_rows import srvgg_rows
 
 REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
 DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"
+
+
+# Of row streaming: remembered per input pixel of width, in use per input pixel of a step.
+RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (130_000, 1_700)}
 
 
 def published(tag: str, file: str, size: int, sha256: str) -> Weights:
@@ -33,6 +39,7 @@ def rrdb(
         overlap={4: 64, 2: 128}[scale],
         multiple_of={4: 1, 2: 2}[scale],
         bytes_per_pixel={4: 10_500, 2: 2_600}[scale],
+        stream=RowStreaming(rrdb_rows, *RRDB_BYTES[scale, blocks], pays_from=14_000),
         convert=realesrgan.from_numbered,
         options=("face_enhance",) if photos else (),
     )
@@ -99,6 +106,7 @@ ROWS = (
         speed=Speed.FAST,
         overlap=18,
         bytes_per_pixel=1_050,
+        stream=RowStreaming(srvgg_rows, 9_200, 1_300),
     ),
     ModelSpec(
         name="realesrgan.general-x4",
@@ -123,6 +131,7 @@ ROWS = (
         speed=Speed.MEDIUM,
         overlap=34,
         bytes_per_pixel=1_050,
+        stream=RowStreaming(srvgg_rows, 17_600, 1_300),
         options=("denoise_strength", "face_enhance"),
     ),
 )

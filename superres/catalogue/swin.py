@@ -25,6 +25,8 @@ SWIN2SR = "https://github.com/mv-lab/swin2sr"
 WINDOW = 8
 OVERLAP = 32  # four windows: measured bounds are in docs/performance.md
 
+CPU_BYTES = 2**30  # overlaps of four windows are dear: larger tiles waste less
+
 CLASSICAL = "clean photos, highest fidelity"
 LIGHTWEIGHT = "clean photos, a tenth of the classical model's cost"
 REAL_GAN = "degraded photos, sharp, invents texture"
@@ -95,6 +97,7 @@ def row(
         speed=Speed.MEDIUM if good_at == LIGHTWEIGHT else Speed.SLOW,
         overlap=OVERLAP,
         align=WINDOW,
+        cpu_bytes=CPU_BYTES,
         bytes_per_pixel=bytes_per_pixel,
         convert=convert_release if system == "swin2sr" else None,
     )

@@ -5,6 +5,8 @@ Source: Bilecen and Ayazoglu, "Bicubic++: Slim, Slimmer, Slimmest", CVPRW 2023, 
 
 from torch import Tensor, nn
 
+from superres.networks.subpixel import sorted_levels
+
 
 class BicubicPlusPlus(nn.Module):
     """`(n, 3, h, w)` RGB in 0..1, `h` and `w` even, to `(n, 3, scale·h, scale·w)`.
@@ -24,8 +26,16 @@ class BicubicPlusPlus(nn.Module):
         self.act = nn.LeakyReLU(0.1, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.shuffle(self.conv_out(self.features(x)))
+        return out
+
+    def subpixels(self, x: Tensor, levels: float) -> Tensor:
+        """(n, 12·scale², h/2, w/2) in 0..`levels`, channels by row, column and colour."""
+        return sorted_levels(self.features(x), self.conv_out, levels)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer reads: (n, channels, h/2, w/2)."""
         half = self.act(self.conv0(x))
         y = self.act(self.conv1(half))
-        y = self.act(self.conv2(y)).add_(half)
-        out: Tensor = self.shuffle(self.conv_out(y))
-        return out
+        features: Tensor = self.act(self.conv2(y)).add_(half)
+        return features

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, max_pool2d
 
+from superres.networks.subpixel import sorted_levels
+
 MINIMUM = 15  # below it the attention's pooling window does not fit
 
 
@@ -89,12 +91,28 @@ class DIPNet(nn.Module):
         return found
 
     def forward(self, x: Tensor, *grids: Tensor) -> Tensor:
+        out: Tensor = self.upsampler(self.features(x, *grids))
+        return out
+
+    def subpixels(self, x: Tensor, levels: float, *grids: Tensor) -> Tensor:
+        """(n, 48, h, w) in 0..`levels`, channels by row, column and colour."""
+        return sorted_levels(self.features(x, *grids), self.last, levels)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The layer before the shuffle."""
+        layer = self.upsampler[0]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
+    def features(self, x: Tensor, *grids: Tensor) -> Tensor:
+        """What the last layer reads: (n, channels, h, w)."""
         first = self.conv_1(x)
         y = first
         for number in range(self.blocks):
             y = self.block(number)(y, grids[number] if grids else None)
-        out: Tensor = self.upsampler(self.conv_2(y).add_(first))
-        return out
+        features: Tensor = self.conv_2(y).add_(first)
+        return features
 
     def cells(self, length: int) -> int:
         """How many cells of the attention's grid lie along a side of `length` pixels."""

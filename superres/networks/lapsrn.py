@@ -122,8 +122,11 @@ class Doubling(nn.Module):
         self.missing = 4 - kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = pad(self.weight, (self.missing, 0, self.missing, 0))
-        return conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
+        return conv_transpose2d(x, self.widened(), self.bias, stride=2, padding=1)
+
+    def widened(self) -> Tensor:
+        """The kernel (64, 64, 4, 4)."""
+        return pad(self.weight, (self.missing, 0, self.missing, 0))
 
 
 def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

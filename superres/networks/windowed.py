@@ -45,14 +45,17 @@ def continued(x: Tensor, multiple: int) -> Tensor:
     for axis in (-2, -1):
         length = x.shape[axis]
         if length % multiple:
-            x = x.index_select(axis, reflected(length, up(length, multiple)).to(x.device))
+            x = x.index_select(axis, reflected(length, up(length, multiple), x.device))
     return x
 
 
-def reflected(length: int, total: int) -> Tensor:
-    """Which of `length` pixels lies at each of `total` positions, the ends not repeated."""
+def reflected(length: int, total: int, device: torch.device | None = None) -> Tensor:
+    """Which of `length` pixels lies at each of `total` positions, the ends not repeated.
+
+    Made on the `device`: a CUDA graph cannot hold a copy from the host.
+    """
     period = max(2 * (length - 1), 1)
-    position = torch.arange(total) % period
+    position = torch.arange(total, device=device) % period
     return torch.minimum(position, period - position)
 
 

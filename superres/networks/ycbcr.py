@@ -37,13 +37,23 @@ class LumaUpscaler(nn.Module):
         self.bicubic = Bicubic(network.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        red, green, blue = x.split(1, dim=1)
-        luma = green + RED * (red - green) + BLUE * (blue - green)
-        chroma = self.bicubic(torch.cat([red - luma, blue - luma], dim=1))
-        luma = (self.network(luma * RANGE + BLACK) - BLACK) / RANGE
-        red, blue = chroma.split(1, dim=1)
-        green = (RED * red + BLUE * blue) / -GREEN
-        return torch.cat([red, green, blue], dim=1).add_(luma).clamp_(0, 1)
+        luma, chroma = separated(x)
+        return coloured(self.network(luma), self.bicubic(chroma))
+
+
+def separated(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The studio-range luma (n, 1, h, w) and the chroma (n, 2, h, w), R-Y and B-Y, of RGB."""
+    red, green, blue = x.split(1, dim=1)
+    luma = green + RED * (red - green) + BLUE * (blue - green)
+    return luma * RANGE + BLACK, torch.cat([red - luma, blue - luma], dim=1)
+
+
+def coloured(luma: Tensor, chroma: Tensor) -> Tensor:
+    """RGB (n, 3, h, w) in 0..1 of what `separated` gives."""
+    red, blue = chroma.split(1, dim=1)
+    green = (RED * red + BLUE * blue) / -GREEN
+    full = (luma - BLACK) / RANGE
+    return torch.cat([red, green, blue], dim=1).add_(full).clamp_(0, 1)
 
 
 class Reduced(LumaNetwork):
@@ -81,9 +91,17 @@ class Bicubic(nn.Module):
         square = torch.einsum("ay,bx->abyx", line, line).flatten(0, 1)[:, None]
         self.register_buffer("taps", square.float(), persistent=False)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many pixels before and behind its own a place reads."""
+        return -self.first, self.first + int(self.taps.shape[-1]) - self.down
+
     def forward(self, x: Tensor) -> Tensor:
-        last = self.first + self.taps.shape[-1] - self.down
-        padded = mirrored(mirrored(x, 2, -self.first, last), 3, -self.first, last)
+        return self.within(mirrored(x, 2, *self.reach))
+
+    def within(self, x: Tensor) -> Tensor:
+        """The result of all rows of `x` but those that are there to be read, above and below."""
+        padded = mirrored(x, 3, *self.reach)
         alone = padded.flatten(0, 1)[:, None]  # (n·c, 1, …): every channel by itself
         phases = conv2d(alone, self.taps.to(x.dtype), stride=self.down)
         enlarged: Tensor = pixel_shuffle(phases, self.up).unflatten(0, x.shape[:2]).squeeze(2)

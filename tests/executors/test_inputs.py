@@ -386,6 +386,22 @@ def test_quality_shows(caller: Caller) -> None:
     assert sizes == sorted(set(sizes))
 
 
+def test_png_compression_shows_in_the_size_and_not_in_the_pixels(caller: Caller) -> None:
+    made = [
+        caller.one(Document(blob=png(), tags={"png_compression": level})) for level in (0, "1", 9.0)
+    ]
+    sizes = [len(document.blob) for document in made]
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert len({opened(document).tobytes() for document in made}) == 1
+
+
+@pytest.mark.parametrize("level", [-1, 10, 1.5, "best", True])
+def test_a_wrong_png_compression_is_refused(caller: Caller, level: Any) -> None:
+    told = caller.refusal(Document(blob=png()), png_compression=level)
+    assert told["option"] == "png_compression"
+    assert told["allowed"] == "a whole number from 0 to 9"
+
+
 def test_tags_beat_parameters(caller: Caller) -> None:
     document = Document(blob=png(), tags={"image_format": "webp", "mine": {"deep": [1]}})
     made = caller.one(document, image_format="jpeg")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 from docarray import Document, DocumentArray
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
-from executors.admission import Room, Watch
+from executors.admission import Watch
 from executors.bicubic_pp import BicubicPP
 from executors.refusal import RequestFailed
-from superres.errors import Cancelled, DeadlineExceeded, Overloaded
+from superres.errors import Cancelled, DeadlineExceeded
+from superres.pace import Pace
 from tests.executors.conftest import Caller, png
 
 
@@ -46,6 +50,9 @@ def test_a_finished_request_is_forgotten(caller: Caller) -> None:
         ({"models": ["esrgan"]}, 'model "esrgan": expected one of bicubic_pp.x3'),
         ({"device": "quantum"}, 'device "quantum"'),
         ({"precision": "fp8"}, 'precision "fp8": expected one of auto'),
+        ({"optimize": "more"}, 'optimize "more": expected one of auto, none, max'),
+        ({"workers": -1}, "workers -1: expected a whole number"),
+        ({"host_memory_mb": "all"}, 'host_memory_mb "all": expected a whole number'),
         ({"max_frames": -1}, "max_frames -1: expected a whole number"),
         ({"offline": "maybe"}, 'offline "maybe": expected true or false'),
         ({"uri_private_networks": ["here"]}, "here"),
@@ -77,13 +84,34 @@ def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch)
     assert BicubicPP(offline=True, max_documents=5).settings.max_documents == 5
 
 
-def test_a_full_room_refuses_at_once() -> None:
-    room = Room(2)
-    room.enter(2)
-    with pytest.raises(Overloaded, match="retry"):
-        room.enter(1)
-    room.leave(2)
-    room.enter(1)
+@pytest.mark.parametrize(("optimize", "warm"), [("auto", 2), ("none", 0)])
+def test_each_model_is_warmed_up_at_the_start(optimize: str, warm: int) -> None:
+    first_layers: set[nn.Module] = set()
+
+    def note(module: nn.Module, *_: object) -> None:
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3:
+            first_layers.add(module)
+
+    hook = register_module_forward_hook(note)
+    made = BicubicPP(offline=True, models=["bicubic_pp.x2", "bicubic_pp.x4"], optimize=optimize)
+    hook.remove()
+    made.close()
+    assert len(first_layers) == warm
+
+
+def test_an_overloaded_server_says_when_to_come_again() -> None:
+    full = BicubicPP(offline=True, max_waiting=2)
+    full.room.enter(2)
+    with full.room.expecting(7.0), pytest.raises(RequestFailed) as refused:
+        Caller(full).one(Document(blob=png()))
+    told = json.loads(str(refused.value))
+    assert (told["code"], told["status"], told["retry_after"]) == ("OVERLOADED", 429, 7)
+
+
+def test_the_pace_of_a_model_is_learned_from_requests(caller: Caller) -> None:
+    caller.executor.pace = Pace()
+    caller.one(Document(blob=png(size=(60, 40))))
+    assert caller.executor.pace.of("bicubic_pp.x3") not in (0.0, 1.0)
 
 
 def test_a_request_that_takes_too_long_ends_between_tiles(caller: Caller) -> None:
@@ -146,3 +174,21 @@ def test_the_default_imports_no_heavy_library_that_it_does_not_use() -> None:
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_of_the_network_do_not_spin_unless_the_operator_says_so(
+    own: str | None, expected: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+    code = (
+        "import sys; sys.modules['executors.bicubic_pp'] = None\n"
+        "try: import executors.superres_executors\n"
+        "except ImportError: pass\n"
+        "import os; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.split() == ["False", expected]

@@ -8,6 +8,7 @@ from gateway.errors import INTERNAL, Problem, problem_of
 from gateway.gateway import SinglePortGateway
 from gateway.keys import VARIABLE, keys_from
 from gateway.port import tls_context
+from gateway.responses import error_response
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,29 @@ def test_no_certificate_means_no_tls() -> None:
     assert tls_context(None, None) is None
 
 
-def test_a_problem_survives_the_way_through_jina() -> None:
-    problem = Problem("SIDE", "too wide", "scale", "at most 9", 413, "d1")
-    assert problem_of("RequestFailed", [problem.as_json()]) == problem
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem("SIDE", "too wide", "scale", "at most 9", 413, "d1"),
+        Problem("OVERLOADED", "full", status=429, retry_after=40),
+    ],
+)
+def test_a_problem_survives_the_way_through_jina(problem: Problem) -> None:
+    told = json.loads(problem.as_json()) | {"doc_id": problem.doc_id}
+    assert problem_of("RequestFailed", [json.dumps(told)]) == problem
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [(7, "7"), (10**9, "3600"), (-1, "1"), ("soon", "1"), (None, "1")]
+)
+def test_a_client_is_told_when_to_come_again(told: object, seconds: str) -> None:
+    line = {"code": "OVERLOADED", "message": "m", "status": 429, "retry_after": told}
+    response = error_response(problem_of("RequestFailed", [json.dumps(line)]))
+    assert (response.status_code, response.headers["retry-after"]) == (429, seconds)
+
+
+def test_who_cannot_come_again_is_not_told_when() -> None:
+    assert "retry-after" not in error_response(Problem("MODE", "m", status=422)).headers
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,12 @@ def test_quality_and_metadata_reach_the_file(photo: Path) -> None:
         assert not stripped.getexif()
 
 
+def test_png_compression_reaches_the_file(photo: Path) -> None:
+    for level in (0, 9):
+        assert run("upscale", photo, "-o", f"{level}.png", "--png-compression", level) == 0
+    assert Path("9.png").stat().st_size < Path("0.png").stat().st_size
+
+
 def test_a_folder_is_upscaled_into_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +177,7 @@ def test_too_large_a_scale_is_a_failure_of_the_picture(
         (["upscale"], "INPUT"),
         (["upscale", "photo.jpg", "--scale", "600"], 'scale "600": expected'),
         (["upscale", "photo.jpg", "--quality", "101"], "from 0 to 100"),
+        (["upscale", "photo.jpg", "--png-compression", "10"], "from 0 to 9"),
         (["upscale", "photo.jpg", "--tile", "-1"], "from 0 to 16384"),
         (["upscale", "photo.jpg", "--format", "docx"], 'image_format "docx": expected one of png'),
         (["upscale", "photo.jpg", "--model", "x"], 'model "x": expected one of lanczos.x2'),

@@ -5,6 +5,7 @@ import io
 import resource
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -857,6 +858,17 @@ def test_many_threads_decode_the_same_pictures() -> None:
         made = list(pool.map(decode, files * 8))
     for index, image in enumerate(made):
         assert np.array_equal(image.frames[-1].colour, expected[index % len(files)])
+
+
+def test_no_second_copy_of_the_pixels_is_made() -> None:
+    data = saved(photo(3000, 2000), "JPEG")
+    tracemalloc.start()
+    try:
+        decode(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * 3000 * 2000 * 3  # Pillow's own are not counted
 
 
 PHOTOS: dict[str, tuple[tuple[int, int], int, int]] = {  # size, channels, bits

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from superres.device import Device, Precision
 from superres.diffusion import (
     MAX_PIXELS,
     SPEC,
@@ -51,7 +52,6 @@ from superres.image import Frame, Image
 from superres.model import Weights
 from superres.pipeline import Options, upscale
 from superres.sampling import NUMBERS, OPTIONS, checked, sampling
-from superres.upscaler import Device, Precision
 from superres.weights import Store
 from tests.superres.published_diffusion import most_bytes, published_networks
 from tests.superres.publisher import HASTE

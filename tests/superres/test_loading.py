@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from superres.catalogue import CATALOGUE
+from superres.device import Device
 from superres.errors import WeightsMismatch, WeightsMissing
 from superres.loading import Model
 from superres.networks import realesrgan
 from superres.networks.repair import repair_torchvision
-from superres.upscaler import Device
 from superres.weights import Store
 
 CPU = Device(torch.device("cpu"))

@@ -1,5 +1,9 @@
+import tracemalloc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +13,16 @@ from skimage.data import astronaut
 
 from superres.catalogue import CATALOGUE
 from superres.decode import decode
+from superres.device import Device
 from superres.encode import format_named
 from superres.errors import BadOption, TooLarge
 from superres.faces import FaceEnhancer
-from superres.image import Frame, Image
-from superres.pipeline import Options, upscale
+from superres.geometry import Size
+from superres.image import Frame, Image, Pixels
+from superres.pipeline import Options, turn_of, upscale
 from superres.scale import ScaleExpression
-from superres.upscaler import Device, Upscaler
+from superres.strips import Cost, Progress, Strips, Upscaled
+from superres.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 # Left and right eye, nose, corners of the mouth of the astronaut.
@@ -107,3 +114,141 @@ def test_real_photos_come_back_larger(lanczos: Upscaler, shared_data: Path, name
     image = decode((shared_data / "photos" / name).read_bytes())
     answer = upscale(image, lanczos, Options())
     assert opened(answer.encoded.data).size == (2 * image.size.width, 2 * image.size.height)
+
+
+# Row by row
+
+
+@dataclass(frozen=True)
+class Twice:
+    scale: int = 2
+
+
+@dataclass
+class Whole:
+    """A model that repeats every pixel, and gives its result as a whole."""
+
+    spec: Twice = Twice()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def upscale(
+        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+    ) -> Upscaled:
+        progress(1, 1)
+        return Upscaled(pixels.repeat(2, 0).repeat(2, 1), 1.5, 7, 1, 0)
+
+
+@dataclass
+class ByRows(Whole):
+    """The same model, a few rows at a time."""
+
+    closed: bool = False
+
+    def strips(self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress) -> Strips:
+        cost = Cost(1.5, 7, 1, 0)
+        size = Size(pixels.shape[1], pixels.shape[0]).times(2)
+        return Strips(size, self.rows(pixels, progress), cost)
+
+    def rows(self, pixels: Pixels, progress: Progress) -> Iterator[Pixels]:
+        try:
+            for top in range(0, len(pixels), 9):
+                yield pixels[top : top + 9].repeat(2, 0).repeat(2, 1)
+                progress(top // 9, 1 + (len(pixels) - 1) // 9)
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp", "tiff"])
+@pytest.mark.parametrize("scale", [None, "91:-1", "iw:ih*2"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_rows_make_the_file_that_the_whole_makes(
+    depth: type, channels: int, scale: str | None, name: str
+) -> None:
+    top = int(np.iinfo(depth).max) + 1
+    levels = np.random.default_rng(3).integers(0, top, (110, 61, channels), depth)
+    frame = Frame(levels[..., : 3 if channels > 2 else 1])
+    if channels in (2, 4):
+        frame = Frame(frame.colour, levels[..., -1])
+    expression = ScaleExpression.parse(scale) if scale else None
+    options = Options(format_named(name), expression)
+    model = ByRows()
+    made = upscale(Image((frame,), "png"), model, options)
+    assert made == upscale(Image((frame,), "png"), Whole(), options)
+    assert (made.seconds, made.peak_memory, made.tiles) == (1.5, 7, 1)
+    assert model.closed
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg"])
+@pytest.mark.parametrize("scale", [None, "2500:-1"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_the_result_is_never_held_as_a_whole(
+    name: str, scale: str | None, transparent: bool
+) -> None:
+    colour = np.zeros((2000, 1500, 3), np.uint8)
+    alpha = np.zeros((2000, 1500), np.uint8) if transparent else None
+    image = Image((Frame(colour, alpha),), "png")
+    expression = ScaleExpression.parse(scale) if scale else None
+    tracemalloc.start()
+    try:
+        upscale(image, ByRows(), Options(format_named(name), expression))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 2**20  # of 36 MB, 48 with alpha; at the smaller size 25 and 33
+
+
+def test_a_caller_who_leaves_ends_the_model_s_work() -> None:
+    model = ByRows()
+
+    def leave(done: int, total: int) -> None:
+        if done == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        upscale(picture(20, 90), model, Options(), progress=leave)
+    assert model.closed
+
+
+def test_frames_that_the_format_cannot_hold_are_not_made() -> None:
+    frames = tuple(Frame(np.full((6, 8, 3), 40 * i, np.uint8), None, 100) for i in range(3))
+    seen: list[tuple[int, int]] = []
+    answer = upscale(
+        Image(frames, "gif", frames_dropped=2),
+        Whole(),
+        Options(format_named("jpeg")),
+        progress=lambda *tiles: seen.append(tiles),
+    )
+    assert seen == [(1, 1)]
+    assert (answer.tiles, answer.encoded.frames, answer.encoded.frames_dropped) == (1, 1, 4)
+
+
+def test_a_higher_compression_makes_a_smaller_file_of_the_same_pixels() -> None:
+    image = picture(80, 60)
+    files = [
+        upscale(image, Whole(), Options(png_compression=level)).encoded.data for level in (0, 1, 9)
+    ]
+    assert len(files[0]) > len(files[1]) > len(files[2])
+    assert all(np.array_equal(opened(files[0]), opened(file)) for file in files)
+
+
+def test_a_compression_out_of_range_is_refused_before_any_work() -> None:
+    model = ByRows()
+    with pytest.raises(BadOption, match=r"png_compression.*10.*0 to 9"):
+        upscale(picture(8, 8), model, Options(png_compression=10))
+    assert not model.closed
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg"])
+def test_a_model_and_the_encoder_share_the_cores(lanczos: Upscaler, name: str) -> None:
+    threads = torch.get_num_threads()
+    image = picture(700, 900)
+    files = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            assert (turn_of(lanczos) is None) == (count == 1)
+            files.append(upscale(image, lanczos, Options(format_named(name))).encoded.data)
+    finally:
+        torch.set_num_threads(threads)
+    assert files[0] == files[1]

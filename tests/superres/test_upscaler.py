@@ -1,4 +1,7 @@
 import threading
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -6,12 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from superres.catalogue import CATALOGUE
+from superres.device import Device, device_named
 from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
-from superres.upscaler import Device, Upscaler, device_named
+from superres.upscaler import Upscaler
 
 LANCZOS = CATALOGUE["lanczos.x2"]
 CPU = torch.device("cpu")
+STREAMED = (
+    "dipnet.x4",
+    "realesrgan.x2plus",
+    "realesrgan.anime-x4",
+    "realesrgan.animevideo-x4",
+    "lapsrn.x4",
+)
+
+
+@cache
+def upscaler(name: str) -> Upscaler:
+    """The model with random weights, the same at every call, streamed at any size."""
+    torch.manual_seed(0)
+    spec = CATALOGUE[name]
+    if spec.stream:
+        spec = replace(spec, stream=replace(spec.stream, pays_from=0))
+    return Upscaler(spec, spec.build(), Device(CPU))
 
 
 class Fails(nn.Module):
@@ -65,12 +86,54 @@ def test_the_tile_that_fitted_is_remembered() -> None:
     subject = Upscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
     subject.upscale(picture(300, 200))
     assert subject.ceiling is not None
-    assert subject.plan(Size(300, 200), 0, None)[0].outer.size.pixels <= 2 * 6_000
+    assert subject.plan(Size(300, 200)).tiles[0].outer.size.pixels <= 2 * 6_000
 
 
 def test_memory_that_holds_no_tile_is_an_error() -> None:
     with pytest.raises(OutOfMemory):
         Upscaler(LANCZOS, Fails("memory", 10), Device(CPU)).upscale(picture(300, 200))
+
+
+def test_what_was_made_before_memory_ran_out_is_kept() -> None:
+    pixels = picture(40, 400)
+    network = Fails("memory", 100_000)
+    subject = Upscaler(LANCZOS, network, Device(CPU, memory=LANCZOS.bytes_per_pixel * 4_000))
+    parts = []
+    for rows in subject.strips(pixels):
+        parts.append(rows)
+        network.limit = 2_500
+    assert len(parts) > 3
+    assert len({len(rows) for rows in parts[1:-1]}) > 1
+    assert np.array_equal(np.concatenate(parts), doubled(pixels))
+
+
+@pytest.mark.parametrize("name", STREAMED, ids=str)
+@pytest.mark.parametrize("shape", [(33, 47, 3), (50, 31, 1), (1, 1, 3), (2, 90, 3)], ids=str)
+def test_streamed_rows_are_the_whole_picture(name: str, shape: tuple[int, ...]) -> None:
+    subject = upscaler(name)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert subject.plan(Size(shape[1], shape[0])).rows
+    streamed = subject.upscale(pixels)
+    whole = subject.upscale(pixels, tile=10_000)
+    assert streamed.pixels.shape == whole.pixels.shape
+    assert abs(streamed.pixels.astype(int) - whole.pixels).max() <= 1
+
+
+def test_a_stream_that_is_not_finite_is_computed_again_in_full_precision() -> None:
+    spec = CATALOGUE["realesrgan.animevideo-x4"]
+    torch.manual_seed(0)
+    network = spec.build()
+    pixels = picture(40, 30)
+    expected = Upscaler(spec, deepcopy(network), Device(CPU)).upscale(pixels)
+    # Beyond what fp16 holds, not beyond fp32; the second layer takes it back.
+    first, second = network.body[0], network.body[2]  # type: ignore[index]
+    with torch.no_grad():
+        first.weight.mul_(2.0**18)
+        first.bias.mul_(2.0**18)
+        second.weight.mul_(2.0**-18)
+    made = Upscaler(spec, network, Device(CPU, "fp16")).upscale(pixels)
+    assert made.redone
+    assert abs(made.pixels.astype(int) - expected.pixels).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(150, 97), (61, 200), (200, 16)], ids=str)

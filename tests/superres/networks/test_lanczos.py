@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from superres.networks.lanczos import Lanczos
-from superres.upscaler import to_pixels
+from superres.runner import to_pixels
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -1,0 +1,108 @@
+"""What a Document's picture will take with its model, and the refusal of what never fits."""
+
+from typing import NamedTuple
+
+from executors.admission import Claim
+from executors.lanes import Lane, Lanes
+from executors.models import Served, place_of
+from executors.wire import Content, Request, measured
+from superres.cost import Estimate, Order, Place, estimate, fitting, resident
+from superres.decode import READERS, Limits
+from superres.dimensions import Dimensions
+from superres.encode import FORMATS
+from superres.errors import BadOption, TooLarge
+from superres.geometry import Size
+from superres.scale import ScaleExpression
+
+MEBIBYTE = 2**20
+# A finished file is in the Document, twice in protobuf's message and once in gRPC's buffer.
+COPIES = 4
+
+
+class Demand(NamedTuple):
+    """What a picture takes, and where it may have it; `held` and `shared` are those of a Claim."""
+
+    needed: Estimate
+    held: int
+    shared: int
+    lane: Lane
+
+    def claim(self) -> Claim:
+        """A claim to the lane's memory. It must be released."""
+        return self.lane.memory.claim(self.held, self.shared)
+
+    def release(self, claim: Claim) -> None:
+        """Give a claim back."""
+        self.lane.memory.release(claim)
+
+
+def demanded(
+    request: Request, content: Content, limits: Limits, model: Served, lanes: Lanes, pace: float
+) -> Demand:
+    """The demand of a picture that is not decoded yet, told by its header.
+
+    `pace` is how slow the model is here. Raises what decoding would raise of the header, and
+    TooLarge where it never fits.
+    """
+    picture = measured(content, limits)
+    if picture is None:  # decoding tells what is wrong with the tensor
+        return Demand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick)
+    encoded = len(content) if isinstance(content, bytes) else 0
+    whole = bool(request.special.get("face_enhance"))
+    order = order_of(request, encoded, picture, model.spec.scale, whole)
+    place = place_of(model)
+    needed = estimate(order, model.spec, place)
+    alone = resident(needed, place)
+    if alone > lanes.most:
+        raise never(order, model, place, alone, lanes.most)
+    shared = alone - needed.host_bytes
+    lane = lanes.lane(needed.host_bytes, shared, needed.at(pace))
+    return Demand(needed, needed.host_bytes, shared, lane)
+
+
+def order_of(request: Request, encoded: int, picture: Dimensions, scale: int, whole: bool) -> Order:
+    """The work that a request asks for; `whole` says that the whole result is needed at once."""
+    options = request.options
+    reader = READERS.get(picture.format)
+    own = FORMATS[reader.answer if reader else "png"]
+    return Order(
+        encoded,
+        picture,
+        (options.image_format or own).name,
+        target_of(options.scale, picture.size, scale),
+        options.tile,
+        options.overlap,
+        whole,
+        COPIES,
+    )
+
+
+def target_of(expression: ScaleExpression | None, size: Size, scale: int) -> Size | None:
+    """The size of the answer to a picture of `size`; None where it is the model's own.
+
+    Whether the picture is to be turned is not known yet: the larger of both answers counts. A wrong
+    expression is told later, when it is known.
+    """
+    if expression is None:
+        return None
+    found = []
+    for one in (size, Size(size.height, size.width)):
+        try:
+            found.append(expression.bounded(one, one.times(scale)))
+        except BadOption:
+            continue
+    return max(found, key=lambda one: one.pixels, default=None)
+
+
+def never(order: Order, model: Served, place: Place, alone: int, most: int) -> TooLarge:
+    """The error of a picture that takes `alone` bytes where one can have `most`."""
+    size, frames = order.picture.size, order.picture.frames
+    times = f" × {frames} frames" if frames > 1 else ""
+    fits = fitting(order, model.spec, place, most)
+    return TooLarge(
+        f"a picture of {size}{times} needs about {alone // MEBIBYTE} MB of memory with "
+        f"{model.spec.name} as {order.format}: at most {most // MEBIBYTE} MB are there for one "
+        "(host_memory_mb)",
+        code="MEMORY",
+        allowed=f"a picture of about {fits}, or less" if fits else "a model that needs less",
+    )

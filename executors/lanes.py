@@ -1,0 +1,54 @@
+"""Where pictures are worked on: small ones never wait for what large ones have."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from executors.admission import Memory
+
+QUICK_SHARE = 8  # of the memory an eighth is for small pictures
+QUICK_SECONDS = 1.0  # that a quick picture takes at most
+MOST_WORKERS = 32
+READERS = 8  # sources that are read from other servers at once
+
+
+def automatic_workers() -> int:
+    """As many threads as there are cores to decode and encode with, and two that wait for them."""
+    return min(len(os.sched_getaffinity(0)) + 2, MOST_WORKERS)
+
+
+class Lane(NamedTuple):
+    """Threads, and the memory of the pictures they work on."""
+
+    pool: ThreadPoolExecutor
+    memory: Memory
+
+
+class Lanes:
+    """The `quick` lane and the `slow` one, each of `workers` threads, with `capacity` bytes in all.
+
+    A picture is quick that takes little time, and little enough memory for one on each thread of
+    the quick lane. `readers` are threads that wait for other servers.
+    """
+
+    def __init__(self, capacity: int, workers: int, name: str) -> None:
+        self.workers = workers
+        quick = capacity // QUICK_SHARE
+        self.quick = Lane(ThreadPoolExecutor(workers, f"{name}-quick"), Memory(quick))
+        self.slow = Lane(ThreadPoolExecutor(workers, f"{name}-slow"), Memory(capacity - quick))
+        self.readers = ThreadPoolExecutor(READERS, f"{name}-reader")
+
+    @property
+    def most(self) -> int:
+        """Bytes that one picture can have."""
+        return self.slow.memory.capacity
+
+    def lane(self, held: int, shared: int, seconds: float) -> Lane:
+        """The lane for a picture that takes so many bytes, see Claim, and seconds."""
+        fits = held * self.workers + shared <= self.quick.memory.capacity
+        return self.quick if fits and seconds <= QUICK_SECONDS else self.slow
+
+    def close(self) -> None:
+        """Let running work end and forget the rest."""
+        for pool in (self.readers, self.quick.pool, self.slow.pool):
+            pool.shutdown(wait=True, cancel_futures=True)

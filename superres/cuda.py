@@ -1,0 +1,326 @@
+"""The fast path of a CUDA device: copies beside the computing, graphs of shapes that come again.
+
+A graph spares the launches of a network's kernels, which take longer than the kernels themselves
+where a network is deep and a tile small. Pinned memory comes from PyTorch's own caching allocator:
+it is reused once nobody holds it and its copies are done.
+"""
+
+import logging
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Tensors of a batch from a batch; the first axis of each is the batch's.
+Function = Callable[[Tensor], tuple[Tensor, ...]]
+
+MOST_TILES = 64  # of a batch
+BATCH_PIXELS = (
+    2**20
+)  # input pixels of a batch: enough to fill the largest GPU, brief for the others
+SMALLEST_SHARE = 0.75  # of a padded batch that must be wanted
+MOST_GRAPHS = 16  # on a device
+GRAPH_MEMORY = 0.4  # of the device's memory that graphs may hold
+# A shape is captured when it comes for the third time: most pictures' sizes never come again, and
+# a capture takes as long as about ten runs.
+SEEN = 2
+REMEMBERED = 1000  # shapes that are counted
+WARM_UP = 3  # runs before a capture; cuDNN chooses its algorithms meanwhile
+
+log = logging.getLogger(__name__)
+
+
+class Piece(NamedTuple):
+    """A part of a batch: `wanted` tiles, padded to `computed`."""
+
+    computed: int
+    wanted: int
+
+
+def pieces(count: int) -> list[Piece]:
+    """A batch of `count` as batches of 1, 2, 4, 8 …, the last one padded where little is wasted.
+
+    So few shapes need a graph.
+    """
+    made = []
+    while count:
+        power = 1 << (count - 1).bit_length()
+        if count < SMALLEST_SHARE * power:
+            power //= 2
+        made.append(Piece(power, min(count, power)))
+        count -= made[-1].wanted
+    return made
+
+
+def largest_batch(free: int, tile_bytes: int, tile_pixels: int) -> int:
+    """How many tiles of `tile_pixels` may go in one batch, a power of two: what fits into half of
+    the `free` bytes, for the next batch is prepared meanwhile.
+    """
+    fitting = free // 2 // max(tile_bytes, 1)
+    most = max(min(MOST_TILES, BATCH_PIXELS // max(tile_pixels, 1), fitting), 1)
+    return 1 << (most.bit_length() - 1)
+
+
+@dataclass
+class Captured:
+    """A function of one shape, ready to be replayed: it reads `source` and writes `results`."""
+
+    replay: Callable[[], None]
+    source: Tensor
+    results: tuple[Tensor, ...]
+    held: int = 0  # bytes that it keeps from others
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The results for `x`, of at most as many tiles as captured; copies of their own."""
+        self.source[: len(x)].copy_(x)
+        self.replay()
+        return tuple(result[: len(x)].clone() for result in self.results)
+
+
+class Capture(Protocol):
+    """How functions are captured."""
+
+    def __call__(self, function: Function, like: Tensor) -> Captured:
+        """`function` for batches as `like`."""
+        ...
+
+    def forget(self) -> None:
+        """All that was captured is gone."""
+        ...
+
+
+class Graphs:
+    """The graphs of a device, for all its models; the least recently used ones are dropped.
+
+    Only one thread, on one stream, in inference mode, may use it: graphs share the memory of what
+    they compute in between, which is safe because each one's results are copied out before the next
+    one runs. `most_bytes` is what all may hold; by default a share of the device's memory.
+    """
+
+    def __init__(self, capture: Capture | None = None, most_bytes: int | None = None) -> None:
+        self.capture = capture or OnDevice()
+        self.most_bytes = most_bytes
+        self.captured: OrderedDict[Hashable, Captured] = OrderedDict()
+        self.uses: Counter[Hashable] = Counter()
+        self.refused: set[Hashable] = set()
+        self.held = 0  # bytes that they keep from others
+
+    def run(self, name: Hashable, functions: Sequence[Function], x: Tensor) -> tuple[Tensor, ...]:
+        """The last of `functions` of a batch, or the same by a graph of the first that allows it.
+
+        `name` tells those of one model from others. A failed capture costs one line in the log.
+        """
+        made: list[tuple[Tensor, ...]] = []
+        for piece in pieces(len(x)):
+            part, x = x[: piece.wanted], x[piece.wanted :]
+            made.append(self.ready(name, functions, part, piece.computed)(part))
+        if len(made) == 1:
+            return made[0]
+        return tuple(torch.cat(parts) for parts in zip(*made, strict=True))
+
+    def ready(
+        self, name: Hashable, functions: Sequence[Function], x: Tensor, computed: int
+    ) -> Function:
+        """What computes `x`: a graph where its shape, padded to `computed`, came often enough."""
+        key = (name, computed, x.shape[1:])
+        if key in self.captured:
+            self.captured.move_to_end(key)
+            return self.captured[key]
+        if len(self.uses) > REMEMBERED:
+            self.uses.clear()
+        self.uses[key] += 1
+        if self.uses[key] <= SEEN or key in self.refused:
+            return functions[-1]
+        like = x.new_zeros(computed, *x.shape[1:])
+        self.make_room(like)
+        for number, function in enumerate(functions):
+            # Whether the plain one can be captured may depend on the shape.
+            what = key if function is functions[-1] else (name, number)
+            if what in self.refused:
+                continue
+            captured = self.attempt(function, like)
+            if captured:
+                self.captured[key] = captured
+                self.held += captured.held
+                return captured
+            self.refused.add(what)
+        return functions[-1]
+
+    def attempt(self, function: Function, like: Tensor) -> Captured | None:
+        """A graph of `function`; None, and a line in the log, where there can be none."""
+        try:
+            return self.capture(function, like)
+        # Compilers and drivers raise what they like; the plain function works without them.
+        except Exception as error:  # noqa: BLE001
+            log.warning("no graph for %s: %s", tuple(like.shape), first_line(error))
+        if like.is_cuda:
+            torch.cuda.empty_cache()
+        return None
+
+    def make_room(self, like: Tensor) -> None:
+        """Drop graphs so that one more is within the limits."""
+        most = self.most_bytes
+        if most is None and like.is_cuda:
+            total = torch.cuda.get_device_properties(like.device).total_memory
+            most = int(total * GRAPH_MEMORY)
+        if most is not None and self.held > most:
+            # One by one would not do: the memory is shared, and free once all are gone.
+            self.clear()
+        elif len(self.captured) >= MOST_GRAPHS:
+            settle()
+            self.captured.popitem(last=False)  # its memory is the next one's
+
+    def clear(self) -> None:
+        """Drop all graphs and what they hold."""
+        settle()
+        self.captured.clear()
+        self.uses.clear()
+        self.held = 0
+        self.capture.forget()
+
+
+def settle() -> None:
+    """Wait until the device computes nothing, so that no graph is dropped while it runs."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+class OnDevice:
+    """Captures CUDA graphs that share the memory of what they compute in between."""
+
+    def __init__(self) -> None:
+        self.pool: Any = None
+        # One for all: each stream that multiplies matrices gets a workspace of 32 MB for ever.
+        self.stream: torch.cuda.Stream | None = None
+
+    def __call__(self, function: Function, like: Tensor) -> Captured:
+        """A graph of `function` for batches as `like`, after it ran a few times."""
+        source = like.clone()
+        current = torch.cuda.current_stream(like.device)
+        self.stream = stream = self.stream or torch.cuda.Stream(like.device)
+        warm_up(function, source, stream)
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved(like.device)
+        graph = torch.cuda.CUDAGraph()
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
+        # Set once more because torch.cuda.graph leaves its own stream current where it fails.
+        with torch.cuda.stream(current):
+            try:
+                # Other threads may copy or allocate meanwhile, on streams of their own.
+                with torch.cuda.graph(graph, self.pool, stream, capture_error_mode="thread_local"):
+                    results = function(source)
+            except BaseException:
+                self.forget()
+                raise
+        held = max(torch.cuda.memory_reserved(like.device) - before, 0)
+        return Captured(graph.replay, source, results, held)
+
+    def forget(self) -> None:
+        """A new pool comes next: one whose graphs are gone or broken must not be used again."""
+        self.pool = None
+
+
+def warm_up(function: Function, source: Tensor, stream: torch.cuda.Stream) -> None:
+    """Run `function` beside the current stream, as a capture needs; convolutions are chosen by
+    time.
+    """
+    current = torch.cuda.current_stream(source.device)
+    stream.wait_stream(current)
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                function(source)
+    finally:
+        torch.backends.cudnn.benchmark = before
+    current.wait_stream(stream)
+
+
+def compiled(function: Function, cache_dir: Path | None) -> Function:
+    """`function` compiled for each shape anew, when it first comes; kept below `cache_dir`."""
+    if cache_dir is not None:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir / "inductor"))
+    made: Function = torch.compile(function, fullgraph=True, dynamic=False)
+    return made
+
+
+def first_line(error: BaseException) -> str:
+    """An error's kind and the first line of what it says, for a log."""
+    text = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+class Download:
+    """Tensors on their way to the host."""
+
+    def __init__(self, tensors: list[Tensor], begun: torch.cuda.Event, arrived: Any) -> None:
+        self.tensors = tensors
+        self.begun = begun
+        self.arrived = arrived
+
+    def wait(self) -> tuple[list[NDArray[Any]], float]:
+        """The arrays, and the seconds from the begin of the computing to their arrival."""
+        self.arrived.synchronize()
+        seconds = self.begun.elapsed_time(self.arrived) / 1000
+        return [tensor.numpy() for tensor in self.tensors], seconds
+
+
+class Lanes:
+    """Copies to and from a device, on streams of their own beside the current one."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.up = torch.cuda.Stream(device)
+        self.down = torch.cuda.Stream(device)
+        self.pinned = True
+
+    def upload(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
+        """Equal arrays (…) as one tensor (n, …) that the current stream may use."""
+        staged = self.staged((len(arrays), *arrays[0].shape), torch.from_numpy(arrays[0][:0]).dtype)
+        np.stack(arrays, out=staged.numpy())
+        current = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self.up):
+            arrived = staged.to(self.device, non_blocking=True)
+        current.wait_stream(self.up)
+        # Its memory was allocated for the copy's stream, and is freed while this one may use it.
+        arrived.record_stream(current)
+        return arrived
+
+    def begin(self) -> torch.cuda.Event:
+        """The moment when the current stream comes to here."""
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def download(self, tensors: Sequence[Tensor], begun: torch.cuda.Event) -> Download:
+        """Contiguous tensors copied to the host as soon as the current stream has made them."""
+        self.down.wait_stream(torch.cuda.current_stream(self.device))
+        made = []
+        with torch.cuda.stream(self.down):
+            for tensor in tensors:
+                staged = self.staged(tuple(tensor.shape), tensor.dtype)
+                staged.copy_(tensor, non_blocking=True)
+                tensor.record_stream(self.down)
+                made.append(staged)
+            # Blocking: who waits must not keep a core busy that encodes pictures.
+            arrived = torch.cuda.Event(enable_timing=True, blocking=True)
+            arrived.record(self.down)
+        return Download(made, begun, arrived)
+
+    def staged(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Memory of the host for a copy, pinned where the system allows."""
+        if self.pinned:
+            try:
+                return torch.empty(shape, dtype=dtype, pin_memory=True)
+            except RuntimeError as error:
+                self.pinned = False
+                log.warning("copies will be slower: no pinned memory: %s", first_line(error))
+        return torch.empty(shape, dtype=dtype)

@@ -1,0 +1,115 @@
+"""How large a picture will be in memory, told by its header: no pixel is read or made."""
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from superres import png, tiff
+from superres.decode import DEFAULT_LIMITS, MODES, READERS, blamed_on_the_file, indices
+from superres.geometry import Size
+from superres.headers import Limits, check_size, checked_format, gif_extent, icon_sizes, webp_canvas
+
+TENSOR = "tensor"
+SAMPLES_PER_PIXEL = 277  # a tag of TIFF
+
+
+class Dimensions(NamedTuple):
+    """A picture's `size` as it is stored, its channels with alpha, bits a sample, and frames.
+
+    `format` is one of superres.headers.SIGNATURES, or TENSOR. Where a header leaves it open whether
+    there is alpha, there is.
+    """
+
+    format: str
+    size: Size
+    channels: int
+    bit_depth: int = 8
+    frames: int = 1
+
+    @property
+    def sample_bytes(self) -> int:
+        """What the samples of a pixel take."""
+        return self.channels * self.bit_depth // 8
+
+    @property
+    def bytes(self) -> int:
+        """What all frames take."""
+        return self.size.pixels * self.sample_bytes * self.frames
+
+
+def dimensions(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
+    """The dimensions of the picture in `data`. Raises what superres.decode.decode raises of them.
+
+    Some of Pillow's readers take memory for pixels when they open a file: those formats are read
+    here, the others are opened.
+    """
+    name = checked_format(data, limits)
+    with blamed_on_the_file(name):
+        found = HEADERS.get(name, _opened)(name, data, limits)
+    check_size(found.size, found.frames, limits)
+    return found
+
+
+def tensor_dimensions(array: object) -> Dimensions | None:
+    """The dimensions of the picture in a tensor; None where it holds none."""
+    values = array if isinstance(array, np.ndarray) else None
+    if values is None or values.ndim not in (2, 3) or not values.size:
+        return None
+    channels = values.shape[2] if values.ndim == 3 else 1
+    return Dimensions(TENSOR, Size(values.shape[1], values.shape[0]), min(channels, 4))
+
+
+def _opened(name: str, data: bytes, limits: Limits) -> Dimensions:
+    picture = READERS[name].opener(BytesIO(data))
+    size = Size(*picture.size)
+    check_size(size, 1, limits)
+    frames = len(indices(picture, limits)[0])
+    return Dimensions(name, size, _channels(picture), _depth(picture, data), frames)
+
+
+def _channels(picture: ImageFile.ImageFile) -> int:
+    """What a picture is decoded to: grey stays grey, all else becomes RGB."""
+    if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
+        return min(int(picture.tag_v2.get(SAMPLES_PER_PIXEL, 1)), 4)
+    if picture.mode.startswith("I"):
+        return 1
+    channels = len(MODES.get(picture.mode, "RGB"))
+    return channels + (channels % 2 and picture.has_transparency_data)
+
+
+def _depth(picture: ImageFile.ImageFile, data: bytes) -> int:
+    if isinstance(picture, TiffImageFile):
+        return 16 if tiff.bits(picture) & {12, 16} else 8
+    header = png.header(data) if isinstance(picture, PngImageFile) else None
+    deep = picture.mode.startswith("I") or (header is not None and header.bit_depth == 16)
+    return 16 if deep else 8
+
+
+def _webp(name: str, data: bytes, _limits: Limits) -> Dimensions:
+    extended = data[12:16] == b"VP8X"
+    alpha = data[12:16] == b"VP8L" or (extended and bool(data[20] & 0x10))
+    frames = max(data.count(b"ANMF"), 1) if extended and data[20] & 0x02 else 1
+    return Dimensions(name, webp_canvas(data), 3 + alpha, 8, frames)
+
+
+def _gif(name: str, data: bytes, limits: Limits) -> Dimensions:
+    size, frames = gif_extent(data, limits)
+    return Dimensions(name, size, 4, 8, max(frames, 1))
+
+
+def _icon(name: str, data: bytes, limits: Limits) -> Dimensions:
+    sizes = list(icon_sizes(data))
+    largest = max(sizes, key=lambda size: size.pixels, default=None)
+    return Dimensions(name, largest, 4) if largest else _opened(name, data, limits)
+
+
+HEADERS: Mapping[str, Callable[[str, bytes, Limits], Dimensions]] = {
+    "WebP": _webp,
+    "GIF": _gif,
+    "ICO": _icon,
+}

@@ -1,0 +1,37 @@
+"""A picture under way: how far it is, whom to tell, and what it has cost."""
+
+from dataclasses import dataclass, field
+
+from superres.geometry import Size
+from superres.image import Pixels
+from superres.planning import Plan
+from superres.strips import Cost, Progress
+
+
+@dataclass
+class Job:
+    """One picture. `done` counts the rows of the result that were given out."""
+
+    pixels: Pixels
+    progress: Progress
+    cost: Cost = field(default_factory=Cost)
+    done: int = 0
+    parts: int = 0
+    total: int = 0
+
+    @property
+    def size(self) -> Size:
+        """Of the input."""
+        return Size(self.pixels.shape[1], self.pixels.shape[0])
+
+    def begin(self, plan: Plan, total: int) -> None:
+        """`total` parts follow, as `plan` has it."""
+        self.parts, self.total = 0, total
+        self.cost.tiles = len(plan.tiles)
+        self.cost.computed += plan.computed
+
+    def note(self, seconds: float) -> None:
+        """One more part is done."""
+        self.cost.seconds += seconds
+        self.parts += 1
+        self.progress(self.parts, self.total)

@@ -1,0 +1,55 @@
+"""SRVGGNetCompact row by row: equal to the whole picture to float rounding."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, prelu
+
+from superres.geometry import Size
+from superres.networks.packed import Packed
+from superres.networks.rows import (
+    Activation,
+    Chain,
+    Convolution,
+    Delay,
+    Maker,
+    Stage,
+    by_channels,
+    by_rows,
+)
+
+
+class Enlarged:
+    """The branch's channels as pixels, added to the repeated pixels of what went in."""
+
+    def __init__(self, branch: Stage, scale: int) -> None:
+        self.branch = branch
+        self.scale = scale
+        self.delay = Delay()
+
+    def push(self, rows: Tensor, last: bool) -> Tensor:
+        self.delay.put(rows)
+        made = by_rows(self.branch.push(rows, last))
+        height, width, channels = made.shape
+        # Added before the shuffle, where every channel of a colour gets the same pixel.
+        colours = made.view(height, width, 3, channels // 3)
+        colours.add_(by_rows(self.delay.take(height))[..., None])
+        return pixel_shuffle(by_channels(made), self.scale)
+
+
+def srvgg_rows(network: Any) -> Maker:
+    """The stages of realesrgan's SRVGGNetCompact with PReLU."""
+    body = list(network.body)
+    layers = [Packed(layer) for layer in body[::2]]
+    activations = [*map(activation, body[1::2]), None]
+
+    def stages(_size: Size) -> Stage:
+        chain = [Convolution(*pair) for pair in zip(layers, activations, strict=True)]
+        return Enlarged(Chain(chain), network.upscale)
+
+    return stages
+
+
+def activation(layer: nn.PReLU) -> Activation:
+    """The PReLU of `layer`."""
+    return lambda x: prelu(x, layer.weight)

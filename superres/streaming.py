@@ -1,0 +1,160 @@
+"""A picture streamed through a network row by row (superres/networks/rows.py)."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from superres.errors import Failed
+from superres.geometry import Box, Tile
+from superres.image import Pixels
+from superres.job import Job
+from superres.model import ModelSpec
+from superres.networks.rows import Maker
+from superres.planning import Plan
+from superres.runner import Kind, quantised, to_host, to_tensor
+from superres.scheduler import Line, Work
+from superres.strips import in_strips
+from superres.tiling import cut
+
+STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
+
+
+class NotFinite(Failed):
+    """A step gave numbers that are not finite."""
+
+
+class Step(NamedTuple):
+    """The input's rows that come next; `bottom` exclusive."""
+
+    top: int
+    bottom: int
+
+
+class Rows(NamedTuple):
+    """Rows (n, w, c) of the result, none at first, and the seconds they took."""
+
+    pixels: Pixels
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """A network ready to be streamed, and where and in which format it computes."""
+
+    spec: ModelSpec
+    stages: Maker
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def through(cls, spec: ModelSpec, network: nn.Module) -> "Way":
+        """The way through a network, as it lies on its device. Prepared once for all pictures."""
+        assert spec.stream is not None
+        like = next(network.parameters())
+        return cls(spec, spec.stream.stages(network), like.device, like.dtype)
+
+
+class Stream:
+    """One panel of a picture on its way through a network.
+
+    `panel.outer` is what the network sees, a part of the picture's columns in full height; what
+    sticks out of the picture repeats the border. Only the columns of `panel.core` are given back.
+    """
+
+    def __init__(self, way: Way, pixels: Pixels, panel: Tile) -> None:
+        self.spec = way.spec
+        self.stages = way.stages(panel.outer.size)
+        self.pixels = pixels
+        self.panel = panel
+        self.device = way.device
+        self.dtype = way.dtype
+        self.made = 0  # rows of the result, those below the picture's end included
+
+    def __call__(self, steps: Sequence[Step]) -> list[Rows]:
+        """The next rows of the result, for each of the next steps. Raises NotFinite."""
+        return [self.step(step) for step in steps]
+
+    @torch.inference_mode()
+    def step(self, step: Step) -> Rows:
+        """The next rows of the result. Raises NotFinite."""
+        started = time.perf_counter()
+        outer, core, scale = self.panel.outer, self.panel.core, self.spec.scale
+        seen = cut(self.pixels, Box(outer.left, step.top, outer.right, step.bottom))
+        x = (
+            to_tensor(seen, self.device)
+            .to(self.dtype)
+            .contiguous(memory_format=torch.channels_last)
+        )
+        made = self.stages.push(x, step.bottom == outer.bottom)
+        wanted = min(made.shape[2], core.bottom * scale - self.made)
+        self.made += made.shape[2]
+        columns = slice((core.left - outer.left) * scale, (core.right - outer.left) * scale)
+        kept = made[:, :, : max(wanted, 0), columns]
+        if self.pixels.shape[2] == 1:
+            kept = kept.float().mean(1, keepdim=True)
+        levels, finite = quantised(kept, Kind(self.pixels.dtype, 1).full, self.pixels.dtype)
+        if not bool(finite.all()):
+            raise NotFinite(f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE")
+        return Rows(to_host(levels[0]), time.perf_counter() - started)
+
+
+def streamed(plan: Plan, job: Job, line: Line, way: Way) -> Iterator[Pixels]:
+    """The rows of the result from `job.done` on; of several panels once all of them are there."""
+    spec = way.spec
+    streams = [Stream(way, job.pixels, tile) for tile in plan.tiles]
+    passes = spec.stream.passes if spec.stream else 1
+    steps = [passes * steps_of(tile.outer.bottom, plan.rows) for tile in plan.tiles]
+    job.begin(plan, sum(map(len, steps)))
+    above = job.done
+    if len(streams) == 1:
+        yield from below(stepped(streams[0], steps[0], job, line), above)
+        return
+    height, width, channels = job.pixels.shape
+    result = np.empty((height * spec.scale, width * spec.scale, channels), job.pixels.dtype)
+    for stream, own in zip(streams, steps, strict=True):
+        core, top = stream.panel.core, 0
+        for rows in stepped(stream, own, job, line):
+            bottom = top + len(rows)
+            result[top:bottom, core.left * spec.scale : core.right * spec.scale] = rows
+            top = bottom
+    yield from in_strips(result[above:])
+
+
+def steps_of(height: int, rows: int) -> list[Step]:
+    """The steps of one pass over a panel of `height` rows."""
+    return [Step(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def stepped(stream: Stream, steps: list[Step], job: Job, line: Line) -> Iterator[Pixels]:
+    """The rows of one panel; further steps are submitted before they are taken."""
+    width = stream.panel.outer.size.width
+    ahead: deque[Future[Rows]] = deque()
+    for step in steps:
+        ahead.append(line.submit(Work(stream, step, None, (step.bottom - step.top) * width)))
+        if len(ahead) > STEPS_AHEAD:
+            yield from noted(ahead.popleft(), job)
+    while ahead:
+        yield from noted(ahead.popleft(), job)
+
+
+def noted(future: Future[Rows], job: Job) -> Iterator[Pixels]:
+    """The rows of a step, if it gave any."""
+    made = future.result()
+    job.note(made.seconds)
+    if len(made.pixels):
+        yield made.pixels
+
+
+def below(strips: Iterator[Pixels], skipped: int) -> Iterator[Pixels]:
+    """`strips` without their first `skipped` rows."""
+    for rows in strips:
+        if skipped < len(rows):
+            yield rows[skipped:]
+        skipped = max(skipped - len(rows), 0)

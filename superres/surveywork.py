@@ -1,0 +1,53 @@
+"""A picture in tiles for a network that sees the whole of it: surveyed first (surveying.py)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+
+import torch
+
+from superres.geometry import Tile
+from superres.image import Pixels
+from superres.job import Job
+from superres.planning import Plan
+from superres.runner import Made, Part, Runner
+from superres.scheduler import Line, Work
+from superres.surveying import Survey, passes
+from superres.tilework import in_rows, inner
+from superres.tiling import accepted, cut
+
+
+class Look:
+    """A look at tiles of `pixels` for the survey; the seconds it took."""
+
+    def __init__(self, survey: Survey, runner: Runner, pixels: Pixels) -> None:
+        self.survey = survey
+        self.runner = runner
+        self.pixels = pixels
+
+    @torch.inference_mode()
+    def __call__(self, tiles: Sequence[Tile]) -> list[float]:
+        started = time.perf_counter()
+        for tile in tiles:
+            self.survey.note(self.runner.seen(cut(self.pixels, tile.outer)), tile)
+        return [(time.perf_counter() - started) / len(tiles)] * len(tiles)
+
+
+def surveyed(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
+    """The rows of the result, from `job.done` on, after a pass over all tiles for every grid."""
+    size = accepted(job.size, runner.spec)
+    survey = Survey(runner.network, size)  # type: ignore[arg-type] # spec.whole says so
+    job.begin(plan, passes(survey.network, len(plan.tiles)))
+    look = Look(survey, runner, job.pixels)
+    for _ in range(survey.network.blocks):
+        for tile in plan.tiles:
+            job.note(line.submit(Work(look, tile, None, tile.outer.size.pixels)).result())
+        survey.close_pass()
+
+    def submit(tile: Tile) -> Future[Made]:
+        seen = cut(job.pixels, tile.outer)
+        keep = inner(tile, runner.spec.scale)
+        return line.submit(runner.work(Part(seen, keep, lambda x: survey.within(tile.outer, x))))
+
+    rest = [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
+    yield from in_rows(rest, job, runner.spec.scale, submit, runner.ahead(plan.tiles[0].outer.size))

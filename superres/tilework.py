@@ -1,0 +1,76 @@
+"""A picture computed tile by tile: submitted ahead, put together in full-width strips."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from itertools import groupby
+
+import numpy as np
+
+from superres.geometry import Box, Tile
+from superres.image import Pixels
+from superres.job import Job
+from superres.planning import Plan
+from superres.runner import Made, Part, Runner
+from superres.scheduler import Line
+from superres.tiling import cut
+
+Submit = Callable[[Tile], Future[Made]]
+
+
+def tiled(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
+    """The rows of the result, from `job.done` on."""
+
+    def submit(tile: Tile) -> Future[Made]:
+        part = Part(cut(job.pixels, tile.outer), inner(tile, runner.spec.scale))
+        return line.submit(runner.work(part))
+
+    rest = [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
+    job.begin(plan, len(rest))
+    ahead = runner.ahead(plan.tiles[0].outer.size)
+    return in_rows(rest, job, runner.spec.scale, submit, ahead)
+
+
+def in_rows(
+    tiles: list[Tile], job: Job, scale: int, submit: Submit, ahead: int
+) -> Iterator[Pixels]:
+    """Strips of the tiles that lie beside one another; about `ahead` tiles are submitted."""
+    beside = (list(row) for _, row in groupby(tiles, key=lambda tile: tile.core.top))
+    waiting: deque[tuple[list[Tile], list[Future[Made]]]] = deque()
+    while True:
+        while sum(len(row) for row, _ in waiting) < ahead and (row := next(beside, None)):
+            waiting.append((row, [submit(tile) for tile in row]))
+        if not waiting:
+            return
+        row, futures = waiting.popleft()
+        above = max(job.done - row[0].core.top * scale, 0)  # given out before memory ran short
+        yield joined(row, futures, job, scale)[above:]
+
+
+def joined(row: list[Tile], futures: list[Future[Made]], job: Job, scale: int) -> Pixels:
+    """The strip (n, w, c) of tiles that lie beside one another."""
+    strip: Pixels | None = None
+    for tile, future in zip(row, futures, strict=True):
+        made = future.result()
+        job.cost.redone += made.redone
+        job.note(made.seconds)
+        if len(row) == 1:
+            return made.pixels
+        if strip is None:
+            height, _, channels = made.pixels.shape
+            width = row[-1].core.right * scale
+            strip = np.empty((height, width, channels), made.pixels.dtype)
+        strip[:, tile.core.left * scale : tile.core.right * scale] = made.pixels
+    assert strip is not None
+    return strip
+
+
+def inner(tile: Tile, scale: int) -> Box:
+    """Where the core of `tile` lies in the network's result for it."""
+    outer, core = tile
+    return Box(
+        (core.left - outer.left) * scale,
+        (core.top - outer.top) * scale,
+        (core.right - outer.left) * scale,
+        (core.bottom - outer.top) * scale,
+    )

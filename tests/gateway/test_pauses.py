@@ -1,0 +1,31 @@
+"""Long work leaves the event loop to others, short work does not pay for a thread."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from gateway.pauses import QUICK_BYTES, beside
+
+
+@pytest.mark.parametrize(("size", "same"), [(10, True), (QUICK_BYTES, True), (10**6, False)])
+def test_only_large_messages_go_into_a_thread(size: int, same: bool) -> None:
+    here = threading.get_ident()
+    there = asyncio.run(beside(size, lambda _: threading.get_ident(), None))
+    assert (there == here) is same
+
+
+def test_others_go_on_while_a_large_message_is_read() -> None:
+    async def both() -> bool:
+        reading = asyncio.create_task(beside(10**6, time.sleep, 0.5))
+        await asyncio.sleep(0.05)
+        return reading.done()
+
+    assert not asyncio.run(both())
+
+
+def test_errors_arrive() -> None:
+    for size in (1, 10**6):
+        with pytest.raises(ValueError, match="x"):
+            asyncio.run(beside(size, int, "x"))
