@@ -16,13 +16,14 @@ PIP := -m pip install --quiet --disable-pip-version-check --no-input
 
 SERVING_READY := .venv/.serving
 DEVELOPING_READY := .venv/.developing
+BENCHING_READY := .venv/.benching
 CLIENT_READY := .venv-client/.ready
 
 # Jina reports each start to its vendor unless told not to.
 export JINA_OPTOUT_TELEMETRY := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup serve demo test lint format coverage bench clean
+.PHONY: help setup serve demo test lint format coverage bench bench-gpu clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,10 +51,17 @@ coverage: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests and say which li
 	@$(SERVER) -m coverage run -m pytest
 	@$(SERVER) -m coverage combine --quiet && $(SERVER) -m coverage report
 
-bench: $(DEVELOPING_READY)  ## Measure speed and memory (quality: SETS="folder ...")
-	@$(SERVER) -m benchmarks.speed
+bench: $(BENCHING_READY)  ## Measure against peers, about half an hour (quality: SETS="folder ...")
+	@$(SERVER) -m benchmarks.speed --memory
+	@$(SERVER) -m benchmarks.request
+	@$(SERVER) -m benchmarks.codecs
+	@$(SERVER) -m benchmarks.service
+	@$(SERVER) -m benchmarks.cost
 	@$(SERVER) -m benchmarks.memory
 	@if [ -n "$${SETS:-}" ]; then $(SERVER) -m benchmarks.quality --sets $$SETS; fi
+
+bench-gpu:  ## Measure on CUDA, at most 8 minutes; in any environment with torch 2.11 or newer
+	@$(PYTHON) -m benchmarks.gpu
 
 clean:  ## Remove the environments, caches and the demo's pictures
 	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -77,6 +85,11 @@ $(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-
 	@echo "Installing the packages for development into .venv (a few minutes the first time) …"
 	@$(SERVER) $(PIP) -r $<
 	@touch $@ $(SERVING_READY)
+
+$(BENCHING_READY): requirements-bench.txt $(DEVELOPING_READY)
+	@echo "Installing what ours is compared with into .venv …"
+	@$(SERVER) $(PIP) -r $<
+	@touch $@
 
 $(CLIENT_READY): requirements-client.txt | .venv-client/.python
 	@echo "Installing the official client into .venv-client (a few minutes the first time) …"

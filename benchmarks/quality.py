@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.machine import machine
 from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
+from superres.device import Device, device_named
 from superres.errors import Misconfigured
 from superres.loading import Model
 from superres.model import ModelSpec
-from superres.upscaler import Device, device_named
 from superres.weights import Store
 
 RESULTS = Path(__file__).parent / "results"

@@ -1,0 +1,1 @@
+"""Networks on a GPU: cases, ways to run them, and what they are held against."""

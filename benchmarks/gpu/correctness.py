@@ -1,0 +1,50 @@
+"""How far the fast ways are from the publisher's network in fp32 on a CPU."""
+
+from collections.abc import Iterator
+from math import inf, log10
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.gpu.cases import Case, LeftOut, Picture
+from benchmarks.gpu.ways import CPU, floats, levels, on_gpu, runner_of
+from superres.cuda import SEEN
+from superres.device import Precision
+
+
+def compared(case: Case) -> Iterator[dict[str, Any]]:
+    """How far each number format is from the publisher's network in fp32 on the CPU.
+
+    The last of several runs counts: it comes from a graph where there are graphs.
+    """
+    part = case.part(case.small)
+    with torch.no_grad():
+        made = case.plain(torch.float32, CPU)(floats(part.pixels, case.spec.multiple_of))
+    expected = levels(
+        made[..., : case.small.height * case.spec.scale, : case.small.width * case.spec.scale]
+    )
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if on_gpu(case) else ("fp32",)
+    for precision in precisions:
+        runner = runner_of(case, precision, "auto")
+        with runner.device.scheduler.line() as line:
+            for _ in range(SEEN + 2):
+                got = line.submit(runner.work(part)).result()
+        yield {
+            "model": case.spec.name,
+            "weights": case.weights,
+            "way": f"{precision} on {case.device.type}",
+            "redone": got.redone,
+            "graphs": len(runner.device.graphs.captured),
+            **difference(got.pixels, expected),
+        }
+
+
+def difference(got: Picture, expected: Picture) -> dict[str, Any]:
+    """The largest difference in 1/255, and PSNR in dB, at most 99."""
+    if got.shape != expected.shape:
+        raise LeftOut(f"{got.shape} instead of {expected.shape}")
+    apart = got.astype(np.int32) - expected
+    error = float((apart.astype(np.float64) ** 2).mean())
+    psnr = min(10 * log10(255**2 / error) if error else inf, 99.0)
+    return {"largest_difference": int(abs(apart).max()), "psnr": psnr}

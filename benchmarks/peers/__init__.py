@@ -1,0 +1,1 @@
+"""What people would pick instead of ours, each made ready on the same picture and weights."""
