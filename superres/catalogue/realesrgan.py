@@ -11,6 +11,8 @@ REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
 DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"
 
 
+# Up to here a layer's 64 channels stay below 32 MB, beyond which the C library maps them anew.
+SRVGG_PAYS_FROM = 120_000
 # Of row streaming: remembered per input pixel of width, in use per input pixel of a step.
 RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (130_000, 1_700)}
 
@@ -106,7 +108,7 @@ ROWS = (
         speed=Speed.FAST,
         overlap=18,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 9_200, 1_300),
+        stream=RowStreaming(srvgg_rows, 9_200, 1_300, pays_from=SRVGG_PAYS_FROM),
     ),
     ModelSpec(
         name="realesrgan.general-x4",
@@ -131,7 +133,7 @@ ROWS = (
         speed=Speed.MEDIUM,
         overlap=34,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 17_600, 1_300),
+        stream=RowStreaming(srvgg_rows, 17_600, 1_300, pays_from=SRVGG_PAYS_FROM),
         options=("denoise_strength", "face_enhance"),
     ),
 )

@@ -4,7 +4,6 @@ Source: Yu et al., "DIPNet: Efficiency Distillation and Iterative Pruning for Im
 Super-Resolution", CVPRW 2023; channel counts are those of the published weights.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, max_pool2d
 
@@ -38,7 +37,8 @@ class SpatialAttention(nn.Module):
         if grid is None:
             grid = self.conv3(self.pooled(near))
             grid = interpolate(grid, x.shape[2:], mode="bilinear", align_corners=False)
-        return x * torch.sigmoid(self.conv4(grid + self.conv_f(near)))
+        mask: Tensor = self.conv4(self.conv_f(near).add_(grid)).sigmoid_()
+        return x * mask
 
 
 class Block(nn.Module):
