@@ -16,6 +16,7 @@ from superres.loading import Model
 from superres.model import ModelSpec
 from superres.pace import Pace
 from superres.pipeline import Enlarger
+from superres.upscaler import Upscaler
 from superres.weights import Store
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def warm_up(models: Mapping[str, Served], pace: Pace) -> None:
         place = place_of(model)
         edge = WARM_EDGE if place.on_cpu else WARM_EDGE_GPU
         tile = np.zeros((edge, edge, 3), np.uint8)
-        seconds = [model.upscaler().upscale(tile, 0, None, silent).seconds for _ in range(2)]
+        enlarger = model.upscaler()
+        if isinstance(enlarger, Upscaler) and model.device.cuda:
+            # Graphs are captured, and networks compiled, for a shape that comes again and again.
+            enlarger.runner.warm_up(Size(edge, edge))
+        seconds = [enlarger.upscale(tile, 0, None, silent).seconds for _ in range(2)]
         if seconds[1] > TELLING_SECONDS:
             pace.note(name, network(Size(edge, edge), model.spec, place).seconds, seconds[1])
 

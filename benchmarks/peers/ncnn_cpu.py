@@ -54,8 +54,9 @@ def runtime(case: Case) -> Run:
     net.load_model(str(files.numbers))
 
     def network(x: Floats) -> Floats:
+        tile = np.ascontiguousarray(x[0])  # a Mat only borrows it, until the result is there
         extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat(np.ascontiguousarray(x[0])))
+        extractor.input("data", ncnn.Mat(tile))
         return np.array(extractor.extract("output")[1])[None]
 
     def run() -> Output:
