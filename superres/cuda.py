@@ -22,9 +22,8 @@ from torch import Tensor
 Function = Callable[[Tensor], tuple[Tensor, ...]]
 
 MOST_TILES = 64  # of a batch
-BATCH_PIXELS = (
-    2**20
-)  # input pixels of a batch: enough to fill the largest GPU, brief for the others
+# Input pixels of a batch: enough to fill the largest GPU, brief for the others.
+BATCH_PIXELS = 2**20
 SMALLEST_SHARE = 0.75  # of a padded batch that must be wanted
 MOST_GRAPHS = 16  # on a device
 GRAPH_MEMORY = 0.4  # of the device's memory that graphs may hold

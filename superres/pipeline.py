@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -220,10 +218,10 @@ class Work:
         if self.faces is None:
             yield from made
             return
-        whole = Scroll(made.size, 3, frame.bit_depth, (Frame(rows) for rows in made)).whole()
+        whole = made.whole().pixels
         started = time.perf_counter()
         scale = self.upscaler.spec.scale
-        pixels = self.faces.enhance(colour, whole.colour, scale, lambda *_: self.progress(1, 1))
+        pixels = self.faces.enhance(colour, whole, scale, lambda *_: self.progress(1, 1))
         made.cost.seconds += time.perf_counter() - started
         yield pixels
 
@@ -251,14 +249,7 @@ def turn_of(upscaler: Enlarger) -> Turn | None:
     device = getattr(upscaler, "device", None)
     if not isinstance(device, Device) or device.device.type != "cpu":
         return None
-    return partial(turn_on, device) if torch.get_num_threads() > 1 else None
-
-
-@contextmanager
-def turn_on(device: Device) -> Iterator[None]:
-    """A device for the caller alone."""
-    with device.scheduler.line() as line, line.turn():
-        yield
+    return device.scheduler.turn if torch.get_num_threads() > 1 else None
 
 
 def shifted(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:

@@ -42,6 +42,15 @@ class Kind(NamedTuple):
         """The highest level."""
         return 65535 if self.dtype == np.uint16 else 255
 
+    def channelled(self, values: Tensor) -> Tensor:
+        """A network's RGB (n, 3, h, w) in as many channels: grey is their mean."""
+        return values if self.channels == COLOURS else values.float().mean(1, keepdim=True)
+
+    @classmethod
+    def of(cls, pixels: "Pixels") -> "Kind":
+        """That of pixels (h, w, 1 or 3)."""
+        return cls(pixels.dtype, pixels.shape[2])
+
 
 class Part(NamedTuple):
     """A tile (h, w, 1 or 3), uint8 or uint16, and what of its result is kept, in output pixels.
@@ -56,7 +65,7 @@ class Part(NamedTuple):
     @property
     def kind(self) -> Kind:
         """The format of the tile and of what is made of it."""
-        return Kind(self.pixels.dtype, self.pixels.shape[2])
+        return Kind.of(self.pixels)
 
     @property
     def size(self) -> Size:
@@ -197,8 +206,7 @@ class Runner:
         fits = kind.full == 255 or x.dtype == torch.float32
         if self.subpixels and kind.channels == COLOURS and fits:
             return network.subpixels(x, kind.full, *grids), 1  # type: ignore[operator]
-        made = network(x, *grids)
-        return (made if kind.channels == COLOURS else made.float().mean(1, keepdim=True)), kind.full
+        return kind.channelled(network(x, *grids)), kind.full
 
     # On CUDA
 
@@ -288,8 +296,8 @@ def shares(raw: Tensor) -> Tensor:
 
 def to_pixels(x: Tensor, dtype: np.dtype[Any], channels: int) -> "Pixels":
     """(1, 3, h, w) in 0..1 as (h, w, channels) integers of `dtype`, rounded and clamped."""
-    x = x.float().mean(1, keepdim=True) if channels == 1 else x
-    return to_host(quantised(x, Kind(dtype, channels).full, dtype)[0][0])
+    kind = Kind(dtype, channels)
+    return to_host(quantised(kind.channelled(x), kind.full, dtype)[0][0])
 
 
 def to_host(levels: Tensor) -> "Pixels":

@@ -97,9 +97,8 @@ class Stream:
         self.made += made.shape[2]
         columns = slice((core.left - outer.left) * scale, (core.right - outer.left) * scale)
         kept = made[:, :, : max(wanted, 0), columns]
-        if self.pixels.shape[2] == 1:
-            kept = kept.float().mean(1, keepdim=True)
-        levels, finite = quantised(kept, Kind(self.pixels.dtype, 1).full, self.pixels.dtype)
+        kind = Kind.of(self.pixels)
+        levels, finite = quantised(kind.channelled(kept), kind.full, kind.dtype)
         if not bool(finite.all()):
             raise NotFinite(f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE")
         return Rows(to_host(levels[0]), time.perf_counter() - started)

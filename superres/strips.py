@@ -39,8 +39,8 @@ class Cost:
 class Strips:
     """Rows (n, w, c) from top to bottom, to be taken once.
 
-    `size` is the whole result's, `channels` and `dtype` those of all rows; `cost` is complete after
-    the last rows. Whoever stops early calls `close`, which ends the work.
+    `size` is the whole result's; `cost` is complete after the last rows. Whoever stops early calls
+    `close`, which ends the work.
     """
 
     def __init__(self, size: Size, rows: Iterator[Pixels], cost: Cost) -> None:

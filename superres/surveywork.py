@@ -13,7 +13,7 @@ from superres.planning import Plan
 from superres.runner import Made, Part, Runner
 from superres.scheduler import Line, Work
 from superres.surveying import Survey, passes
-from superres.tilework import in_rows, inner
+from superres.tilework import in_rows, inner, remaining
 from superres.tiling import accepted, cut
 
 
@@ -49,5 +49,4 @@ def surveyed(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixel
         keep = inner(tile, runner.spec.scale)
         return line.submit(runner.work(Part(seen, keep, lambda x: survey.within(tile.outer, x))))
 
-    rest = [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
-    yield from in_rows(rest, job, runner.spec.scale, submit, runner.ahead(plan.tiles[0].outer.size))
+    yield from in_rows(remaining(plan, job, runner), job, runner, submit)

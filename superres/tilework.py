@@ -25,16 +25,19 @@ def tiled(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
         part = Part(cut(job.pixels, tile.outer), inner(tile, runner.spec.scale))
         return line.submit(runner.work(part))
 
-    rest = [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
+    rest = remaining(plan, job, runner)
     job.begin(plan, len(rest))
-    ahead = runner.ahead(plan.tiles[0].outer.size)
-    return in_rows(rest, job, runner.spec.scale, submit, ahead)
+    return in_rows(rest, job, runner, submit)
 
 
-def in_rows(
-    tiles: list[Tile], job: Job, scale: int, submit: Submit, ahead: int
-) -> Iterator[Pixels]:
-    """Strips of the tiles that lie beside one another; about `ahead` tiles are submitted."""
+def remaining(plan: Plan, job: Job, runner: Runner) -> list[Tile]:
+    """The tiles of which some rows were not given out."""
+    return [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
+
+
+def in_rows(tiles: list[Tile], job: Job, runner: Runner, submit: Submit) -> Iterator[Pixels]:
+    """Strips of the tiles that lie beside one another; some are submitted ahead."""
+    scale, ahead = runner.spec.scale, runner.ahead(tiles[0].outer.size)
     beside = (list(row) for _, row in groupby(tiles, key=lambda tile: tile.core.top))
     waiting: deque[tuple[list[Tile], list[Future[Made]]]] = deque()
     while True:

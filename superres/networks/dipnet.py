@@ -9,6 +9,8 @@ from torch.nn.functional import interpolate, leaky_relu, max_pool2d
 
 from superres.networks.subpixel import sorted_levels
 
+SCALE = 4
+SLOPE = 0.05
 MINIMUM = 15  # below it the attention's pooling window does not fit
 
 
@@ -54,9 +56,9 @@ class Block(nn.Module):
 
     def unmasked(self, x: Tensor) -> Tensor:
         """What the attention reads and masks."""
-        y = leaky_relu(self.c1_r(x), 0.05, inplace=True)
-        y = leaky_relu(self.c2_r(y), 0.05, inplace=True)
-        y = leaky_relu(self.c3_r(y), 0.05, inplace=True).add_(x)
+        y = leaky_relu(self.c1_r(x), SLOPE, inplace=True)
+        y = leaky_relu(self.c2_r(y), SLOPE, inplace=True)
+        y = leaky_relu(self.c3_r(y), SLOPE, inplace=True).add_(x)
         out: Tensor = self.c5(y)
         return out
 
@@ -81,7 +83,7 @@ class DIPNet(nn.Module):
             self.add_module(f"block_{number}", Block(channels, middle, attention))
         self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.upsampler = nn.Sequential(
-            nn.Conv2d(channels, 48, 3, padding=1, bias=False), nn.PixelShuffle(4)
+            nn.Conv2d(channels, 48, 3, padding=1, bias=False), nn.PixelShuffle(SCALE)
         )
 
     def block(self, number: int) -> Block:

@@ -8,10 +8,10 @@ computed once, in the caches.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, linear, pixel_shuffle
+from torch.nn.functional import linear, pixel_shuffle
 
 from superres.geometry import Size
-from superres.networks.dipnet import Block, DIPNet
+from superres.networks.dipnet import SCALE, SLOPE, Block, DIPNet
 from superres.networks.packed import Packed
 from superres.networks.rows import (
     Chain,
@@ -21,11 +21,11 @@ from superres.networks.rows import (
     Stage,
     by_channels,
     by_rows,
+    leaky,
 )
 from superres.surveying import bilinear
 
-SLOPE = 0.05
-SCALE = 4
+activated = leaky(SLOPE)
 
 
 class Layers:
@@ -148,8 +148,3 @@ def dipnet_rows(network: DIPNet) -> Maker:
 def mixed(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """`layer`, which is 1×1, of `x`: as a matrix product, which PyTorch does faster."""
     return by_channels(linear(by_rows(x), layer.weight[:, :, 0, 0], layer.bias))
-
-
-def activated(x: Tensor) -> Tensor:
-    """`x` after the leaky rectifier, in place."""
-    return leaky_relu(x, SLOPE, inplace=True)

@@ -4,12 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, leaky_relu
+from torch.nn.functional import conv_transpose2d
 
 from superres.networks.lapsrn import SLOPE, Doubling, LapSRN, levels
 from superres.networks.packed import Packed
-from superres.networks.rows import Chain, Convolution, Delay, Maker, Stage, Window
+from superres.networks.rows import Chain, Convolution, Delay, Maker, Stage, Window, leaky
 from superres.networks.ycbcr import Bicubic, LumaUpscaler, coloured, mirrored, separated
+
+activated = leaky(SLOPE)
 
 
 class Doubled:
@@ -119,8 +121,3 @@ def lapsrn_rows(network: Any) -> Maker:
     first = Packed(inner.input_conv)
     layers = [LevelLayers(inner, level) for level in levels(inner.scale)]
     return lambda _size: Coloured(network, Luma(first, layers))
-
-
-def activated(x: Tensor) -> Tensor:
-    """`x` after the leaky rectifier, in place."""
-    return leaky_relu(x, SLOPE, inplace=True)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from superres.geometry import Size
 from superres.networks.packed import Packed
@@ -31,6 +32,11 @@ class Stage(Protocol):
 
 
 Maker = Callable[[Size], Stage]  # of a network that is ready: its stages for one picture of a size
+
+
+def leaky(slope: float) -> Activation:
+    """The leaky rectifier, in place."""
+    return lambda x: leaky_relu(x, slope, inplace=True)
 
 
 def by_rows(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pixel_unshuffle
+from torch.nn.functional import pixel_unshuffle
 
 from superres.geometry import Size
 from superres.networks.packed import Packed
@@ -21,6 +21,7 @@ from superres.networks.rows import (
     Stage,
     by_channels,
     by_rows,
+    leaky,
 )
 
 LAYERS = 5  # of a dense block; each lags a row behind the one before
@@ -194,8 +195,8 @@ def rrdb_rows(network: Any) -> Maker:
             for block in dense
         ]
         large: list[Stage] = [
-            *(Convolution(layer, activated, enlarge=2) for layer in doubling),
-            Convolution(rest, activated),
+            *(Convolution(layer, leaky(SLOPE), enlarge=2) for layer in doubling),
+            Convolution(rest, leaky(SLOPE)),
             Convolution(ending),
         ]
         small: list[Stage] = [Unshuffled(2)] if network.scale == 2 else []
@@ -203,8 +204,3 @@ def rrdb_rows(network: Any) -> Maker:
         return Chain([*small, around, Portions(Chain(large), LARGE_ROWS)])
 
     return stages
-
-
-def activated(x: Tensor) -> Tensor:
-    """`x` after the leaky rectifier, in place."""
-    return leaky_relu(x, SLOPE, inplace=True)
