@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.files import file
+from benchmarks.footprint import peak, start_afresh
 from benchmarks.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
@@ -144,13 +145,13 @@ def measured(case: Case, data: bytes) -> Measured:
     upscale(decode(tiny(case.given)), upscaler, options)
     place = Place(upscaler.device.free(spec.cpu_bytes))
     expected = estimate(Order(len(data), dimensions(data), case.wanted), spec, place)
-    before = reset_peak()
+    before = start_afresh()
     started = time.perf_counter()
     # Not held here: the pipeline lets go of the picture it is given.
     made = upscale(decode(data), upscaler, options)
     seconds = time.perf_counter() - started
     return Measured(
-        peak() - before,
+        int((peak() - before) * 2**20),
         seconds,
         made.seconds,
         resident(expected, place),
@@ -181,26 +182,6 @@ def ready(spec: ModelSpec) -> Any:
     except Misconfigured:
         torch.manual_seed(0)
         return Upscaler(spec, spec.build(), device)
-
-
-def reset_peak() -> int:
-    """The resident bytes now, from which on the peak counts anew (Linux, proc(5)).
-
-    A new process counts from its parent's peak, so that getrusage's figure would hide much.
-    """
-    Path("/proc/self/clear_refs").write_text("5")
-    return status("VmRSS:")
-
-
-def peak() -> int:
-    """The most resident memory since `reset_peak`, in bytes."""
-    return status("VmHWM:")
-
-
-def status(name: str) -> int:
-    """A field of this process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(name)))
 
 
 def row(case: Case, found: Measured) -> dict[str, Any]:

@@ -11,15 +11,12 @@ Writes benchmarks/results/memory.json, or memory_large.json.
 import argparse
 import json
 import multiprocessing
-import resource
 import time
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from benchmarks.files import file
+from benchmarks.footprint import peak, start_afresh
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,26 +37,13 @@ def main() -> None:
         options.width, options.height = LARGE
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        result = pool.apply(served, (photo(options.width, options.height), vars(options)))
+        result = pool.apply(served, (file(options.width, options.height, "jpeg"), vars(options)))
     report = {"machine": machine(), **vars(options), **result}
     print(json.dumps(report, indent=1))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"memory{'_large' if options.large else ''}.json").write_text(
         json.dumps(report, indent=1) + "\n"
     )
-
-
-def photo(width: int, height: int) -> bytes:
-    """A JPEG with soft shapes and grain."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    waves = 128 + 60 * np.sin(x / 37) * np.cos(y / 53)
-    grain = np.random.default_rng(0).normal(0, 6, (height, width)).astype(np.float32)
-    levels = np.clip(waves + grain, 0, 255).astype(np.uint8)
-    out = BytesIO()
-    Image.merge("RGB", [Image.fromarray(np.roll(levels, 40 * i, 1)) for i in range(3)]).save(
-        out, "JPEG", quality=90
-    )
-    return out.getvalue()
 
 
 def served(data: bytes, options: dict[str, Any]) -> dict[str, Any]:
@@ -75,23 +59,18 @@ def served(data: bytes, options: dict[str, Any]) -> dict[str, Any]:
 
     limits = {"max_output_pixels": MAX_OUTPUT_PIXELS} if options["large"] else {}
     executor = Served(model=options["model"], device="cpu", **limits)
-    idle = peak_megabytes()
+    idle = start_afresh()
     docs = DocumentArray([Document(blob=data, tags={"image_format": options["format"]})])
     started = time.perf_counter()
     asyncio.run(executor.upscale(docs))
     return {
         "seconds": round(time.perf_counter() - started, 2),
         "model_seconds": docs[0].tags["upscale"]["seconds"],
-        "idle_mb": idle,
-        "peak_mb": peak_megabytes(),
-        "above_idle_mb": round(peak_megabytes() - idle, 1),
+        "idle_mb": round(idle, 1),
+        "peak_mb": round(peak(), 1),
+        "above_idle_mb": round(peak() - idle, 1),
         "answer_mb": round(len(docs[0].blob) / 2**20, 1),
     }
-
-
-def peak_megabytes() -> float:
-    """The most resident memory this process ever had, in MiB."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from benchmarks import stopwatch
 from benchmarks.machine import machine
 from benchmarks.peers import ours, resident
 from benchmarks.peers.arithmetic import matmul_peak, operations
@@ -233,9 +234,7 @@ def timed(ready: Mapping[str, Run], first: Mapping[str, Timing], rounds: int) ->
 
 def once(run: Run) -> tuple[Timing, Output]:
     """How long one run took, and what it made."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    output = run()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    wall, cpu, output = stopwatch.timed(run)
     return Timing(wall, cpu, output.network_seconds or wall), output
 
 

@@ -6,24 +6,21 @@ FOLDER holds a case as `keep` writes it. Prints one line of JSON.
 """
 
 import argparse
-import ctypes
 import json
 import pickle
-import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
+from benchmarks.footprint import peak, start_afresh
 from benchmarks.peers.case import Case
 from benchmarks.peers.contenders import CONTENDERS
 from superres.catalogue import CATALOGUE
 
 KEPT = "case.pickle"
 FIELDS = ("state", "weights", "pixels", "threads")
-STATUS = Path("/proc/self/status")
 
 
 def main() -> None:
@@ -64,34 +61,6 @@ def measured(case: Case, contender: str) -> dict[str, float]:
         return {}
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def start_afresh() -> float:
-    """The resident memory in MiB, from which `peak` counts where the system lets it.
-
-    What making ready has freed goes back to the system first; else a run that takes it again would
-    seem to need nothing.
-    """
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-    except (OSError, AttributeError):
-        return peak()
-    return from_status("VmRSS")
-
-
-def peak() -> float:
-    """The most resident memory since `start_afresh`, in MiB."""
-    if STATUS.exists():
-        return from_status("VmHWM")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def from_status(field: str) -> float:
-    """A field of Linux's account of this process, in MiB."""
-    found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text())
-    assert found, f"{STATUS} has no {field}"
-    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":

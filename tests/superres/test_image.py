@@ -7,17 +7,7 @@ from numpy.typing import NDArray
 
 from superres.errors import BadImage
 from superres.image import Frame, Image, from_tensor, spread
-
-SIDES = st.integers(1, 24)
-DEPTHS = st.sampled_from([np.uint8, np.uint16])
-
-
-def noise(
-    height: int, width: int, channels: int, depth: type = np.uint8, seed: int = 0
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    levels = np.iinfo(depth).max + 1
-    return np.random.default_rng(seed).integers(0, levels, (height, width, channels), depth)
-
+from tests.superres.noise import DEPTHS, SIDES, noise
 
 # Tensors
 

@@ -4,23 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from superres.geometry import Size
 from superres.image import Frame
 from superres.resampling import resized, veiled
 from superres.scroll import Scroll
-
-SIDES = st.integers(1, 24)
-DEPTHS = st.sampled_from([np.uint8, np.uint16])
-
-
-def noise(
-    height: int, width: int, channels: int, depth: type = np.uint8, seed: int = 0
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    levels = np.iinfo(depth).max + 1
-    return np.random.default_rng(seed).integers(0, levels, (height, width, channels), depth)
+from tests.superres.noise import DEPTHS, SIDES, noise
 
 
 def resize(frame: Frame, size: Size) -> Frame:
