@@ -177,7 +177,7 @@ def engine(name: str) -> Callable[[bytes], bytes]:
     from superres.catalogue import CATALOGUE
     from superres.decode import decode
     from superres.device import Device, device_named
-    from superres.loading import Model
+    from superres.model_loader import Model
     from superres.pipeline import Options, upscale
     from superres.weights import Store
 

@@ -32,7 +32,7 @@ from superres.decode import decode
 from superres.device import Device
 from superres.encode import FORMATS, encode
 from superres.image import Frame, Image
-from superres.loading import Model
+from superres.model_loader import Model
 from superres.weights import Store
 
 RESULTS = Path(__file__).parent / "results"

@@ -30,7 +30,7 @@ from benchmarks.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.geometry import Size
-from superres.model import ModelSpec, Speed
+from superres.model_spec import ModelSpec, Speed
 
 RESULTS = Path(__file__).parent / "results"
 MEBIBYTE = 2**20
@@ -172,7 +172,7 @@ def ready(spec: ModelSpec) -> Any:
     import torch
 
     from superres.device import Device
-    from superres.loading import Model
+    from superres.model_loader import Model
     from superres.upscaler import Upscaler
     from superres.weights import Store
 

@@ -18,8 +18,8 @@ from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psn
 from superres.catalogue import CATALOGUE
 from superres.device import Device, device_named
 from superres.errors import Misconfigured
-from superres.loading import Model
-from superres.model import ModelSpec
+from superres.model_loader import Model
+from superres.model_spec import ModelSpec
 from superres.weights import Store
 
 RESULTS = Path(__file__).parent / "results"

@@ -27,8 +27,8 @@ from superres.catalogue import CATALOGUE
 from superres.decode import decode
 from superres.device import Device
 from superres.encode import format_named
-from superres.loading import Model, read_states
-from superres.model import ModelSpec
+from superres.model_loader import Model, read_states
+from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, Options, upscale
 from superres.upscaler import Upscaler
 from superres.weights import Store, load

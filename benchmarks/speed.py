@@ -40,7 +40,7 @@ from benchmarks.photo import photo
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
 from superres.image import Pixels
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
 LONG = 5.0  # seconds: a run that takes longer needs no warm-up and is made twice

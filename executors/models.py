@@ -12,8 +12,8 @@ from superres.cost import Place, network
 from superres.device import Device, device_named
 from superres.errors import BadOption, BadSetting
 from superres.geometry import Size
-from superres.loading import Model
-from superres.model import ModelSpec
+from superres.model_loader import Model
+from superres.model_spec import ModelSpec
 from superres.pace import Pace
 from superres.pipeline import Enlarger
 from superres.upscaler import Upscaler

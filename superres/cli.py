@@ -145,7 +145,7 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
 
     from superres.catalogue import model_named
     from superres.device import Device, device_named
-    from superres.loading import Model
+    from superres.model_loader import Model
     from superres.weights import Store
 
     spec = model_named(given.model or DEFAULT_MODEL)

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from superres.dimensions import Dimensions
 from superres.encode import FORMATS
 from superres.geometry import Size
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.pace import seconds_per_megapixel
 from superres.planning import Plan, chosen
 from superres.tiling import covering

@@ -9,7 +9,7 @@ import torch
 
 from superres.cuda import Graphs
 from superres.errors import BadSetting
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.scheduler import Scheduler
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]

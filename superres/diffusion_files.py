@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from superres.download import fault, fetch, foreign
 from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
-from superres.model import Weights
+from superres.model_spec import Weights
 from superres.weights import Store
 
 logger = logging.getLogger(__name__)

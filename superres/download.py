@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from superres.connection import opener
 from superres.errors import WeightsCorrupt, WeightsMissing
-from superres.model import Weights
+from superres.model_spec import Weights
 
 logger = logging.getLogger(__name__)
 

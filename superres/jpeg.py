@@ -20,8 +20,8 @@ from PIL import JpegImagePlugin  # noqa: F401 - registers its writer
 
 from superres.geometry import Size, up
 from superres.image import Frame
-from superres.pool import ordered
 from superres.scroll import Scroll
+from superres.worker_pool import ordered
 
 FULL_COLOUR = 90  # the quality from which colour is stored at full resolution
 STRIP = 2**20  # bytes of pixels in a strip, where a row of blocks is not more

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 
-from superres.model import ModelSpec, Speed
+from superres.model_spec import ModelSpec, Speed
 
 # Of input pixels that pass through the network, fp32, both cores of an Intel Xeon. Measured by
 # `python -m benchmarks.cost --seconds`.

@@ -13,11 +13,11 @@ from superres.errors import TooLarge
 from superres.geometry import Size
 from superres.image import Frame, Image, Pixels, spread
 from superres.png_writer import DEFAULT
-from superres.pool import Turn
 from superres.resampling import resized, veiled
 from superres.scale import ScaleExpression
 from superres.scroll import Scroll
 from superres.strips import Cost, Progress, Strips, Upscaled
+from superres.worker_pool import Turn
 
 if TYPE_CHECKING:
     from superres.faces import FaceEnhancer

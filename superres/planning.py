@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from superres.geometry import Box, Size, Tile, spans, up
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.tiling import accepted, cheapest, computed_pixels, covering
 
 LARGE_STEP_PIXELS = 2**18  # of row streaming elsewhere than on a CPU: enough to fill a GPU

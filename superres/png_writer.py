@@ -24,8 +24,8 @@ from superres import deflate
 from superres.deflate import Compressor, Part, isal_compressor, zlib_compressor
 from superres.filters import AVERAGE, NONE, PAETH, SUB, UP, filtered
 from superres.png import SIGNATURE
-from superres.pool import ordered
 from superres.scroll import Scroll
+from superres.worker_pool import ordered
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
 STRIP = 2**20  # bytes compressed at a time

@@ -19,7 +19,7 @@ from superres.cuda import REMEMBERED, SEEN, Download, Function, Lanes, compiled,
 from superres.device import Device
 from superres.errors import Failed
 from superres.geometry import Box, Size
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.networks.subpixel import COLOURS, Subpixels, shuffled
 from superres.scheduler import OVERLAPPING, Pending, Work
 

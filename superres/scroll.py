@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from superres.geometry import Size
 from superres.image import Frame
-from superres.pool import Turn
+from superres.worker_pool import Turn
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from superres.errors import Failed
 from superres.geometry import Box, Tile
 from superres.image import Pixels
 from superres.job import Job
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.networks.rows import Maker
 from superres.planning import Plan
 from superres.runner import Kind, quantised, to_host, to_tensor

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from superres.catalogue import ROWS
 from superres.diffusion import SPEC, DiffusionSpec
 from superres.faces import FACE_WEIGHTS
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 
 DESCRIBED: tuple[ModelSpec | DiffusionSpec, ...] = (*ROWS, SPEC)
 NOTICE_HEAD = """# Notice

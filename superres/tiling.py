@@ -6,7 +6,7 @@ import numpy as np
 
 from superres.geometry import Box, Size, Tile, tiles, up
 from superres.image import Pixels
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 
 
 def covering(size: Size, spec: ModelSpec, tile: Size, overlap: int | None = None) -> list[Tile]:

@@ -14,7 +14,7 @@ from superres.errors import OutOfMemory
 from superres.geometry import Size
 from superres.image import Pixels
 from superres.job import Job
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.planning import SMALLEST_TILE, Plan
 from superres.runner import Runner
 from superres.scheduler import Line

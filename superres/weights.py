@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from superres.download import Patience, fault, fetch, foreign, missing
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
-from superres.model import StateDict, Weights
+from superres.model_spec import StateDict, Weights
 from superres.networks import matconvnet
 
 logger = logging.getLogger(__name__)

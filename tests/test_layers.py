@@ -26,7 +26,7 @@ FORBIDDEN = {
 BOTTOM = {
     "superres.errors": set[str](),
     "superres.geometry": set[str](),
-    "superres.model": set[str](),
+    "superres.model_spec": set[str](),
 }
 
 

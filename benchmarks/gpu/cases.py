@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 from superres.runner import Part
 
 # Model, the input's size, batches; and the size for a try of the script.

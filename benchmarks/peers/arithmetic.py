@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers.plain import plain_or_ours
 from superres.geometry import Size, up
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 
 SIDE = 2048  # of the matrices: large enough that their 12 MFLOP per row hide everything else
 

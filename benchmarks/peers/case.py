@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from superres.image import Pixels
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 
 Picture = NDArray[np.uint8]
 

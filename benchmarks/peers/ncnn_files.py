@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 
 NAMES = {
     "realesrgan.x4plus": "realesrgan-x4plus",

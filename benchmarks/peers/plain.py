@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.peers.case import Unavailable
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 from superres.networks.repair import repair_torchvision
 from superres.networks.windowed import Windowed
 from superres.networks.ycbcr import LumaNetwork, LumaUpscaler

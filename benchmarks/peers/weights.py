@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.peers import ncnn_files
 from benchmarks.peers.plain import plain_or_ours
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 from superres.weights import ASSETS, read_state_dict
 
 SUFFIXES = (".pth", ".safetensors", ".mat")

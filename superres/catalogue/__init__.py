@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from superres.catalogue import fast, realesrgan, swin
 from superres.errors import BadOption
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 
 ROWS = (*fast.ROWS, *realesrgan.ROWS, *swin.ROWS)
 CATALOGUE: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in ROWS})

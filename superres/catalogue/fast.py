@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from superres.model import ModelSpec, RowStreaming, Speed, Weights
+from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from superres.networks.dipnet import MINIMUM as DIPNET_MINIMUM
 from superres.networks.dipnet import DIPNet

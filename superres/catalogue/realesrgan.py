@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from superres.model import ModelSpec, RowStreaming, Speed, Weights
+from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks import realesrgan
 from superres.networks.rrdb_rows import rrdb_rows
 from superres.networks.srvgg_rows import srvgg_rows

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from superres.model import ModelSpec, Speed, Weights
+from superres.model_spec import ModelSpec, Speed, Weights
 from superres.networks.swin2sr import (
     convert_release,
     swin2sr_classical,

@@ -8,7 +8,7 @@ Sources: Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Supe
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, leaky_relu, pad
 
-from superres.model import StateDict
+from superres.model_spec import StateDict
 from superres.networks.ycbcr import LumaNetwork
 
 CHANNELS = 64

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from superres.errors import WeightsCorrupt, shown
-from superres.model import StateDict
+from superres.model_spec import StateDict
 
 HEADER = 128  # bytes: a text, then the version and the byte order
 LITTLE_ENDIAN_5 = b"\x00\x01IM"

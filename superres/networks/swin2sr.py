@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from superres.errors import WeightsMismatch
-from superres.model import StateDict
+from superres.model_spec import StateDict
 from superres.networks.repair import repair_torchvision
 from superres.networks.swin_attention import COSINE, TOKENS, computed
 from superres.networks.windowed import WINDOW, Windowed

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle
 
-from superres.model import StateDict
+from superres.model_spec import StateDict
 
 RED, GREEN, BLUE = 0.299, 0.587, 0.114  # shares of the primaries in BT.601 luma
 BLACK, RANGE = 16 / 255, 219 / 255  # studio range: 8-bit luma 16..235

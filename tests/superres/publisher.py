@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from superres.download import Patience
-from superres.model import Weights
+from superres.model_spec import Weights
 
 CONTENT = bytes(range(256)) * 400
 ETAG = '"first-edition"'

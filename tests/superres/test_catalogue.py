@@ -12,7 +12,7 @@ from superres.catalogue import CATALOGUE, ROWS, model_named
 from superres.device import Device
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.tiling import covering
 from superres.upscaler import Upscaler
 from superres.weights import ASSETS

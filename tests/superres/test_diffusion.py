@@ -49,7 +49,7 @@ from superres.errors import (
 from superres.feather import patches
 from superres.geometry import Size
 from superres.image import Frame, Image
-from superres.model import Weights
+from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
 from superres.sampling import NUMBERS, OPTIONS, checked, sampling
 from superres.weights import Store

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from superres.download import fetch, missing
 from superres.errors import WeightsCorrupt, WeightsMissing
-from superres.model import Weights
+from superres.model_spec import Weights
 from tests.superres.publisher import (
     CONTENT,
     ETAG,

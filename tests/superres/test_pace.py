@@ -3,7 +3,7 @@
 import pytest
 
 from superres.catalogue import CATALOGUE
-from superres.model import Speed
+from superres.model_spec import Speed
 from superres.pace import SECONDS_PER_MEGAPIXEL, Pace, seconds_per_megapixel
 
 

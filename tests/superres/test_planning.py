@@ -4,7 +4,7 @@ import pytest
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
-from superres.model import ModelSpec
+from superres.model_spec import ModelSpec
 from superres.planning import Plan, asked, by_rows, chosen
 
 RRDB = CATALOGUE["realesrgan.x4plus"]

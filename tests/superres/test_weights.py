@@ -16,7 +16,7 @@ from torch import nn
 
 from superres.download import fault
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
-from superres.model import StateDict, Weights
+from superres.model_spec import StateDict, Weights
 from superres.weights import Store, interpolate, load, locate, read_state_dict
 from tests.superres.publisher import CONTENT, HASTE, cut, promised, publishing, well
 

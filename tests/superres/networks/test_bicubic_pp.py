@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 
 from superres.catalogue import CATALOGUE
 from superres.device import Device
-from superres.loading import Model
+from superres.model_loader import Model
 from superres.weights import Store
 
 EMBEDDED = ("bicubic_pp.x2", "bicubic_pp.x3", "bicubic_pp.x4")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
-from superres.model import StateDict
+from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRN, MSLapSRN, retrained_keys
 from superres.networks.ycbcr import LumaNetwork, LumaUpscaler, Reduced, within
 

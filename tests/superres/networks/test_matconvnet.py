@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from superres.errors import WeightsCorrupt
-from superres.model import StateDict
+from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRN, MSLapSRN
 from superres.networks.matconvnet import LARGEST, load
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from superres.errors import WeightsMismatch
-from superres.model import StateDict
+from superres.model_spec import StateDict
 from superres.networks import swin2sr
 from superres.networks.repair import repair_torchvision
 from superres.networks.swin2sr import convert_release

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from superres.device import Device
-from superres.model import ModelSpec, StateDict
+from superres.model_spec import ModelSpec, StateDict
 from superres.upscaler import Upscaler
 from superres.weights import Store, interpolate, load, locate, read_state_dict
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from superres.pool import Turn, ordered, workers
+from superres.worker_pool import Turn, ordered, workers
 
 THREADS = workers(os.getpid()).threads
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from superres.catalogue import CATALOGUE
 from superres.device import Device
 from superres.errors import WeightsMismatch, WeightsMissing
-from superres.loading import Model
+from superres.model_loader import Model
 from superres.networks import realesrgan
 from superres.networks.repair import repair_torchvision
 from superres.weights import Store
