@@ -31,7 +31,7 @@ from superres.catalogue import CATALOGUE
 from superres.decode import decode
 from superres.device import Device
 from superres.encode import FORMATS, encode
-from superres.image import Frame, Image
+from superres.image.frame import Frame, Image
 from superres.model_loader import Model
 from superres.weights import Store
 

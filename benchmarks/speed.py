@@ -39,7 +39,7 @@ from benchmarks.peers.weights import state_for
 from benchmarks.photo import photo
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.model_spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"

@@ -12,7 +12,7 @@ from superres.dimensions import Dimensions
 from superres.encode import FORMATS
 from superres.errors import BadOption, TooLarge
 from superres.geometry import Size
-from superres.scale import ScaleExpression
+from superres.image.size_expression import ScaleExpression
 
 MEBIBYTE = 2**20
 # A finished file is in the Document, twice in protobuf's message and once in gRPC's buffer.

@@ -16,12 +16,12 @@ from superres.dimensions import Dimensions, dimensions, tensor_dimensions
 from superres.encode import FORMATS, Format, format_named
 from superres.errors import BadImage, BadOption, SuperresError, TooLarge
 from superres.geometry import Size
-from superres.image import Image, from_tensor
+from superres.image.frame import Image, from_tensor
+from superres.image.size_expression import ScaleExpression
 from superres.pipeline import Answer, Options
 from superres.png_writer import DEFAULT as PNG_COMPRESSION
 from superres.sampling import OPTIONS as SAMPLING
 from superres.sampling import checked
-from superres.scale import ScaleExpression
 
 URL_SCHEMES = (b"http://", b"https://", b"data:")
 LONGEST_URL = 2048  # a longer text of a URL is no picture either, but no URL

@@ -14,8 +14,8 @@ from superres.encode import Format
 from superres.errors import Misconfigured, SuperresError
 from superres.files import Destination, Source, TargetTaken, check_target, sources, write
 from superres.headers import checked_format
+from superres.image.size_expression import ScaleExpression
 from superres.remote import Server
-from superres.scale import ScaleExpression
 
 if TYPE_CHECKING:
     from superres.strips import Progress

@@ -119,7 +119,7 @@ def upscale(given: argparse.Namespace) -> int:
     """Enlarges every picture."""
     from superres.batch import Run, Wanted
     from superres.files import destination
-    from superres.scale import ScaleExpression
+    from superres.image.size_expression import ScaleExpression
 
     goal = destination(given.inputs, given.output, given.format)
     if goal.is_stream(given.inputs) and sys.stdout.isatty():

@@ -30,7 +30,7 @@ from superres import metadata, png, profiles, tiff
 from superres.errors import BadImage, Refused, TooLarge, shown
 from superres.geometry import Size
 from superres.headers import Limits, check_size, checked_format
-from superres.image import Frame, Image, Pixels
+from superres.image.frame import Frame, Image, Pixels
 
 __all__ = ["Limits", "decode"]
 

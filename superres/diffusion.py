@@ -25,7 +25,7 @@ from superres.diffusion_files import HALF, Release, located
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
 from superres.feather import Patch, enlarged, patches
 from superres.geometry import Size, up
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.model_spec import Speed, Weights
 from superres.networks.stable_diffusion import from_folder, from_single_file, full_precision
 from superres.runner import to_pixels, to_tensor

@@ -20,10 +20,10 @@ from PIL import Image as Pillow
 from superres import jpeg, metadata, png_writer, profiles, tiff
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.image import About, Frame, Image
+from superres.image.frame import About, Frame, Image
+from superres.image.frame_stream import Scroll
 from superres.jpeg import FULL_COLOUR
 from superres.png_writer import RECIPES
-from superres.scroll import Scroll
 
 STRIP = 2**20  # pixels converted at a time, so that no second whole picture is made
 

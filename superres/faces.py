@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from superres.errors import BadSetting, Failed, OutOfMemory
 from superres.geometry import Box, Size, tiles
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.model_spec import Weights
 from superres.networks.gfpgan import FACE, gfpgan, parsenet, retinaface
 from superres.runner import to_tensor

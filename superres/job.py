@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from superres.geometry import Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.planning import Plan
 from superres.strips import Cost, Progress
 

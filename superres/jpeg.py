@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 from PIL import JpegImagePlugin  # noqa: F401 - registers its writer
 
 from superres.geometry import Size, up
-from superres.image import Frame
-from superres.scroll import Scroll
+from superres.image.frame import Frame
+from superres.image.frame_stream import Scroll
 from superres.worker_pool import ordered
 
 FULL_COLOUR = 90  # the quality from which colour is stored at full resolution

@@ -11,11 +11,11 @@ from superres.device import Device
 from superres.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
 from superres.errors import TooLarge
 from superres.geometry import Size
-from superres.image import Frame, Image, Pixels, spread
+from superres.image.frame import Frame, Image, Pixels, spread
+from superres.image.frame_stream import Scroll
+from superres.image.resample import resized, veiled
+from superres.image.size_expression import ScaleExpression
 from superres.png_writer import DEFAULT
-from superres.resampling import resized, veiled
-from superres.scale import ScaleExpression
-from superres.scroll import Scroll
 from superres.strips import Cost, Progress, Strips, Upscaled
 from superres.worker_pool import Turn
 

@@ -25,7 +25,7 @@ from superres.scheduler import OVERLAPPING, Pending, Work
 
 if TYPE_CHECKING:
     # Its file formats take libraries that a machine for computing alone need not have.
-    from superres.image import Pixels
+    from superres.image.frame import Pixels
 
 # Numbers of a thread's share of a band: they stay in its cache until they are levels (0.5 MB).
 BAND = 2**17

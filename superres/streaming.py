@@ -13,7 +13,7 @@ from torch import nn
 
 from superres.errors import Failed
 from superres.geometry import Box, Tile
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.job import Job
 from superres.model_spec import ModelSpec
 from superres.networks.rows import Maker

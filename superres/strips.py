@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from superres.geometry import Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 
 Progress = Callable[[int, int], None]  # parts done and in all
 

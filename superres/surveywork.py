@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import torch
 
 from superres.geometry import Tile
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.job import Job
 from superres.planning import Plan
 from superres.runner import Made, Part, Runner

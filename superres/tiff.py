@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from superres.image import Frame, Pixels
+from superres.image.frame import Frame, Pixels
 from superres.metadata import EXIF_DIRECTORY, GPS_DIRECTORY, ORIENTATION
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262

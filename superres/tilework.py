@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from superres.geometry import Box, Tile
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.job import Job
 from superres.planning import Plan
 from superres.runner import Made, Part, Runner

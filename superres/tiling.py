@@ -5,7 +5,7 @@ from math import lcm
 import numpy as np
 
 from superres.geometry import Box, Size, Tile, tiles, up
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.model_spec import ModelSpec
 
 

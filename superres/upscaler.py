@@ -12,7 +12,7 @@ from superres import planning
 from superres.device import Device
 from superres.errors import OutOfMemory
 from superres.geometry import Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.job import Job
 from superres.model_spec import ModelSpec
 from superres.planning import SMALLEST_TILE, Plan

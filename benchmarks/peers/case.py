@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.model_spec import ModelSpec, StateDict
 
 Picture = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from PIL import Image
 from executors.bicubic_pp import BicubicPP
 from executors.demand import target_of
 from superres.geometry import Size
-from superres.scale import ScaleExpression
+from superres.image.size_expression import ScaleExpression
 from tests.executors.conftest import Caller, opened, png
 
 WORKERS = 2

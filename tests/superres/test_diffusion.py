@@ -48,7 +48,7 @@ from superres.errors import (
 )
 from superres.feather import patches
 from superres.geometry import Size
-from superres.image import Frame, Image
+from superres.image.frame import Frame, Image
 from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
 from superres.sampling import NUMBERS, OPTIONS, checked, sampling

@@ -20,7 +20,7 @@ from PIL import ImageCms
 from superres.decode import decode
 from superres.encode import FORMATS, encode, format_named
 from superres.errors import BadOption
-from superres.image import Frame, Image
+from superres.image.frame import Frame, Image
 
 PNG, JPEG, WEBP, TIFF, BMP, GIF, AVIF = (
     FORMATS[name] for name in ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")

@@ -22,7 +22,7 @@ from superres import faces
 from superres.errors import BadSetting, Failed, WeightsMismatch, WeightsMissing
 from superres.faces import Bytes, FaceEnhancer, Landmarks, Network
 from superres.geometry import Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.networks import gfpgan
 from superres.networks.repair import repair_torchvision
 from superres.weights import Store

@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 
 from superres import jpeg
 from superres.geometry import Size
-from superres.image import Frame
-from superres.scroll import Scroll
+from superres.image.frame import Frame
+from superres.image.frame_stream import Scroll
 
 
 def levels(height: int, width: int, channels: int) -> Any:

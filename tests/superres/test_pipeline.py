@@ -18,9 +18,9 @@ from superres.encode import format_named
 from superres.errors import BadOption, TooLarge
 from superres.faces import FaceEnhancer
 from superres.geometry import Size
-from superres.image import Frame, Image, Pixels
+from superres.image.frame import Frame, Image, Pixels
+from superres.image.size_expression import ScaleExpression
 from superres.pipeline import Options, turn_of, upscale
-from superres.scale import ScaleExpression
 from superres.strips import Cost, Progress, Strips, Upscaled
 from superres.upscaler import Upscaler
 

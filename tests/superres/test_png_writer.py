@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as Pillow
 
 from superres import png_writer
-from superres.image import Frame
+from superres.image.frame import Frame
+from superres.image.frame_stream import Scroll
 from superres.png import SIGNATURE, flaw
 from superres.png_writer import Extras, write
-from superres.scroll import Scroll
 
 LEVELS = range(10)
 

@@ -10,7 +10,7 @@ from superres.catalogue import CATALOGUE
 from superres.device import Device
 from superres.errors import Failed
 from superres.geometry import Box, Size
-from superres.image import Pixels
+from superres.image.frame import Pixels
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from superres.runner import Kind, Made, Part, Runner, kept, quantised, to_pixels, to_tensor
 

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.scale import ALGORITHMS, MAX_LENGTH, MODIFIERS, NAMED_SIZES, ScaleExpression
+from superres.image.size_expression import (
+    ALGORITHMS,
+    MAX_LENGTH,
+    MODIFIERS,
+    NAMED_SIZES,
+    ScaleExpression,
+)
 
 PORTRAIT = Size(200, 300)
 ODD = Size(201, 301)

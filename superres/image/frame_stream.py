@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superres.geometry import Size
-from superres.image import Frame
+from superres.image.frame import Frame
 from superres.worker_pool import Turn
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from superres.geometry import Size
-from superres.image import Frame, Pixels
-from superres.scroll import Scroll
+from superres.image.frame import Frame, Pixels
+from superres.image.frame_stream import Scroll
 
 LOBES = 3  # Lanczos-3 reaches that many source pixels either way, more where it shrinks
 BAND = 2**18  # pixels resampled or made at a time; stays in the cache

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from superres.errors import BadImage
-from superres.image import Frame, Image, from_tensor, spread
+from superres.image.frame import Frame, Image, from_tensor, spread
 from tests.superres.noise import DEPTHS, SIDES, noise
 
 # Tensors

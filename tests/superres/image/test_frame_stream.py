@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superres.geometry import Size
-from superres.image import Frame
-from superres.scroll import Scroll
+from superres.image.frame import Frame
+from superres.image.frame_stream import Scroll
 
 
 def frame(height: int, transparent: bool = False, width: int = 5) -> Frame:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import nan
 
 from superres.errors import BadOption, shown
-from superres.expression import CELLS, INT32, Expression, ExpressionError, cast
 from superres.geometry import Size
+from superres.image.ffmpeg_eval import CELLS, INT32, Expression, ExpressionError, cast
 
 MAX_LENGTH = 200
 FORM = '"width:height", e.g. "800:600" or "800:-1"'

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from superres.geometry import Size
-from superres.image import Frame
-from superres.resampling import resized, veiled
-from superres.scroll import Scroll
+from superres.image.frame import Frame
+from superres.image.frame_stream import Scroll
+from superres.image.resample import resized, veiled
 from tests.superres.noise import DEPTHS, SIDES, noise
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superres.expression import ARITIES, CELLS, MAX_DEPTH, Expression, ExpressionError, cast
+from superres.image.ffmpeg_eval import ARITIES, CELLS, MAX_DEPTH, Expression, ExpressionError, cast
 
 VARIABLES = frozenset({"x", "y", "z"})
 SPECIAL = (math.inf, -math.inf, math.nan, 0.0, -0.0, 1e308, -1e308, 5e-324, 2.0**63, -(2.0**63))
