@@ -28,9 +28,9 @@ from benchmarks.machine import machine
 from benchmarks.photo import photo
 from benchmarks.stopwatch import Took, fastest
 from superres.catalogue import CATALOGUE
-from superres.decode import decode
+from superres.codecs.decode import decode
+from superres.codecs.encode import FORMATS, encode
 from superres.device import Device
-from superres.encode import FORMATS, encode
 from superres.image.frame import Frame, Image
 from superres.model_loader import Model
 from superres.weights import Store

@@ -133,10 +133,10 @@ def fresh(case: Case) -> Measured:
 
 def measured(case: Case, data: bytes) -> Measured:
     """The case, estimated and done; `data` is its picture, which would take memory to make."""
+    from superres.codecs.decode import decode
+    from superres.codecs.encode import FORMATS as WRITTEN
+    from superres.codecs.probe import dimensions
     from superres.cost import Order, Place, estimate, resident
-    from superres.decode import decode
-    from superres.dimensions import dimensions
-    from superres.encode import FORMATS as WRITTEN
     from superres.pipeline import Options, upscale
 
     spec = CATALOGUE[case.model]

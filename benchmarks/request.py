@@ -24,9 +24,9 @@ from benchmarks.machine import machine
 from benchmarks.photo import photo
 from benchmarks.stopwatch import fastest
 from superres.catalogue import CATALOGUE
-from superres.decode import decode
+from superres.codecs.decode import decode
+from superres.codecs.encode import format_named
 from superres.device import Device
-from superres.encode import format_named
 from superres.model_loader import Model, read_states
 from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, Options, upscale

@@ -6,10 +6,10 @@ from executors.admission import Claim
 from executors.lanes import Lane, Lanes
 from executors.models import Served, place_of
 from executors.wire import Content, Request, measured
+from superres.codecs.decode import READERS, Limits
+from superres.codecs.encode import FORMATS
+from superres.codecs.probe import Dimensions
 from superres.cost import Estimate, Order, Place, estimate, fitting, resident
-from superres.decode import READERS, Limits
-from superres.dimensions import Dimensions
-from superres.encode import FORMATS
 from superres.errors import BadOption, TooLarge
 from superres.geometry import Size
 from superres.image.size_expression import ScaleExpression

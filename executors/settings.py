@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from executors.source import SourceGuards
-from superres.decode import Limits
+from superres.codecs.decode import Limits
 from superres.errors import BadSetting, shown
 from superres.sampling import OPTIONS as SAMPLING
 

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from executors.refusal import described
 from executors.source import SourceGuards, read
-from superres.decode import Limits, decode
-from superres.dimensions import Dimensions, dimensions, tensor_dimensions
-from superres.encode import FORMATS, Format, format_named
+from superres.codecs.decode import Limits, decode
+from superres.codecs.encode import FORMATS, Format, format_named
+from superres.codecs.png.writer import DEFAULT as PNG_COMPRESSION
+from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
 from superres.errors import BadImage, BadOption, SuperresError, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Image, from_tensor
 from superres.image.size_expression import ScaleExpression
 from superres.pipeline import Answer, Options
-from superres.png_writer import DEFAULT as PNG_COMPRESSION
 from superres.sampling import OPTIONS as SAMPLING
 from superres.sampling import checked
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
-from superres.decode import DEFAULT_LIMITS, READERS, decode
-from superres.encode import Format
+from superres.codecs.decode import DEFAULT_LIMITS, READERS, decode
+from superres.codecs.encode import Format
+from superres.codecs.sniff import checked_format
 from superres.errors import Misconfigured, SuperresError
 from superres.files import Destination, Source, TargetTaken, check_target, sources, write
-from superres.headers import checked_format
 from superres.image.size_expression import ScaleExpression
 from superres.remote import Server
 
@@ -45,8 +45,8 @@ class Work(NamedTuple):
 
 def here(upscaler: "Upscaler", wanted: Wanted) -> Work:
     """The work done by a model on this machine, with a bar on a terminal."""
+    from superres.codecs.png.writer import DEFAULT
     from superres.pipeline import Options, upscale
-    from superres.png_writer import DEFAULT
 
     def enlarge(data: bytes, name: str, made: Format) -> bytes:
         options = Options(

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from superres.dimensions import Dimensions
-from superres.encode import FORMATS
+from superres.codecs.encode import FORMATS
+from superres.codecs.probe import Dimensions
 from superres.geometry import Size
 from superres.model_spec import ModelSpec
 from superres.pace import seconds_per_megapixel

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from superres.encode import FORMATS, Format, format_named
+from superres.codecs.encode import FORMATS, Format, format_named
 from superres.errors import BadImage, BadOption, SuperresError
 
 STREAM = "-"  # standard input or output, as an argument

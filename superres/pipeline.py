@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
+from superres.codecs.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
+from superres.codecs.png.writer import DEFAULT
 from superres.device import Device
-from superres.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
 from superres.errors import TooLarge
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels, spread
 from superres.image.frame_stream import Scroll
 from superres.image.resample import resized, veiled
 from superres.image.size_expression import ScaleExpression
-from superres.png_writer import DEFAULT
 from superres.strips import Cost, Progress, Strips, Upscaled
 from superres.worker_pool import Turn
 

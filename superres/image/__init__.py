@@ -1,0 +1,1 @@
+"""Images in memory: frames and streams of rows, resampling, size expressions."""

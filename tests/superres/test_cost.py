@@ -9,11 +9,11 @@ import pytest
 
 from superres import planning
 from superres.catalogue import CATALOGUE
+from superres.codecs.decode import READERS
+from superres.codecs.encode import FORMATS
+from superres.codecs.probe import TENSOR, Dimensions
 from superres.cost import DECODING, ENCODING, Order, Place, asked, estimate, fitting, resident
-from superres.decode import READERS
 from superres.diffusion import SPEC
-from superres.dimensions import TENSOR, Dimensions
-from superres.encode import FORMATS
 from superres.geometry import Size
 
 MODEL = CATALOGUE["bicubic_pp.x3"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from superres.encode import FORMATS
+from superres.codecs.encode import FORMATS
 from superres.errors import BadImage
 from superres.files import (
     Destination,

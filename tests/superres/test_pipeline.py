@@ -12,9 +12,9 @@ from PIL import Image as PillowImage
 from skimage.data import astronaut
 
 from superres.catalogue import CATALOGUE
-from superres.decode import decode
+from superres.codecs.decode import decode
+from superres.codecs.encode import format_named
 from superres.device import Device
-from superres.encode import format_named
 from superres.errors import BadOption, TooLarge
 from superres.faces import FaceEnhancer
 from superres.geometry import Size

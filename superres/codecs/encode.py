@@ -17,13 +17,14 @@ from PIL import (  # noqa: F401 - they register their writers
 )
 from PIL import Image as Pillow
 
-from superres import jpeg, metadata, png_writer, profiles, tiff
+from superres.codecs import exif_xmp, icc_profile, jpeg_writer, tiff
+from superres.codecs.jpeg_writer import FULL_COLOUR
+from superres.codecs.png import writer
+from superres.codecs.png.writer import RECIPES
 from superres.errors import BadOption
 from superres.geometry import Size
 from superres.image.frame import About, Frame, Image
 from superres.image.frame_stream import Scroll
-from superres.jpeg import FULL_COLOUR
-from superres.png_writer import RECIPES
 
 STRIP = 2**20  # pixels converted at a time, so that no second whole picture is made
 
@@ -110,7 +111,7 @@ class Effort:
     """`quality` 0..100 is for lossy formats, `png_compression` 0 (none) .. 9 (smallest) for PNG."""
 
     quality: int = 95
-    png_compression: int = png_writer.DEFAULT
+    png_compression: int = writer.DEFAULT
 
     def check(self) -> None:
         """Raise BadOption for a value out of range."""
@@ -125,7 +126,7 @@ def encode(
     format: Format,  # noqa: A002
     quality: int = 95,
     keep_metadata: bool = False,
-    png_compression: int = png_writer.DEFAULT,
+    png_compression: int = writer.DEFAULT,
 ) -> Encoded:
     """`image` as a file of `format`; see `encode_scrolls`."""
     scrolls = [Scroll.of(frame) for frame in image.frames]
@@ -180,8 +181,8 @@ def check_side(holds: Format, size: Size) -> None:
 
 def _profile(icc: bytes | None, grey: bool) -> bytes | None:
     """The profile, where it fits the frames and can be read back."""
-    icc = profiles.usable(icc, "L" if grey else "RGB")
-    return icc if icc is None or len(icc) <= profiles.LARGEST else None
+    icc = icc_profile.usable(icc, "L" if grey else "RGB")
+    return icc if icc is None or len(icc) <= icc_profile.LARGEST else None
 
 
 # What a format cannot hold
@@ -195,7 +196,7 @@ def _fitting(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
         frame = _at_8_bits(frame)
     if icc is None:
         return frame
-    return replace(frame, colour=profiles.to_srgb(frame.colour, icc))
+    return replace(frame, colour=icc_profile.to_srgb(frame.colour, icc))
 
 
 def _on_white(frame: Frame) -> Frame:
@@ -267,8 +268,8 @@ def _extras(
 ) -> Extras:
     if not (keep_metadata and holds.metadata):
         return Extras(icc, None, None)
-    exif = metadata.tidied(about.exif, size) if about.exif else None
-    xmp = metadata.tidied_xmp(about.xmp) if about.xmp else None
+    exif = exif_xmp.tidied(about.exif, size) if about.exif else None
+    xmp = exif_xmp.tidied_xmp(about.xmp) if about.xmp else None
     return Extras(icc, exif, xmp)
 
 
@@ -300,9 +301,9 @@ class Sheaf(NamedTuple):
 
 def _png(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
     # There is nothing that a PNG file cannot hold.
-    exif = None if extras.exif is None else extras.exif.tobytes().removeprefix(metadata.PREFIX)
-    beside = png_writer.Extras(extras.icc, exif, extras.xmp)
-    return png_writer.write(sheaf.scrolls, beside, sheaf.loop, effort.png_compression)
+    exif = None if extras.exif is None else extras.exif.tobytes().removeprefix(exif_xmp.PREFIX)
+    beside = writer.Extras(extras.icc, exif, extras.xmp)
+    return writer.write(sheaf.scrolls, beside, sheaf.loop, effort.png_compression)
 
 
 def _tiff(sheaf: Sheaf, extras: Extras, _effort: Effort) -> bytes:
@@ -311,7 +312,7 @@ def _tiff(sheaf: Sheaf, extras: Extras, _effort: Effort) -> bytes:
 
 
 def _jpeg(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
-    return jpeg.write(sheaf.scrolls[0], effort.quality, extras.for_pillow(), sheaf.fitted)
+    return jpeg_writer.write(sheaf.scrolls[0], effort.quality, extras.for_pillow(), sheaf.fitted)
 
 
 def _bmp(sheaf: Sheaf, _extras: Extras, _effort: Effort) -> bytes:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
+from superres.codecs.exif_xmp import EXIF_DIRECTORY, GPS_DIRECTORY, ORIENTATION
 from superres.image.frame import Frame, Pixels
-from superres.metadata import EXIF_DIRECTORY, GPS_DIRECTORY, ORIENTATION
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 OFFSETS, SAMPLES, ROWS, LENGTHS, PLANAR = 273, 277, 278, 279, 284

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from superres.decode import decode
-from superres.encode import FORMATS, encode, format_named
+from superres.codecs.decode import decode
+from superres.codecs.encode import FORMATS, encode, format_named
 from superres.errors import BadOption
 from superres.image.frame import Frame, Image
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from superres import png
+from superres.codecs.png import chunks
 from superres.errors import BadImage, TooLarge, shown
 from superres.geometry import Size
 
@@ -71,7 +71,7 @@ REFUSED = {
 def checked_format(data: bytes, limits: Limits) -> str:
     """The name of the format that `data` is in, by its content, one of SIGNATURES.
 
-    Raises what superres.decode.decode says, as far as it can be known without Pillow.
+    Raises what superres.codecs.decode.decode says, as far as it can be known without Pillow.
     """
     if not data:
         raise BadImage("0 bytes: expected an image file", code="EMPTY")
@@ -208,9 +208,9 @@ MISTAKES = (
 
 
 def _check_png(data: bytes, limits: Limits) -> None:
-    if (header := png.header(data)) is not None:
+    if (header := chunks.header(data)) is not None:
         check_size(Size(header.width, header.height), 1, limits)
-    if (flaw := png.flaw(data, MOST_PARTS)) is not None:
+    if (flaw := chunks.flaw(data, MOST_PARTS)) is not None:
         code = "TRUNCATED" if flaw.cut else "UNDECODABLE"
         raise BadImage(f"PNG that is damaged: {flaw.what}", code=code)
 
@@ -253,8 +253,8 @@ def icon_sizes(data: bytes) -> Iterator[Size]:
     for at in range(6, min(6 + 16 * count, len(data) - 15), 16):
         (offset,) = struct.unpack_from("<I", data, at + 12)
         icon = data[offset : offset + 33]
-        if icon.startswith(png.SIGNATURE):
-            header = png.header(icon)
+        if icon.startswith(chunks.SIGNATURE):
+            header = chunks.header(icon)
             yield Size(header.width, header.height) if header else Size(0, 0)
         elif len(icon) >= 12:
             width, height = struct.unpack_from("<ii", icon, 4)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from superres import jpeg
+from superres.codecs import jpeg_writer
 from superres.geometry import Size
 from superres.image.frame import Frame
 from superres.image.frame_stream import Scroll
@@ -27,13 +27,13 @@ def levels(height: int, width: int, channels: int) -> Any:
 
 
 def ours(pixels: Any, quality: int, **extras: Any) -> bytes:
-    return jpeg.write(Scroll.of(Frame(pixels)), quality, extras, lambda frame: frame)
+    return jpeg_writer.write(Scroll.of(Frame(pixels)), quality, extras, lambda frame: frame)
 
 
 def pillows(pixels: Any, quality: int, **extras: Any) -> bytes:
     out = io.BytesIO()
     picture = Pillow.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    subsampling = 0 if quality >= jpeg.FULL_COLOUR else 2
+    subsampling = 0 if quality >= jpeg_writer.FULL_COLOUR else 2
     picture.save(out, "jpeg", quality=quality, subsampling=subsampling, **extras)
     return out.getvalue()
 
@@ -54,7 +54,7 @@ def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def restarts(data: bytes) -> list[int]:
-    coded = bytes(jpeg.scan(data))
+    coded = bytes(jpeg_writer.scan(data))
     marks = [second for first, second in pairwise(coded) if first == 0xFF]
     return [mark - 0xD0 for mark in marks if 0xD0 <= mark < 0xD8]
 
@@ -62,7 +62,7 @@ def restarts(data: bytes) -> list[int]:
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strips of one row of units, so that small pictures have many."""
-    monkeypatch.setattr(jpeg, "STRIP", 1)
+    monkeypatch.setattr(jpeg_writer, "STRIP", 1)
 
 
 @given(st.integers(1, 100), st.integers(1, 100), st.sampled_from([1, 3]), st.integers(0, 100))
@@ -118,7 +118,7 @@ def test_the_largest_sides_are_written(width: int, height: int, quality: int) ->
 @given(st.integers(1, 65_500), st.integers(1, 65_500), st.booleans(), st.integers(0, 100))
 def test_every_layout_is_within_the_format(w: int, h: int, grey: bool, quality: int) -> None:
     frame = Scroll(Size(w, h), 1 if grey else 3, 8, ())
-    made = jpeg.layout(frame, quality)
+    made = jpeg_writer.layout(frame, quality)
     assert made.rows >= made.unit
     assert made.rows % made.unit == 0
     assert 0 <= made.interval <= 65_535
@@ -139,4 +139,4 @@ def test_strips_may_have_any_heights() -> None:
     frame = Frame(pixels)
     parts = [frame.band(top, top + 33) for top in range(0, 700, 33)]
     scroll = Scroll(frame.size, 3, 8, iter(parts))
-    assert jpeg.write(scroll, 95, {}, lambda strip: strip) == ours(pixels, 95)
+    assert jpeg_writer.write(scroll, 95, {}, lambda strip: strip) == ours(pixels, 95)

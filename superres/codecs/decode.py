@@ -26,10 +26,11 @@ from PIL import (
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import TiffImageFile
 
-from superres import metadata, png, profiles, tiff
+from superres.codecs import exif_xmp, icc_profile, tiff
+from superres.codecs.png import chunks
+from superres.codecs.sniff import Limits, check_size, checked_format
 from superres.errors import BadImage, Refused, TooLarge, shown
 from superres.geometry import Size
-from superres.headers import Limits, check_size, checked_format
 from superres.image.frame import Frame, Image, Pixels
 
 __all__ = ["Limits", "decode"]
@@ -205,7 +206,7 @@ def _frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
     pixels = _deep_png(picture.size, data) if _is_deep_png(picture, data) else _pixels(picture)
     # Pillow turns TIFF files itself, but only these.
     if not isinstance(picture, TiffImageFile):
-        pixels = _turned(pixels, metadata.orientation(picture.info.get("exif")))
+        pixels = _turned(pixels, exif_xmp.orientation(picture.info.get("exif")))
     return _split(pixels, round(picture.info.get("duration") or 0))
 
 
@@ -260,7 +261,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
     """(h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else becomes RGB."""
     picture.load()
     if picture.mode in ("CMYK", "LAB"):
-        converted = profiles.picture_to_srgb(picture, picture.info.get("icc_profile"))
+        converted = icc_profile.picture_to_srgb(picture, picture.info.get("icc_profile"))
     elif picture.mode in MODES:
         target = MODES[picture.mode]
         if picture.has_transparency_data:
@@ -304,7 +305,7 @@ def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
 
 def _is_deep_png(picture: ImageFile.ImageFile, data: bytes) -> bool:
     """Whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours 8 bits."""
-    header = png.header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
+    header = chunks.header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
     animated = getattr(picture, "is_animated", False)
     return header is not None and header.bit_depth == 16 and not animated
 
@@ -329,16 +330,16 @@ def _exif(picture: ImageFile.ImageFile) -> bytes | None:
     if not isinstance(picture, TiffImageFile):
         return _bytes(picture.info.get("exif"))
     try:
-        described = metadata.descriptive(picture.getexif())
+        described = exif_xmp.descriptive(picture.getexif())
         return None if described is None else described.tobytes()
-    except metadata.BROKEN:
+    except exif_xmp.BROKEN:
         return None
 
 
 def _with_profile(image: Image, icc: object) -> Image:
     """`image` with its profile, or in sRGB where that is too large to travel."""
-    profile = profiles.usable(icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB")
-    if profile is None or len(profile) <= profiles.LARGEST:
+    profile = icc_profile.usable(icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB")
+    if profile is None or len(profile) <= icc_profile.LARGEST:
         return replace(image, icc=profile)
-    frames = tuple(replace(f, colour=profiles.to_srgb(f.colour, profile)) for f in image.frames)
+    frames = tuple(replace(f, colour=icc_profile.to_srgb(f.colour, profile)) for f in image.frames)
     return replace(image, frames=frames)

@@ -20,11 +20,11 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from superres import deflate
-from superres.deflate import Compressor, Part, isal_compressor, zlib_compressor
-from superres.filters import AVERAGE, NONE, PAETH, SUB, UP, filtered
+from superres.codecs.png import deflate
+from superres.codecs.png.chunks import SIGNATURE
+from superres.codecs.png.deflate import Compressor, Part, isal_compressor, zlib_compressor
+from superres.codecs.png.filters import AVERAGE, NONE, PAETH, SUB, UP, filtered
 from superres.image.frame_stream import Scroll
-from superres.png import SIGNATURE
 from superres.worker_pool import ordered
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels

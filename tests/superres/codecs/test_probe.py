@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from superres.decode import decode
-from superres.dimensions import Dimensions, dimensions, tensor_dimensions
+from superres.codecs.decode import decode
+from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
+from superres.codecs.sniff import Limits
 from superres.errors import Refused
 from superres.geometry import Size
-from superres.headers import Limits
 from tests.inputs import REFUSED_BYTES, chunk, interlaced, png_header, ycck
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)

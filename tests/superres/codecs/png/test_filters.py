@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superres.filters import AVERAGE, NONE, PAETH, PIECE, SUB, UP, filtered
+from superres.codecs.png.filters import AVERAGE, NONE, PAETH, PIECE, SUB, UP, filtered
 
 EVERY = (NONE, SUB, UP, AVERAGE, PAETH)
 

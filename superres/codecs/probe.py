@@ -9,10 +9,18 @@ from PIL import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from superres import png, tiff
-from superres.decode import DEFAULT_LIMITS, MODES, READERS, blamed_on_the_file, indices
+from superres.codecs import tiff
+from superres.codecs.decode import DEFAULT_LIMITS, MODES, READERS, blamed_on_the_file, indices
+from superres.codecs.png import chunks
+from superres.codecs.sniff import (
+    Limits,
+    check_size,
+    checked_format,
+    gif_extent,
+    icon_sizes,
+    webp_canvas,
+)
 from superres.geometry import Size
-from superres.headers import Limits, check_size, checked_format, gif_extent, icon_sizes, webp_canvas
 
 TENSOR = "tensor"
 SAMPLES_PER_PIXEL = 277  # a tag of TIFF
@@ -21,8 +29,8 @@ SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 class Dimensions(NamedTuple):
     """A picture's `size` as it is stored, its channels with alpha, bits a sample, and frames.
 
-    `format` is one of superres.headers.SIGNATURES, or TENSOR. Where a header leaves it open whether
-    there is alpha, there is.
+    `format` is one of superres.codecs.sniff.SIGNATURES, or TENSOR. Where a header leaves it open
+    whether there is alpha, there is.
     """
 
     format: str
@@ -43,7 +51,7 @@ class Dimensions(NamedTuple):
 
 
 def dimensions(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
-    """The dimensions of the picture in `data`. Raises what superres.decode.decode raises of them.
+    """The dimensions of the picture in `data`. Raises what codecs.decode.decode raises of them.
 
     Some of Pillow's readers take memory for pixels when they open a file: those formats are read
     here, the others are opened.
@@ -85,7 +93,7 @@ def _channels(picture: ImageFile.ImageFile) -> int:
 def _depth(picture: ImageFile.ImageFile, data: bytes) -> int:
     if isinstance(picture, TiffImageFile):
         return 16 if tiff.bits(picture) & {12, 16} else 8
-    header = png.header(data) if isinstance(picture, PngImageFile) else None
+    header = chunks.header(data) if isinstance(picture, PngImageFile) else None
     deep = picture.mode.startswith("I") or (header is not None and header.bit_depth == 16)
     return 16 if deep else 8
 

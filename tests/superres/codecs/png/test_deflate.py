@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superres import deflate
-from superres.deflate import Part, isal_compressor, zlib_compressor
+from superres.codecs.png import deflate
+from superres.codecs.png.deflate import Part, isal_compressor, zlib_compressor
 
 MAKERS = [
     (zlib_compressor(0),),

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from superres import png_writer
+from superres.codecs.png import writer
+from superres.codecs.png.chunks import SIGNATURE, flaw
+from superres.codecs.png.writer import Extras, write
 from superres.image.frame import Frame
 from superres.image.frame_stream import Scroll
-from superres.png import SIGNATURE, flaw
-from superres.png_writer import Extras, write
 
 LEVELS = range(10)
 
@@ -52,7 +52,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strips of a few rows, so that small pictures have many."""
-    monkeypatch.setattr(png_writer, "STRIP", 700)
+    monkeypatch.setattr(writer, "STRIP", 700)
 
 
 @pytest.mark.parametrize("compression", LEVELS)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from superres.decode import Limits, decode
+from superres.codecs.decode import Limits, decode
+from superres.codecs.sniff import SUPPORTED
 from superres.errors import BadImage, Refused, TooLarge
-from superres.headers import SUPPORTED
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -1,0 +1,1 @@
+"""Image files: probe, decode and encode them; PNG, JPEG and TIFF writers, metadata, profiles."""
