@@ -38,7 +38,7 @@ class Speed(Enum):
 
 @dataclass(frozen=True)
 class RowStreaming:
-    """How a network is streamed row by row (superres/networks/rows.py), and what that takes."""
+    """How a network is streamed row by row (superres/networks/streaming/stages.py), and what that takes."""
 
     stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for a picture's Size
     state_bytes: int  # remembered between steps, fp32, per input pixel of width
@@ -65,7 +65,9 @@ class ModelSpec:
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
     minimum: int = 1  # least side the network accepts
     rim: Literal["own", "replicate"] = "own"  # past a border: the network's own padding, or ours
-    whole: bool = False  # sees the whole picture: tiles need a survey (superres/surveying.py)
+    whole: bool = (
+        False  # sees the whole picture: tiles need a survey (superres/networks/global_grid.py)
+    )
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides

@@ -1,4 +1,4 @@
-"""A picture streamed through a network row by row (superres/networks/rows.py)."""
+"""A picture streamed through a network row by row (superres/networks/streaming/stages.py)."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
 from superres.job import Job
 from superres.model_spec import ModelSpec
-from superres.networks.rows import Maker
+from superres.networks.streaming.stages import Maker
 from superres.planning import Plan
 from superres.runner import Kind, quantised, to_host, to_tensor
 from superres.scheduler import Line, Work

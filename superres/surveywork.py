@@ -9,10 +9,10 @@ import torch
 from superres.geometry import Tile
 from superres.image.frame import Pixels
 from superres.job import Job
+from superres.networks.global_grid import Survey, passes
 from superres.planning import Plan
 from superres.runner import Made, Part, Runner
 from superres.scheduler import Line, Work
-from superres.surveying import Survey, passes
 from superres.tilework import in_rows, inner, remaining
 from superres.tiling import accepted, cut
 

@@ -176,7 +176,7 @@ def levels(x: Tensor) -> Picture:
 
 def realesrganer(half: bool, case: Case, _batch: int) -> Calls:
     """RealESRGANer as its command line sets it up: the whole picture."""
-    from superres.networks.repair import repair_torchvision
+    from superres.networks.torchvision_compat import repair_torchvision
 
     repair_torchvision()
     from realesrgan import RealESRGANer

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from benchmarks.peers.case import Unavailable
 from superres.model_spec import ModelSpec, StateDict
-from superres.networks.repair import repair_torchvision
-from superres.networks.windowed import Windowed
-from superres.networks.ycbcr import LumaNetwork, LumaUpscaler
+from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler
+from superres.networks.pad_to_multiple import Windowed
+from superres.networks.torchvision_compat import repair_torchvision
 
 # basicsr's arguments for the rows of the catalogue, by the part of the name before the scale.
 SWINIR: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ import torch
 from benchmarks.peers.case import Case, Contender, Output, Run, to_floats, to_levels
 from benchmarks.peers.plain import plain
 from superres.model_spec import ModelSpec
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 
 def eager(case: Case) -> Run:

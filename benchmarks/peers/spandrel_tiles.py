@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.peers.case import Case, Contender, Output, Run, Unavailable
 from benchmarks.peers.tiles import Floats, in_tiles
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 TILE, OVERLAP = 256, 16
 

@@ -6,11 +6,11 @@ from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from superres.networks.dipnet import MINIMUM as DIPNET_MINIMUM
 from superres.networks.dipnet import DIPNet
-from superres.networks.dipnet_rows import dipnet_rows
 from superres.networks.lanczos import Lanczos
 from superres.networks.lapsrn import LapSRN, MSLapSRN
-from superres.networks.lapsrn_rows import lapsrn_rows
-from superres.networks.ycbcr import LumaUpscaler, Reduced, within
+from superres.networks.luma_chroma import LumaUpscaler, Reduced, within
+from superres.networks.streaming.dipnet import dipnet_rows
+from superres.networks.streaming.lapsrn import lapsrn_rows
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
 CACHE = 32 * 2**20

@@ -4,8 +4,8 @@ from functools import partial
 
 from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
 from superres.networks import realesrgan
-from superres.networks.rrdb_rows import rrdb_rows
-from superres.networks.srvgg_rows import srvgg_rows
+from superres.networks.streaming.rrdb import rrdb_rows
+from superres.networks.streaming.srvgg import srvgg_rows
 
 REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
 DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"

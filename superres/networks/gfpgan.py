@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import nn
 
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 FACE = 512  # the side of the aligned face that GFPGAN and ParseNet work on
 CLASSES = 19  # the parts of a picture that ParseNet tells apart

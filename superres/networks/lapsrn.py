@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, leaky_relu, pad
 
 from superres.model_spec import StateDict
-from superres.networks.ycbcr import LumaNetwork
+from superres.networks.luma_chroma import LumaNetwork
 
 CHANNELS = 64
 SLOPE = 0.2

@@ -9,7 +9,7 @@ import re
 from torch import nn
 
 from superres.model_spec import StateDict
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 # ESRGAN's first layout numbered the layers of a sequence; most community files have it.
 NUMBERED = {

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from superres.errors import SuperresError, WeightsCorrupt, WeightsMismatch
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 TOKENS = 77  # CLIP's, where the tokenizer's own settings do not say
 NAMED = 3  # keys that an error message names

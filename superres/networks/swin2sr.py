@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 
 from superres.errors import WeightsMismatch
 from superres.model_spec import StateDict
-from superres.networks.repair import repair_torchvision
+from superres.networks.pad_to_multiple import WINDOW, Windowed
 from superres.networks.swin_attention import COSINE, TOKENS, computed
-from superres.networks.windowed import WINDOW, Windowed
+from superres.networks.torchvision_compat import repair_torchvision
 
 
 def swin2sr_classical(scale: int) -> nn.Module:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
-from superres.networks.windowed import WINDOW
+from superres.networks.pad_to_multiple import WINDOW
 
 TOKENS = WINDOW * WINDOW
 SHIFT = WINDOW // 2

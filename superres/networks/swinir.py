@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from superres.networks.repair import repair_torchvision
+from superres.networks.pad_to_multiple import WINDOW, Windowed
 from superres.networks.swin_attention import DOT, Blocks
-from superres.networks.windowed import WINDOW, Windowed
+from superres.networks.torchvision_compat import repair_torchvision
 
 
 def swinir_classical(scale: int, patch: int) -> nn.Module:

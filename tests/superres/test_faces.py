@@ -24,7 +24,7 @@ from superres.faces import Bytes, FaceEnhancer, Landmarks, Network
 from superres.geometry import Size
 from superres.image.frame import Pixels
 from superres.networks import gfpgan
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights import Store
 
 CPU = torch.device("cpu")

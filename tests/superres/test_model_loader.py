@@ -13,7 +13,7 @@ from superres.device import Device
 from superres.errors import WeightsMismatch, WeightsMissing
 from superres.model_loader import Model
 from superres.networks import realesrgan
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights import Store
 
 CPU = Device(torch.device("cpu"))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from superres.networks import gfpgan
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
 

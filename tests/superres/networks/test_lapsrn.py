@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRN, MSLapSRN, retrained_keys
-from superres.networks.ycbcr import LumaNetwork, LumaUpscaler, Reduced, within
+from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, Reduced, within
 
 retrained = partial(LapSRN, 4, 10, kernel=4, bias=False)
 OFFICIAL: list[tuple[str, Callable[[], LumaNetwork]]] = [

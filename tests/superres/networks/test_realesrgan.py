@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from superres.networks import realesrgan
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
 pytest.importorskip("spandrel", reason="spandrel is a development dependency")

@@ -13,8 +13,8 @@ from torch.nn.functional import pad
 from superres.errors import WeightsMismatch
 from superres.model_spec import StateDict
 from superres.networks import swin2sr
-from superres.networks.repair import repair_torchvision
 from superres.networks.swin2sr import convert_release
+from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
 pytest.importorskip("spandrel", reason="spandrel is a development dependency")

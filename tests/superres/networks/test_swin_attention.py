@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from superres.networks import swin_attention
-from superres.networks.repair import repair_torchvision
 from superres.networks.swin_attention import (
     DOT,
     SHIFT,
@@ -19,6 +18,7 @@ from superres.networks.swin_attention import (
     portions,
     sorting,
 )
+from superres.networks.torchvision_compat import repair_torchvision
 
 # basicsr leaves the indexing of meshgrid open.
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from superres.geometry import Size, tiles
 from superres.networks import swinir
-from superres.networks.repair import repair_torchvision
+from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
 pytest.importorskip("spandrel", reason="spandrel is a development dependency")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import conv2d
 
-from superres.networks.packed import Packed
+from superres.networks.streaming.packed_conv import Packed
 
 
 def layer(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

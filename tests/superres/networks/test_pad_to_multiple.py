@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from superres.networks.windowed import Windowed, continued
+from superres.networks.pad_to_multiple import Windowed, continued
 
 
 class Doubling(nn.Module):

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from superres.geometry import Size
-from superres.networks.packed import Packed
+from superres.networks.streaming.packed_conv import Packed
 
 Activation = Callable[[Tensor], Tensor]  # of its argument, possibly in place
 

@@ -12,8 +12,9 @@ from torch.nn.functional import linear, pixel_shuffle
 
 from superres.geometry import Size
 from superres.networks.dipnet import SCALE, SLOPE, Block, DIPNet
-from superres.networks.packed import Packed
-from superres.networks.rows import (
+from superres.networks.global_grid import bilinear
+from superres.networks.streaming.packed_conv import Packed
+from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Maker,
@@ -23,7 +24,6 @@ from superres.networks.rows import (
     by_rows,
     leaky,
 )
-from superres.surveying import bilinear
 
 activated = leaky(SLOPE)
 

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from benchmarks.protocol import luma, resize_matrix
 from superres.networks.lapsrn import LapSRN
-from superres.networks.ycbcr import Bicubic, LumaNetwork, LumaUpscaler, Reduced, mirrored, within
+from superres.networks.luma_chroma import (
+    Bicubic,
+    LumaNetwork,
+    LumaUpscaler,
+    Reduced,
+    mirrored,
+    within,
+)
 
 sides = st.integers(1, 9)
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, prelu
 
 from superres.geometry import Size
-from superres.networks.packed import Packed
-from superres.networks.rows import (
+from superres.networks.streaming.packed_conv import Packed
+from superres.networks.streaming.stages import (
     Activation,
     Chain,
     Convolution,

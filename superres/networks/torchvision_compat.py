@@ -104,6 +104,6 @@ def restore_moved_module() -> None:
     if MOVED in sys.modules or find_spec(MOVED):
         return
     functional = importlib.import_module("torchvision.transforms.functional")
-    module = ModuleType(MOVED, "Put back for basicsr by superres.networks.repair.")
+    module = ModuleType(MOVED, "Put back for basicsr by superres.networks.torchvision_compat.")
     vars(module)["rgb_to_grayscale"] = functional.rgb_to_grayscale
     sys.modules[MOVED] = module

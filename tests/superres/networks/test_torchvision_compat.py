@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superres.networks.repair import suppressed
+from superres.networks.torchvision_compat import suppressed
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,7 +50,7 @@ def loadable_library() -> bytes:
     return Path(_ctypes.__file__).read_bytes()
 
 
-REPAIR = "from superres.networks.repair import repair_torchvision; repair_torchvision()"
+REPAIR = "from superres.networks.torchvision_compat import repair_torchvision; repair_torchvision()"
 LOOK = (
     "import torch, torchvision.ops;"
     "from torchvision.transforms.functional_tensor import rgb_to_grayscale;"

@@ -7,9 +7,17 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d
 
 from superres.networks.lapsrn import SLOPE, Doubling, LapSRN, levels
-from superres.networks.packed import Packed
-from superres.networks.rows import Chain, Convolution, Delay, Maker, Stage, Window, leaky
-from superres.networks.ycbcr import Bicubic, LumaUpscaler, coloured, mirrored, separated
+from superres.networks.luma_chroma import Bicubic, LumaUpscaler, coloured, mirrored, separated
+from superres.networks.streaming.packed_conv import Packed
+from superres.networks.streaming.stages import (
+    Chain,
+    Convolution,
+    Delay,
+    Maker,
+    Stage,
+    Window,
+    leaky,
+)
 
 activated = leaky(SLOPE)
 

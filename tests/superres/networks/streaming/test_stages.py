@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from superres.geometry import Size
 from superres.networks.dipnet import DIPNet
-from superres.networks.dipnet_rows import dipnet_rows
 from superres.networks.lapsrn import LapSRN
-from superres.networks.lapsrn_rows import lapsrn_rows
-from superres.networks.packed import Packed
+from superres.networks.luma_chroma import LumaUpscaler
 from superres.networks.realesrgan import rrdb, srvgg
-from superres.networks.rows import (
+from superres.networks.streaming.dipnet import dipnet_rows
+from superres.networks.streaming.lapsrn import lapsrn_rows
+from superres.networks.streaming.packed_conv import Packed
+from superres.networks.streaming.rrdb import rrdb_rows
+from superres.networks.streaming.srvgg import srvgg_rows
+from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Delay,
@@ -27,9 +30,6 @@ from superres.networks.rows import (
     by_channels,
     by_rows,
 )
-from superres.networks.rrdb_rows import rrdb_rows
-from superres.networks.srvgg_rows import srvgg_rows
-from superres.networks.ycbcr import LumaUpscaler
 
 NEAR = 2e-6  # of results around 1: what another order of additions changes
 
