@@ -179,7 +179,7 @@ def engine(name: str) -> Callable[[bytes], bytes]:
     from superres.device import Device, device_named
     from superres.model_loader import Model
     from superres.pipeline import Options, upscale
-    from superres.weights import Store
+    from superres.weights.store import Store
 
     store = Store.from_environment(offline=True)
     model = Model(CATALOGUE[name], Device(device_named("auto")), store)

@@ -33,7 +33,7 @@ from superres.codecs.encode import FORMATS, encode
 from superres.device import Device
 from superres.image.frame import Frame, Image
 from superres.model_loader import Model
-from superres.weights import Store
+from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 QUALITY = 95

@@ -174,7 +174,7 @@ def ready(spec: ModelSpec) -> Any:
     from superres.device import Device
     from superres.model_loader import Model
     from superres.upscaler import Upscaler
-    from superres.weights import Store
+    from superres.weights.store import Store
 
     device = Device(torch.device("cpu"))
     try:

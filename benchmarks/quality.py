@@ -20,7 +20,7 @@ from superres.device import Device, device_named
 from superres.errors import Misconfigured
 from superres.model_loader import Model
 from superres.model_spec import ModelSpec
-from superres.weights import Store
+from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 

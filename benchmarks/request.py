@@ -31,7 +31,7 @@ from superres.model_loader import Model, read_states
 from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, Options, upscale
 from superres.upscaler import Upscaler
-from superres.weights import Store, load
+from superres.weights.store import Store, load
 
 RESULTS = Path(__file__).parent / "results"
 GOALS = {"png": 12.0, "jpeg": 2.4}  # for Bicubic++ from 1280x720

@@ -17,7 +17,7 @@ from superres.model_spec import ModelSpec
 from superres.pace import Pace
 from superres.pipeline import Enlarger
 from superres.upscaler import Upscaler
-from superres.weights import Store
+from superres.weights.store import Store
 
 if TYPE_CHECKING:
     from superres.faces import FaceEnhancer

@@ -146,7 +146,7 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
     from superres.catalogue import model_named
     from superres.device import Device, device_named
     from superres.model_loader import Model
-    from superres.weights import Store
+    from superres.weights.store import Store
 
     spec = model_named(given.model or DEFAULT_MODEL)
     device = Device(device_named(given.device or "auto"))
@@ -179,7 +179,7 @@ def list_models(_given: argparse.Namespace) -> int:
 def fetch_weights(given: argparse.Namespace) -> int:
     """Downloads and verifies the weights of models; prints where each file lies."""
     from superres.catalogue import model_named
-    from superres.weights import Store, locate
+    from superres.weights.store import Store, locate
 
     store = Store.from_environment()
     for spec in [model_named(name) for name in given.names]:

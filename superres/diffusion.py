@@ -32,7 +32,7 @@ from superres.runner import to_pixels, to_tensor
 from superres.sampling import OPTIONS, Sampling, sampling
 from superres.scheduler import Line
 from superres.strips import Progress, Upscaled
-from superres.weights import Store
+from superres.weights.store import Store
 
 TILE = 128  # input pixels a side: what the model was trained on
 LEAST = 64  # input pixels a side that the network sees at least

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from superres.download import fault, fetch, foreign
 from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
 from superres.model_spec import Weights
-from superres.weights import Store
+from superres.weights.download import fault, fetch, foreign
+from superres.weights.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from superres.model_spec import Weights
 from superres.networks.gfpgan import FACE, gfpgan, parsenet, retinaface
 from superres.runner import to_tensor
 from superres.strips import Progress
-from superres.weights import Store, load, locate, read_state_dict
+from superres.weights.store import Store, load, locate, read_state_dict
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.peers import ncnn_files
 from benchmarks.peers.plain import plain_or_ours
 from superres.model_spec import ModelSpec, StateDict
-from superres.weights import ASSETS, read_state_dict
+from superres.weights.store import ASSETS, read_state_dict
 
 SUFFIXES = (".pth", ".safetensors", ".mat")
 DETAIL = 0.1  # root mean square of what a random network adds to an interpolated picture

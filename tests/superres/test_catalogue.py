@@ -15,7 +15,7 @@ from superres.geometry import Size
 from superres.model_spec import ModelSpec
 from superres.tiling import covering
 from superres.upscaler import Upscaler
-from superres.weights import ASSETS
+from superres.weights.store import ASSETS
 
 LICENCES = {"Apache-2.0", "BSD-3-Clause", "MIT", "CC-BY-NC-SA-4.0", "none stated"}
 GPU = torch.cuda.is_available()

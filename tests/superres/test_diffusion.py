@@ -52,10 +52,10 @@ from superres.image.frame import Frame, Image
 from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
 from superres.sampling import NUMBERS, OPTIONS, checked, sampling
-from superres.weights import Store
+from superres.weights.store import Store
 from tests.superres.published_diffusion import most_bytes, published_networks
-from tests.superres.publisher import HASTE
 from tests.superres.tiny_diffusion import publish, single_file, tiny_pipeline
+from tests.superres.weights.publisher import HASTE
 
 CPU = torch.device("cpu")
 QUICK = {"steps": 2, "seed": 7, "prompt": "cat"}

@@ -25,7 +25,7 @@ from superres.geometry import Size
 from superres.image.frame import Pixels
 from superres.networks import gfpgan
 from superres.networks.torchvision_compat import repair_torchvision
-from superres.weights import Store
+from superres.weights.store import Store
 
 CPU = torch.device("cpu")
 # Read off the astronaut's photo: left and right eye, nose, corners of the mouth.

@@ -14,7 +14,7 @@ from superres.errors import WeightsMismatch, WeightsMissing
 from superres.model_loader import Model
 from superres.networks import realesrgan
 from superres.networks.torchvision_compat import repair_torchvision
-from superres.weights import Store
+from superres.weights.store import Store
 
 CPU = Device(torch.device("cpu"))
 ANIME = CATALOGUE["realesrgan.anime-x4"]

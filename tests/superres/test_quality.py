@@ -11,7 +11,7 @@ from benchmarks.protocol import bicubic, crop_to_multiple, pictures, psnr, read_
 from superres.catalogue import CATALOGUE
 from superres.device import Device
 from superres.upscaler import Upscaler
-from superres.weights import ASSETS, load
+from superres.weights.store import ASSETS, load
 
 pytestmark = pytest.mark.weights
 

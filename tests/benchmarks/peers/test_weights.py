@@ -7,7 +7,7 @@ import torch
 from benchmarks.peers.plain import plain
 from benchmarks.peers.weights import random, state_for
 from superres.catalogue import CATALOGUE
-from superres.weights import ASSETS
+from superres.weights.store import ASSETS
 
 EMBEDDED = "bicubic_pp_flat_x3.safetensors"
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from superres.catalogue import CATALOGUE
 from superres.device import Device
 from superres.model_loader import Model
-from superres.weights import Store
+from superres.weights.store import Store
 
 EMBEDDED = ("bicubic_pp.x2", "bicubic_pp.x3", "bicubic_pp.x4")
 colours = st.tuples(*3 * [st.integers(0, 255)])

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from superres.download import Patience
 from superres.model_spec import Weights
+from superres.weights.download import Patience
 
 CONTENT = bytes(range(256)) * 400
 ETAG = '"first-edition"'

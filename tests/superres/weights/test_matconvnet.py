@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from superres.errors import WeightsCorrupt
 from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRN, MSLapSRN
-from superres.networks.matconvnet import LARGEST, load
+from superres.weights.matconvnet import LARGEST, load
 
 scipy_io = pytest.importorskip("scipy.io")
 NETWORKS = {"LapSRN": lambda: LapSRN(4, 2), "MSLapSRN": lambda: MSLapSRN(4, 2)}

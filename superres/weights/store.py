@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from superres.download import Patience, fault, fetch, foreign, missing
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
 from superres.model_spec import StateDict, Weights
-from superres.networks import matconvnet
+from superres.weights.download import Patience, fault, fetch, foreign, missing
+from superres.weights.store import matconvnet
 
 logger = logging.getLogger(__name__)
 

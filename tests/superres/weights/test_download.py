@@ -17,10 +17,10 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superres.download import fetch, missing
 from superres.errors import WeightsCorrupt, WeightsMissing
 from superres.model_spec import Weights
-from tests.superres.publisher import (
+from superres.weights.download import fetch, missing
+from tests.superres.weights.publisher import (
     CONTENT,
     ETAG,
     HASTE,

@@ -21,9 +21,9 @@ from typing import NoReturn, Self
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from superres.connection import opener
 from superres.errors import WeightsCorrupt, WeightsMissing
 from superres.model_spec import Weights
+from superres.weights.http import opener
 
 logger = logging.getLogger(__name__)
 

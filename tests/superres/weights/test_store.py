@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import nn
 
-from superres.download import fault
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import StateDict, Weights
-from superres.weights import Store, interpolate, load, locate, read_state_dict
-from tests.superres.publisher import CONTENT, HASTE, cut, promised, publishing, well
+from superres.weights.download import fault
+from superres.weights.store import Store, interpolate, load, locate, read_state_dict
+from tests.superres.weights.publisher import CONTENT, HASTE, cut, promised, publishing, well
 
 NOWHERE = "http://127.0.0.1:9/weights.pth"
 VARIABLES = ("SUPERRES_CACHE", "SUPERRES_OFFLINE", "SUPERRES_WEIGHTS_DIR", "XDG_CACHE_HOME")
