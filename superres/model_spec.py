@@ -38,7 +38,7 @@ class Speed(Enum):
 
 @dataclass(frozen=True)
 class RowStreaming:
-    """How a network is streamed row by row (superres/networks/streaming/stages.py), and what that takes."""
+    """How a network is streamed row by row (networks/streaming) and what it takes."""
 
     stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for a picture's Size
     state_bytes: int  # remembered between steps, fp32, per input pixel of width

@@ -70,7 +70,7 @@ class Block(nn.Module):
 class DIPNet(nn.Module):
     """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`.
 
-    With the grids of a larger picture it computes a part of that picture (superres/networks/global_grid.py).
+    With the grids of a larger picture it computes a part of it (networks/global_grid.py).
     """
 
     stride = 6

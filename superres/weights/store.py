@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
 from superres.model_spec import StateDict, Weights
 from superres.weights.download import Patience, fault, fetch, foreign, missing
-from superres.weights.store import matconvnet
+from superres.weights import matconvnet
 
 logger = logging.getLogger(__name__)
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 NAMED = 3  # keys that an error message names of each kind
 
 

@@ -1,0 +1,1 @@
+"""Networks computed row by row, so that an image of any height takes little memory."""
