@@ -176,7 +176,7 @@ def engine(name: str) -> Callable[[bytes], bytes]:
     """From a picture's bytes to those of a larger one, by the model called `name`."""
     from superres.catalogue import CATALOGUE
     from superres.codecs.decode import decode
-    from superres.device import Device, device_named
+    from superres.inference.device import Device, device_named
     from superres.model_loader import Model
     from superres.pipeline import Options, upscale
     from superres.weights.store import Store

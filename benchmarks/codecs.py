@@ -30,8 +30,8 @@ from benchmarks.stopwatch import Took, fastest
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import FORMATS, encode
-from superres.device import Device
 from superres.image.frame import Frame, Image
+from superres.inference.device import Device
 from superres.model_loader import Model
 from superres.weights.store import Store
 

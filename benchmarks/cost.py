@@ -171,9 +171,9 @@ def ready(spec: ModelSpec) -> Any:
     """The model's Upscaler on the CPU."""
     import torch
 
-    from superres.device import Device
+    from superres.inference.device import Device
+    from superres.inference.upscaler import Upscaler
     from superres.model_loader import Model
-    from superres.upscaler import Upscaler
     from superres.weights.store import Store
 
     device = Device(torch.device("cpu"))

@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.machine import machine
 from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
-from superres.device import Device, device_named
 from superres.errors import Misconfigured
+from superres.inference.device import Device, device_named
 from superres.model_loader import Model
 from superres.model_spec import ModelSpec
 from superres.weights.store import Store

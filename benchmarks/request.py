@@ -26,11 +26,11 @@ from benchmarks.stopwatch import fastest
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import format_named
-from superres.device import Device
+from superres.inference.device import Device
+from superres.inference.upscaler import Upscaler
 from superres.model_loader import Model, read_states
 from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, Options, upscale
-from superres.upscaler import Upscaler
 from superres.weights.store import Store, load
 
 RESULTS = Path(__file__).parent / "results"

@@ -18,8 +18,8 @@ from superres.image.size_expression import ScaleExpression
 from superres.remote import Server
 
 if TYPE_CHECKING:
-    from superres.strips import Progress
-    from superres.upscaler import Upscaler
+    from superres.inference.result import Progress
+    from superres.inference.upscaler import Upscaler
 
 UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
 

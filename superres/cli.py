@@ -144,7 +144,7 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.catalogue import model_named
-    from superres.device import Device, device_named
+    from superres.inference.device import Device, device_named
     from superres.model_loader import Model
     from superres.weights.store import Store
 

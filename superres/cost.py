@@ -20,10 +20,10 @@ from typing import NamedTuple, Protocol
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
 from superres.geometry import Size
+from superres.inference.planning import Plan, chosen
+from superres.inference.tiling import covering
 from superres.model_spec import ModelSpec
 from superres.pace import seconds_per_megapixel
-from superres.planning import Plan, chosen
-from superres.tiling import covering
 
 MEGA = 1_000_000
 SLACK = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap

@@ -19,19 +19,19 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import avg_pool2d, interpolate
 
-from superres.device import HALF as HALF_FORMATS
-from superres.device import Device
 from superres.diffusion_files import HALF, Release, located
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
 from superres.feather import Patch, enlarged, patches
 from superres.geometry import Size, up
 from superres.image.frame import Pixels
+from superres.inference.batch_runner import to_pixels, to_tensor
+from superres.inference.device import HALF as HALF_FORMATS
+from superres.inference.device import Device
+from superres.inference.result import Progress, Upscaled
+from superres.inference.scheduler import Line
 from superres.model_spec import Speed, Weights
 from superres.networks.stable_diffusion import from_folder, from_single_file, full_precision
-from superres.runner import to_pixels, to_tensor
 from superres.sampling import OPTIONS, Sampling, sampling
-from superres.scheduler import Line
-from superres.strips import Progress, Upscaled
 from superres.weights.store import Store
 
 TILE = 128  # input pixels a side: what the model was trained on

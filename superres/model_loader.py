@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from superres.device import Device
+from superres.inference.device import Device
+from superres.inference.upscaler import Upscaler
 from superres.model_spec import ModelSpec, StateDict
-from superres.upscaler import Upscaler
 from superres.weights.store import Store, interpolate, load, locate, read_state_dict
 
 DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default

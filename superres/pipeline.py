@@ -9,14 +9,14 @@ import torch
 
 from superres.codecs.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
 from superres.codecs.png.writer import DEFAULT
-from superres.device import Device
 from superres.errors import TooLarge
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels, spread
 from superres.image.frame_stream import Scroll
 from superres.image.resample import resized, veiled
 from superres.image.size_expression import ScaleExpression
-from superres.strips import Cost, Progress, Strips, Upscaled
+from superres.inference.device import Device
+from superres.inference.result import Cost, Progress, Strips, Upscaled
 from superres.worker_pool import Turn
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
+from superres.inference.batch_runner import Part
 from superres.model_spec import ModelSpec, StateDict
-from superres.runner import Part
 
 # Model, the input's size, batches; and the size for a try of the script.
 CASES = (

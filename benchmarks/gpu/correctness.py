@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.gpu.cases import Case, LeftOut, Picture
 from benchmarks.gpu.ways import CPU, floats, levels, on_gpu, runner_of
-from superres.cuda import SEEN
-from superres.device import Precision
+from superres.inference.cuda_graphs import SEEN
+from superres.inference.device import Precision
 
 
 def compared(case: Case) -> Iterator[dict[str, Any]]:

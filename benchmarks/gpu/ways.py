@@ -18,10 +18,10 @@ from torch import Tensor
 
 from benchmarks.gpu.cases import Case, Picture
 from benchmarks.gpu.peak import fastest, settle
-from superres.cuda import SEEN
-from superres.device import Device, Optimize, Precision
 from superres.geometry import up
-from superres.runner import Runner
+from superres.inference.batch_runner import Runner
+from superres.inference.cuda_graphs import SEEN
+from superres.inference.device import Device, Optimize, Precision
 
 CPU = torch.device("cpu")
 COMPILING_SECONDS = 60.0  # what must be left before something is compiled

@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.peers.case import Case, Contender, Output, Run
 from benchmarks.peers.plain import loaded
-from superres.device import Device
-from superres.upscaler import Upscaler
+from superres.inference.device import Device
+from superres.inference.upscaler import Upscaler
 
 TILE, OVERLAP = 128, 10  # what RealESRGANer's users ask for
 # Of 1.2 GB resident, the interpreter with torch, basicsr and the weights takes 0.5 to 0.7.

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
 from superres.model_spec import StateDict, Weights
-from superres.weights.download import Patience, fault, fetch, foreign, missing
 from superres.weights import matconvnet
+from superres.weights.download import Patience, fault, fetch, foreign, missing
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from superres.catalogue import CATALOGUE, ROWS, model_named
-from superres.device import Device
 from superres.errors import BadOption
 from superres.geometry import Size
+from superres.inference.device import Device
+from superres.inference.tiling import covering
+from superres.inference.upscaler import Upscaler
 from superres.model_spec import ModelSpec
-from superres.tiling import covering
-from superres.upscaler import Upscaler
 from superres.weights.store import ASSETS
 
 LICENCES = {"Apache-2.0", "BSD-3-Clause", "MIT", "CC-BY-NC-SA-4.0", "none stated"}

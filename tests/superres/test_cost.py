@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from superres import planning
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import READERS
 from superres.codecs.encode import FORMATS
@@ -15,6 +14,7 @@ from superres.codecs.probe import TENSOR, Dimensions
 from superres.cost import DECODING, ENCODING, Order, Place, asked, estimate, fitting, resident
 from superres.diffusion import SPEC
 from superres.geometry import Size
+from superres.inference import planning
 
 MODEL = CATALOGUE["bicubic_pp.x3"]
 CPU = Place(MODEL.cpu_bytes)

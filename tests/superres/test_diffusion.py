@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from superres.device import Device, Precision
 from superres.diffusion import (
     MAX_PIXELS,
     SPEC,
@@ -49,6 +48,7 @@ from superres.errors import (
 from superres.feather import patches
 from superres.geometry import Size
 from superres.image.frame import Frame, Image
+from superres.inference.device import Device, Precision
 from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
 from superres.sampling import NUMBERS, OPTIONS, checked, sampling

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from superres.catalogue import CATALOGUE
-from superres.device import Device
 from superres.errors import WeightsMismatch, WeightsMissing
+from superres.inference.device import Device
 from superres.model_loader import Model
 from superres.networks import realesrgan
 from superres.networks.torchvision_compat import repair_torchvision

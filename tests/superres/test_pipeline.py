@@ -14,15 +14,15 @@ from skimage.data import astronaut
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import format_named
-from superres.device import Device
 from superres.errors import BadOption, TooLarge
 from superres.faces import FaceEnhancer
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
 from superres.image.size_expression import ScaleExpression
+from superres.inference.device import Device
+from superres.inference.result import Cost, Progress, Strips, Upscaled
+from superres.inference.upscaler import Upscaler
 from superres.pipeline import Options, turn_of, upscale
-from superres.strips import Cost, Progress, Strips, Upscaled
-from superres.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 # Left and right eye, nose, corners of the mouth of the astronaut.

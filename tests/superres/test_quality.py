@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from benchmarks.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.catalogue import CATALOGUE
-from superres.device import Device
-from superres.upscaler import Upscaler
+from superres.inference.device import Device
+from superres.inference.upscaler import Upscaler
 from superres.weights.store import ASSETS, load
 
 pytestmark = pytest.mark.weights

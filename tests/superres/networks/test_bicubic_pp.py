@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from superres.catalogue import CATALOGUE
-from superres.device import Device
+from superres.inference.device import Device
 from superres.model_loader import Model
 from superres.weights.store import Store
 

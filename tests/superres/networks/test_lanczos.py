@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
+from superres.inference.batch_runner import to_pixels
 from superres.networks.lanczos import Lanczos
-from superres.runner import to_pixels
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

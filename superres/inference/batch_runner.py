@@ -15,13 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from superres.cuda import REMEMBERED, SEEN, Download, Function, Lanes, compiled, largest_batch
-from superres.device import Device
 from superres.errors import Failed
 from superres.geometry import Box, Size
+from superres.inference.cuda_graphs import (
+    REMEMBERED,
+    SEEN,
+    Download,
+    Function,
+    Lanes,
+    compiled,
+    largest_batch,
+)
+from superres.inference.device import Device
+from superres.inference.scheduler import OVERLAPPING, Pending, Work
 from superres.model_spec import ModelSpec
 from superres.networks.subpixel import COLOURS, Subpixels, shuffled
-from superres.scheduler import OVERLAPPING, Pending, Work
 
 if TYPE_CHECKING:
     # Its file formats take libraries that a machine for computing alone need not have.

@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from superres import planning
-from superres.device import Device
 from superres.errors import OutOfMemory
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.job import Job
+from superres.inference import planning
+from superres.inference.batch_runner import Runner
+from superres.inference.device import Device
+from superres.inference.job import Job
+from superres.inference.planning import SMALLEST_TILE, Plan
+from superres.inference.result import Progress, Strips, Upscaled
+from superres.inference.row_streamed import NotFinite, Way, streamed
+from superres.inference.scheduler import Line
+from superres.inference.surveyed import surveyed
+from superres.inference.tiled import tiled
 from superres.model_spec import ModelSpec
-from superres.planning import SMALLEST_TILE, Plan
-from superres.runner import Runner
-from superres.scheduler import Line
-from superres.streaming import NotFinite, Way, streamed
-from superres.strips import Progress, Strips, Upscaled
-from superres.surveywork import surveyed
-from superres.tilework import tiled
 
 
 class Upscaler:

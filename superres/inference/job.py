@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.planning import Plan
-from superres.strips import Cost, Progress
+from superres.inference.planning import Plan
+from superres.inference.result import Cost, Progress
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from superres.scheduler import OVERLAPPING, Line, Scheduler, Work
+from superres.inference.scheduler import OVERLAPPING, Line, Scheduler, Work
 
 SECONDS = 20
 
@@ -435,7 +435,7 @@ def test_a_scheduler_without_work_has_no_thread_and_a_forgotten_one_ends_its_own
 
 LIFE = """
 import os, threading
-from superres.scheduler import Scheduler, Work
+from superres.inference.scheduler import Scheduler, Work
 
 scheduler = Scheduler()
 submit = lambda: scheduler.line().submit(Work(lambda items: items, os.getpid())).result(20)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from superres.catalogue import CATALOGUE
-from superres.device import Device, device_named
 from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
-from superres.upscaler import Upscaler
+from superres.inference.device import Device, device_named
+from superres.inference.upscaler import Upscaler
 
 LANCZOS = CATALOGUE["lanczos.x2"]
 CPU = torch.device("cpu")

@@ -14,14 +14,14 @@ from torch import nn
 from superres.errors import Failed
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
-from superres.job import Job
+from superres.inference.batch_runner import Kind, quantised, to_host, to_tensor
+from superres.inference.job import Job
+from superres.inference.planning import Plan
+from superres.inference.result import in_strips
+from superres.inference.scheduler import Line, Work
+from superres.inference.tiling import cut
 from superres.model_spec import ModelSpec
 from superres.networks.streaming.stages import Maker
-from superres.planning import Plan
-from superres.runner import Kind, quantised, to_host, to_tensor
-from superres.scheduler import Line, Work
-from superres.strips import in_strips
-from superres.tiling import cut
 
 STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from superres.catalogue import CATALOGUE
-from superres.cuda import (
+from superres.geometry import Box, Size
+from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.cuda_graphs import (
     BATCH_PIXELS,
     MOST_GRAPHS,
     MOST_TILES,
@@ -21,9 +23,7 @@ from superres.cuda import (
     largest_batch,
     pieces,
 )
-from superres.device import Device
-from superres.geometry import Box, Size
-from superres.runner import Made, Part, Runner
+from superres.inference.device import Device
 
 gpu = [
     pytest.mark.gpu,

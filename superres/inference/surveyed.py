@@ -8,13 +8,13 @@ import torch
 
 from superres.geometry import Tile
 from superres.image.frame import Pixels
-from superres.job import Job
+from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.job import Job
+from superres.inference.planning import Plan
+from superres.inference.scheduler import Line, Work
+from superres.inference.tiled import in_rows, inner, remaining
+from superres.inference.tiling import accepted, cut
 from superres.networks.global_grid import Survey, passes
-from superres.planning import Plan
-from superres.runner import Made, Part, Runner
-from superres.scheduler import Line, Work
-from superres.tilework import in_rows, inner, remaining
-from superres.tiling import accepted, cut
 
 
 class Look:

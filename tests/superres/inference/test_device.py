@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from superres.catalogue import CATALOGUE
-from superres.device import CPU_MEMORY, Device, device_named
 from superres.errors import BadSetting
+from superres.inference.device import CPU_MEMORY, Device, device_named
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 HALF = CATALOGUE["lanczos.x2"]

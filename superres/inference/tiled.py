@@ -9,11 +9,11 @@ import numpy as np
 
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
-from superres.job import Job
-from superres.planning import Plan
-from superres.runner import Made, Part, Runner
-from superres.scheduler import Line
-from superres.tiling import cut
+from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.job import Job
+from superres.inference.planning import Plan
+from superres.inference.scheduler import Line
+from superres.inference.tiling import cut
 
 Submit = Callable[[Tile], Future[Made]]
 

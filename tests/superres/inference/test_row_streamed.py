@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from superres.catalogue import CATALOGUE
-from superres.device import Device
 from superres.errors import Cancelled
 from superres.geometry import Size
-from superres.job import Job
-from superres.planning import Plan, by_rows
-from superres.streaming import below, streamed
-from superres.upscaler import Upscaler
+from superres.inference.device import Device
+from superres.inference.job import Job
+from superres.inference.planning import Plan, by_rows
+from superres.inference.row_streamed import below, streamed
+from superres.inference.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 import torch
 
-from superres.cuda import Graphs
 from superres.errors import BadSetting
+from superres.inference.cuda_graphs import Graphs
+from superres.inference.scheduler import Scheduler
 from superres.model_spec import ModelSpec
-from superres.scheduler import Scheduler
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Optimize = Literal["auto", "none", "max"]

@@ -7,12 +7,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from superres.catalogue import CATALOGUE
-from superres.device import Device
 from superres.errors import Failed
 from superres.geometry import Box, Size
 from superres.image.frame import Pixels
+from superres.inference.batch_runner import (
+    Kind,
+    Made,
+    Part,
+    Runner,
+    kept,
+    quantised,
+    to_pixels,
+    to_tensor,
+)
+from superres.inference.device import Device
 from superres.networks.bicubic_pp import BicubicPlusPlus
-from superres.runner import Kind, Made, Part, Runner, kept, quantised, to_pixels, to_tensor
 
 CPU = torch.device("cpu")
 LANCZOS = CATALOGUE["lanczos.x2"]

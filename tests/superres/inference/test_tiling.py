@@ -3,7 +3,7 @@ import pytest
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
-from superres.tiling import cheapest, computed_pixels, covering, cut
+from superres.inference.tiling import cheapest, computed_pixels, covering, cut
 
 SRVGG = CATALOGUE["realesrgan.animevideo-x4"]
 BICUBIC_PP = CATALOGUE["bicubic_pp.x3"]

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from superres.geometry import Box, Size, Tile, spans, up
+from superres.inference.tiling import accepted, cheapest, computed_pixels, covering
 from superres.model_spec import ModelSpec
-from superres.tiling import accepted, cheapest, computed_pixels, covering
 
 LARGE_STEP_PIXELS = 2**18  # of row streaming elsewhere than on a CPU: enough to fill a GPU
 FEWEST_ROWS = 4  # of a step: with fewer, the rows remembered from the last outweigh the new ones

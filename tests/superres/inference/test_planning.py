@@ -4,8 +4,8 @@ import pytest
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
+from superres.inference.planning import Plan, asked, by_rows, chosen
 from superres.model_spec import ModelSpec
-from superres.planning import Plan, asked, by_rows, chosen
 
 RRDB = CATALOGUE["realesrgan.x4plus"]
 SRVGG = CATALOGUE["realesrgan.animevideo-x4"]
