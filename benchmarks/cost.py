@@ -6,7 +6,7 @@
 Each case runs in a fresh process, decoded, enlarged and encoded there, on the CPU. Memory is the
 process's peak above what it had after a tiny picture went the same way; seconds are also compared
 after the model's pace was learned from another run of the case. Models without weights at hand have
-random ones, which cost the same. `--seconds` prints the table of superres/pace.py instead.
+random ones, which cost the same. `--seconds` prints the table of superres/estimation/calibration.py instead.
 
 Prints the relative errors (estimated beside measured, above 0 where too much was expected) and
 writes benchmarks/results/cost.json.
@@ -136,7 +136,7 @@ def measured(case: Case, data: bytes) -> Measured:
     from superres.codecs.decode import decode
     from superres.codecs.encode import FORMATS as WRITTEN
     from superres.codecs.probe import dimensions
-    from superres.cost import Order, Place, estimate, resident
+    from superres.estimation.cost import Order, Place, estimate, resident
     from superres.pipeline import Options, upscale
 
     spec = CATALOGUE[case.model]
@@ -215,7 +215,7 @@ def line(made: dict[str, Any]) -> str:
     )
 
 
-# The table of superres/pace.py
+# The table of superres/estimation/calibration.py
 
 EDGES = {Speed.FAST: 320, Speed.MEDIUM: 96, Speed.SLOW: 64}  # pixels a side
 

@@ -9,8 +9,8 @@ from executors.wire import Content, Request, measured
 from superres.codecs.decode import READERS, Limits
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
-from superres.cost import Estimate, Order, Place, estimate, fitting, resident
 from superres.errors import BadOption, TooLarge
+from superres.estimation.cost import Estimate, Order, Place, estimate, fitting, resident
 from superres.geometry import Size
 from superres.image.size_expression import ScaleExpression
 

@@ -8,14 +8,14 @@ import torch
 
 from executors.settings import Settings
 from superres.catalogue import CATALOGUE, model_named
-from superres.cost import Place, network
 from superres.errors import BadOption, BadSetting
+from superres.estimation.calibration import Pace
+from superres.estimation.cost import Place, network
 from superres.geometry import Size
 from superres.inference.device import Device, device_named
 from superres.inference.upscaler import Upscaler
 from superres.model_loader import Model
 from superres.model_spec import ModelSpec
-from superres.pace import Pace
 from superres.pipeline import Enlarger
 from superres.weights.store import Store
 

@@ -30,7 +30,7 @@ from executors.wire import (
 from superres.catalogue import ROWS
 from superres.diffusion import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
-from superres.pace import Pace
+from superres.estimation.calibration import Pace
 from superres.pipeline import Answer, upscale
 
 DESCRIBED: tuple[Described, ...] = (*ROWS, SPEC)

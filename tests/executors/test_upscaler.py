@@ -17,7 +17,7 @@ from executors.admission import Watch
 from executors.bicubic_pp import BicubicPP
 from executors.refusal import RequestFailed
 from superres.errors import Cancelled, DeadlineExceeded
-from superres.pace import Pace
+from superres.estimation.calibration import Pace
 from tests.executors.conftest import Caller, png
 
 

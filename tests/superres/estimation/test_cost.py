@@ -11,8 +11,17 @@ from superres.catalogue import CATALOGUE
 from superres.codecs.decode import READERS
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import TENSOR, Dimensions
-from superres.cost import DECODING, ENCODING, Order, Place, asked, estimate, fitting, resident
 from superres.diffusion import SPEC
+from superres.estimation.cost import (
+    DECODING,
+    ENCODING,
+    Order,
+    Place,
+    asked,
+    estimate,
+    fitting,
+    resident,
+)
 from superres.geometry import Size
 from superres.inference import planning
 

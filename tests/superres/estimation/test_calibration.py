@@ -3,8 +3,8 @@
 import pytest
 
 from superres.catalogue import CATALOGUE
+from superres.estimation.calibration import SECONDS_PER_MEGAPIXEL, Pace, seconds_per_megapixel
 from superres.model_spec import Speed
-from superres.pace import SECONDS_PER_MEGAPIXEL, Pace, seconds_per_megapixel
 
 
 def test_figures_are_of_models_that_exist() -> None:

@@ -10,7 +10,7 @@ Activations belong to one tile, or one step of row streaming, of one picture at 
 pictures that are worked on side by side need them only once.
 
 The coefficients are data: bytes per pixel or sample here, seconds per megapixel of the models in
-superres/pace.py. `python -m benchmarks.cost` measures them again and says how far they are off.
+superres/estimation/calibration.py. `python -m benchmarks.cost` measures them again and says how far they are off.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from typing import NamedTuple, Protocol
 
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
+from superres.estimation.calibration import seconds_per_megapixel
 from superres.geometry import Size
 from superres.inference.planning import Plan, chosen
 from superres.inference.tiling import covering
 from superres.model_spec import ModelSpec
-from superres.pace import seconds_per_megapixel
 
 MEGA = 1_000_000
 SLACK = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
