@@ -8,8 +8,8 @@ from typing import Any
 
 from executors.source import SourceGuards
 from superres.codecs.decode import Limits
+from superres.diffusion.options import OPTIONS as SAMPLING
 from superres.errors import BadSetting, shown
-from superres.sampling import OPTIONS as SAMPLING
 
 PREFIX = "SUPERRES_"
 

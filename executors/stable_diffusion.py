@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from executors.models import Served, device_of, store_of
 from executors.upscaler import UpscalerExecutor
-from superres.diffusion import SPEC, DiffusionModel
+from superres.diffusion.options import OPTIONS, sampling
+from superres.diffusion.upscaler import SPEC, DiffusionModel
 from superres.errors import BadOption, BadSetting
-from superres.sampling import OPTIONS, sampling
 
 
 class StableDiffusion(UpscalerExecutor):

@@ -28,7 +28,7 @@ from executors.wire import (
     write_error,
 )
 from superres.catalogue import ROWS
-from superres.diffusion import SPEC
+from superres.diffusion.upscaler import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
 from superres.estimation.calibration import Pace
 from superres.pipeline import Answer, upscale

@@ -15,13 +15,13 @@ from superres.codecs.decode import Limits, decode
 from superres.codecs.encode import FORMATS, Format, format_named
 from superres.codecs.png.writer import DEFAULT as PNG_COMPRESSION
 from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
+from superres.diffusion.options import OPTIONS as SAMPLING
+from superres.diffusion.options import checked
 from superres.errors import BadImage, BadOption, SuperresError, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Image, from_tensor
 from superres.image.size_expression import ScaleExpression
 from superres.pipeline import Answer, Options
-from superres.sampling import OPTIONS as SAMPLING
-from superres.sampling import checked
 
 URL_SCHEMES = (b"http://", b"https://", b"data:")
 LONGEST_URL = 2048  # a longer text of a URL is no picture either, but no URL

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from superres.catalogue import ROWS
-from superres.diffusion import SPEC, DiffusionSpec
+from superres.diffusion.upscaler import SPEC, DiffusionSpec
 from superres.faces import FACE_WEIGHTS
 from superres.model_spec import ModelSpec
 

@@ -249,7 +249,7 @@ def streamed(size: Size, plan: Plan, model: ModelSpec, place: Place) -> Network:
     return Network(0, state + step, seconds, rows)
 
 
-# The diffusion upscaler: latents, scheduler, decoded picture, colours (superres/diffusion.py), and
+# The diffusion upscaler: latents, scheduler, decoded picture, colours (superres/diffusion/upscaler.py), and
 # what 75 steps take.
 PICTURE_BYTES = 540
 PICTURE_SECONDS = 40_000.0

@@ -7,7 +7,7 @@ from docarray import Document
 
 from executors.stable_diffusion import StableDiffusion
 from tests.executors.conftest import Caller, opened, png
-from tests.superres.tiny_diffusion import publish, tiny_pipeline
+from tests.superres.diffusion.tiny_diffusion import publish, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

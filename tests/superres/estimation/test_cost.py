@@ -11,7 +11,7 @@ from superres.catalogue import CATALOGUE
 from superres.codecs.decode import READERS
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import TENSOR, Dimensions
-from superres.diffusion import SPEC
+from superres.diffusion.upscaler import SPEC
 from superres.estimation.cost import (
     DECODING,
     ENCODING,

@@ -19,9 +19,11 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import avg_pool2d, interpolate
 
-from superres.diffusion_files import HALF, Release, located
+from superres.diffusion.blending import Patch, enlarged, patches
+from superres.diffusion.files import HALF, Release, located
+from superres.diffusion.networks import from_folder, from_single_file, full_precision
+from superres.diffusion.options import OPTIONS, Sampling, sampling
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
-from superres.feather import Patch, enlarged, patches
 from superres.geometry import Size, up
 from superres.image.frame import Pixels
 from superres.inference.batch_runner import to_pixels, to_tensor
@@ -30,8 +32,6 @@ from superres.inference.device import Device
 from superres.inference.result import Progress, Upscaled
 from superres.inference.scheduler import Line
 from superres.model_spec import Speed, Weights
-from superres.networks.stable_diffusion import from_folder, from_single_file, full_precision
-from superres.sampling import OPTIONS, Sampling, sampling
 from superres.weights.store import Store
 
 TILE = 128  # input pixels a side: what the model was trained on
@@ -116,7 +116,7 @@ class DiffusionModel:
         self.ceiling: int | None = None  # bytes, learned from running out of memory
 
     def upscaler(self, **options: Any) -> "DiffusionUpscaler":
-        """An upscaler for the options of a request (superres/sampling.py). Raises BadOption.
+        """An upscaler for the options of a request (superres/diffusion/options.py). Raises BadOption.
 
         A prompt of more than CLIP's 75 tokens is refused: the rest would silently not count.
         """

@@ -15,16 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from superres.diffusion import (
-    MAX_PIXELS,
-    SPEC,
-    UNET_BYTES,
-    VAE_BYTES,
-    DiffusionModel,
-    keep_colours,
-    noises,
-)
-from superres.diffusion_files import (
+from superres.diffusion.blending import patches
+from superres.diffusion.files import (
     HALF,
     HUB_ID,
     NAME,
@@ -34,6 +26,16 @@ from superres.diffusion_files import (
     Release,
     absent,
     weight_map,
+)
+from superres.diffusion.options import NUMBERS, OPTIONS, checked, sampling
+from superres.diffusion.upscaler import (
+    MAX_PIXELS,
+    SPEC,
+    UNET_BYTES,
+    VAE_BYTES,
+    DiffusionModel,
+    keep_colours,
+    noises,
 )
 from superres.errors import (
     BadOption,
@@ -45,16 +47,14 @@ from superres.errors import (
     WeightsMismatch,
     WeightsMissing,
 )
-from superres.feather import patches
 from superres.geometry import Size
 from superres.image.frame import Frame, Image
 from superres.inference.device import Device, Precision
 from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
-from superres.sampling import NUMBERS, OPTIONS, checked, sampling
 from superres.weights.store import Store
-from tests.superres.published_diffusion import most_bytes, published_networks
-from tests.superres.tiny_diffusion import publish, single_file, tiny_pipeline
+from tests.superres.diffusion.published_diffusion import most_bytes, published_networks
+from tests.superres.diffusion.tiny_diffusion import publish, single_file, tiny_pipeline
 from tests.superres.weights.publisher import HASTE
 
 CPU = torch.device("cpu")
