@@ -6,7 +6,7 @@
 Each case runs in a fresh process, decoded, enlarged and encoded there, on the CPU. Memory is the
 process's peak above what it had after a tiny picture went the same way; seconds are also compared
 after the model's pace was learned from another run of the case. Models without weights at hand have
-random ones, which cost the same. `--seconds` prints the table of superres/estimation/calibration.py instead.
+random ones, which cost the same. `--seconds` prints the table of estimation/calibration.py instead.
 
 Prints the relative errors (estimated beside measured, above 0 where too much was expected) and
 writes benchmarks/results/cost.json.

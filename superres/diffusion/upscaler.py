@@ -116,7 +116,7 @@ class DiffusionModel:
         self.ceiling: int | None = None  # bytes, learned from running out of memory
 
     def upscaler(self, **options: Any) -> "DiffusionUpscaler":
-        """An upscaler for the options of a request (superres/diffusion/options.py). Raises BadOption.
+        """An upscaler for the options of a request (options.py). Raises BadOption.
 
         A prompt of more than CLIP's 75 tokens is refused: the rest would silently not count.
         """

@@ -1,0 +1,1 @@
+"""What a request will take, before it runs: bytes of memory and seconds."""

@@ -10,7 +10,7 @@ Activations belong to one tile, or one step of row streaming, of one picture at 
 pictures that are worked on side by side need them only once.
 
 The coefficients are data: bytes per pixel or sample here, seconds per megapixel of the models in
-superres/estimation/calibration.py. `python -m benchmarks.cost` measures them again and says how far they are off.
+calibration.py. `python -m benchmarks.cost` measures them again and says how far they are off.
 """
 
 from collections.abc import Mapping
@@ -249,7 +249,7 @@ def streamed(size: Size, plan: Plan, model: ModelSpec, place: Place) -> Network:
     return Network(0, state + step, seconds, rows)
 
 
-# The diffusion upscaler: latents, scheduler, decoded picture, colours (superres/diffusion/upscaler.py), and
+# The diffusion upscaler: latents, scheduler, decoded picture, colours (diffusion/upscaler.py), and
 # what 75 steps take.
 PICTURE_BYTES = 540
 PICTURE_SECONDS = 40_000.0

@@ -1,0 +1,1 @@
+"""Inference: batches, tiles and row blocks of one network on one device."""
