@@ -20,7 +20,7 @@ from superres.pipeline import Enlarger
 from superres.weights.store import Store
 
 if TYPE_CHECKING:
-    from superres.faces import FaceEnhancer
+    from superres.faces.enhancer import FaceEnhancer
 
 WARM_EDGE, WARM_EDGE_GPU = 32, 256  # pixels a side
 TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
@@ -119,7 +119,7 @@ def load_faces(models: Mapping[str, Served], settings: Settings) -> "FaceEnhance
     """The face model that the operator names, on the models' device; none by default."""
     if settings.face_model is None:
         return None
-    from superres.faces import FaceEnhancer
+    from superres.faces.enhancer import FaceEnhancer
 
     device = next(iter(models.values())).device.device
     return FaceEnhancer.from_store(settings.face_model, device, store_of(settings))

@@ -20,7 +20,7 @@ from superres.inference.result import Cost, Progress, Strips, Upscaled
 from superres.worker_pool import Turn
 
 if TYPE_CHECKING:
-    from superres.faces import FaceEnhancer
+    from superres.faces.enhancer import FaceEnhancer
 
 BAND = 2**18  # pixels of the result that get their alpha at a time
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from superres.catalogue import ROWS
 from superres.diffusion.upscaler import SPEC, DiffusionSpec
-from superres.faces import FACE_WEIGHTS
+from superres.faces.enhancer import FACE_WEIGHTS
 from superres.model_spec import ModelSpec
 
 DESCRIBED: tuple[ModelSpec | DiffusionSpec, ...] = (*ROWS, SPEC)

@@ -15,7 +15,7 @@ from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import format_named
 from superres.errors import BadOption, TooLarge
-from superres.faces import FaceEnhancer
+from superres.faces.enhancer import FaceEnhancer
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
 from superres.image.size_expression import ScaleExpression

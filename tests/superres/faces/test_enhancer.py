@@ -18,12 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from superres import faces
 from superres.errors import BadSetting, Failed, WeightsMismatch, WeightsMissing
-from superres.faces import Bytes, FaceEnhancer, Landmarks, Network
+from superres.faces import enhancer, networks
+from superres.faces.enhancer import Bytes, FaceEnhancer, Landmarks, Network
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.networks import gfpgan
 from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
 
@@ -50,7 +49,7 @@ def portrait() -> Bytes:
 def ellipse(face: torch.Tensor) -> torch.Tensor:
     """Scores that call the middle of any face skin and all else background."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, 512), torch.linspace(-1, 1, 512), indexing="ij")
-    scores = torch.zeros(1, gfpgan.CLASSES, 512, 512)
+    scores = torch.zeros(1, networks.CLASSES, 512, 512)
     scores[0, 1] = 1 - 2 * ((x / 0.7) ** 2 + (y / 0.8) ** 2)
     return scores
 
@@ -131,7 +130,7 @@ def pasted_by_facexlib(picture: Bytes, big: Pixels, scale: int, restore: Network
     helper.clean_all()
     helper.template_3points, helper.pad_blur, helper.use_parse = False, False, True
     helper.upscale_factor, helper.face_size, helper.device = scale, (512, 512), CPU
-    helper.face_template, helper.face_parse = faces.TEMPLATE, lambda face: (ellipse(face), None)
+    helper.face_template, helper.face_parse = enhancer.TEMPLATE, lambda face: (ellipse(face), None)
     helper.read_image(np.ascontiguousarray(picture[..., ::-1]))
     helper.all_landmarks_5 = [LANDMARKS]
     helper.align_warp_face()
@@ -148,7 +147,7 @@ def test_faces_larger_than_a_block_are_pasted_without_a_seam(
 ) -> None:
     big = enlarged(portrait, 2)
     whole = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
-    monkeypatch.setattr(faces, "BLOCK", Size(37, 53))
+    monkeypatch.setattr(enhancer, "BLOCK", Size(37, 53))
     parts = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
     assert np.abs(whole.astype(int) - parts).max() <= 1
 
@@ -160,7 +159,7 @@ similarities = st.tuples(
 
 def moved(size: float, angle: float, x: float, y: float) -> Landmarks:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    landmarks: Landmarks = (faces.TEMPLATE - 256) @ turn.T * size + [x, y]
+    landmarks: Landmarks = (enhancer.TEMPLATE - 256) @ turn.T * size + [x, y]
     return landmarks
 
 
@@ -168,12 +167,12 @@ def moved(size: float, angle: float, x: float, y: float) -> Landmarks:
 @given(similarities)
 def test_the_way_there_and_back_ends_where_it_began(how: tuple[float, float, float, float]) -> None:
     landmarks = moved(*how)
-    matrix = faces.alignment(landmarks)
+    matrix = enhancer.alignment(landmarks)
     assert matrix is not None
     homogeneous = np.column_stack([landmarks, np.ones(5)])
     there = homogeneous @ matrix.T
-    assert np.allclose(there, faces.TEMPLATE, atol=0.5)
-    again = np.column_stack([there, np.ones(5)]) @ faces.back(matrix, 1).T
+    assert np.allclose(there, enhancer.TEMPLATE, atol=0.5)
+    again = np.column_stack([there, np.ones(5)]) @ enhancer.back(matrix, 1).T
     assert np.allclose(again, landmarks, atol=1e-6)
 
 
@@ -187,11 +186,11 @@ def test_a_face_anywhere_changes_only_what_it_reaches(
     how: tuple[float, float, float, float], channels: int, deep: bool
 ) -> None:
     picture, big = flat((40, 60, channels), deep), flat((80, 120, channels), deep)
-    matrix = faces.alignment(moved(*how))
+    matrix = enhancer.alignment(moved(*how))
     assert matrix is not None
     out = enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
     assert out.shape == big.shape and out.dtype == big.dtype and (big == 100).all()
-    left, top, right, bottom = faces.reach(faces.back(matrix, 2), Size(120, 80))
+    left, top, right, bottom = enhancer.reach(enhancer.back(matrix, 2), Size(120, 80))
     outside = np.ones((80, 120), bool)
     outside[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
     assert (out[outside] == 100).all() and (out >= 100).all()
@@ -242,7 +241,7 @@ def test_a_colour_file_of_a_grey_picture_gets_no_tint(portrait: Bytes) -> None:
     big = enlarged(three, 2)
     out = enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
     assert (out != big).any()
-    assert not faces.coloured(out)
+    assert not enhancer.coloured(out)
     alone = enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
     assert np.array_equal(alone[..., 0], out[..., 0])
 
@@ -276,7 +275,7 @@ def test_numbers_that_are_not_finite_are_an_error(portrait: Bytes) -> None:
 def test_hair_counts_and_clothes_do_not() -> None:
     classes = np.zeros((512, 512), np.int64)
     classes[:256], classes[256:] = 13, 18
-    mask = faces.soft_mask(classes)
+    mask = enhancer.soft_mask(classes)
     assert mask[100, 256] == pytest.approx(1) and mask[400, 256] == 0
     assert (mask[:10] == 0).all() and (mask[:, -10:] == 0).all()
 
@@ -340,20 +339,20 @@ def row(landmarks: Landmarks) -> list[float]:
 
 def test_the_detector_sees_blue_green_red() -> None:
     seer = Seer()
-    assert faces.landmarks_found(seer, np.full((9, 7, 3), (1, 2, 3), np.uint8)) == []
+    assert enhancer.landmarks_found(seer, np.full((9, 7, 3), (1, 2, 3), np.uint8)) == []
     assert seer.picture[0, 0].tolist() == [3, 2, 1] and seer.confidence == 0.97
 
 
 def test_eyes_closer_than_five_pixels_are_no_face() -> None:
     near, far = (np.array([[10, 10], [10 + d, 10], [0, 0], [0, 0], [0, 0]]) for d in (4.9, 5.1))
-    found = faces.landmarks_found(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
+    found = enhancer.landmarks_found(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
     assert np.array(found) == pytest.approx(far[None])
 
 
 def test_a_huge_picture_is_shrunk_for_detection_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces, "DETECTION_PIXELS", 50 * 100)
+    monkeypatch.setattr(enhancer, "DETECTION_PIXELS", 50 * 100)
     seer = Seer(row(LANDMARKS))
-    (found,) = faces.landmarks_found(seer, np.zeros((200, 400, 3), np.uint8))
+    (found,) = enhancer.landmarks_found(seer, np.zeros((200, 400, 3), np.uint8))
     assert seer.picture.shape == (50, 100, 3)
     assert found == pytest.approx(LANDMARKS * 4)
 
@@ -362,7 +361,7 @@ def test_a_huge_picture_is_shrunk_for_detection_only(monkeypatch: pytest.MonkeyP
 def retinaface() -> torch.nn.Module:
     """RetinaFace that is sure of nothing: its scores for a face are those of chance."""
     torch.manual_seed(0)
-    network = gfpgan.retinaface(CPU).eval()
+    network = networks.retinaface(CPU).eval()
     for head in network.get_submodule("ClassHead").modules():
         if isinstance(head, torch.nn.Conv2d):
             torch.nn.init.zeros_(head.weight)
@@ -373,20 +372,20 @@ def retinaface() -> torch.nn.Module:
 def test_the_smallest_pictures_have_no_faces(
     retinaface: torch.nn.Module, size: tuple[int, int]
 ) -> None:
-    assert faces.landmarks_found(retinaface, np.zeros((*size, 3), np.uint8)) == []
+    assert enhancer.landmarks_found(retinaface, np.zeros((*size, 3), np.uint8)) == []
 
 
 # Weights
 
 
 def test_every_file_is_known_by_its_hash() -> None:
-    for weights in faces.FACE_WEIGHTS:
+    for weights in enhancer.FACE_WEIGHTS:
         assert weights.url is not None and weights.url.endswith(weights.file)
         assert weights.sha256 is not None and len(weights.sha256) == 64 and weights.size
 
 
 def test_gfpgan_and_the_parser_are_not_for_commercial_use() -> None:
-    restricted = {weights.file for weights in faces.FACE_WEIGHTS if "NC" in weights.licence}
+    restricted = {weights.file for weights in enhancer.FACE_WEIGHTS if "NC" in weights.licence}
     assert restricted == {"GFPGANv1.3.pth", "GFPGANv1.4.pth", "parsing_parsenet.pth"}
 
 
@@ -397,7 +396,7 @@ def test_an_unknown_face_model_is_named_with_those_there_are(tmp_path: Path) -> 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"GFPGANv1\.4\.pth"):
-        FaceEnhancer.from_store(faces.DEFAULT, CPU, Store(tmp_path, offline=True))
+        FaceEnhancer.from_store(enhancer.DEFAULT, CPU, Store(tmp_path, offline=True))
 
 
 def test_a_file_loads_strictly_and_without_its_prefix(
@@ -406,12 +405,12 @@ def test_a_file_loads_strictly_and_without_its_prefix(
     path = tmp_path / "detection.pth"
     state = retinaface.state_dict()
     torch.save({f"module.{name}": value for name, value in state.items()}, path)
-    network = faces.ready(gfpgan.retinaface(CPU), path, faces.DETECTION.keys, CPU)
+    network = enhancer.ready(networks.retinaface(CPU), path, enhancer.DETECTION.keys, CPU)
     assert not network.training and not any(p.requires_grad for p in network.parameters())
     loaded = network.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
     with pytest.raises(WeightsMismatch, match=r"does not fit ParseNet: missing encoder\.0"):
-        faces.ready(gfpgan.parsenet(), path, faces.PARSING.keys, CPU)
+        enhancer.ready(networks.parsenet(), path, enhancer.PARSING.keys, CPU)
 
 
 # End to end
@@ -423,7 +422,7 @@ def by_gfpgan(network: torch.nn.Module) -> Network:
 
 def test_gfpgan_paints_the_face_of_a_photo(portrait: Bytes) -> None:
     torch.manual_seed(0)
-    network = gfpgan.gfpgan().eval().requires_grad_(False)
+    network = networks.gfpgan().eval().requires_grad_(False)
     big = enlarged(portrait, 2)
     out = enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2)
     pasted = (out != big).any(axis=2)
@@ -444,20 +443,20 @@ def test_all_networks_together_run_on_photos_with_faces(
     picture = picture.astype(np.uint8).reshape(*picture.shape[:2], -1)[..., ::-1]
     height, width, _ = picture.shape
     landmarks = moved(min(height, width) / 700, 0, width / 2, height / 2)
-    network, parser = gfpgan.gfpgan().eval(), gfpgan.parsenet().eval()
-    assert faces.landmarks_found(retinaface, faces.in_eight_bits(picture)) == []
+    network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
+    assert enhancer.landmarks_found(retinaface, enhancer.in_eight_bits(picture)) == []
     restored = enhancer(landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0])
     big = enlarged(np.ascontiguousarray(picture), scale)
     out = restored.enhance(picture, big, scale)
     assert out.shape == big.shape and (out != big).any()
-    assert out.shape[2] == 1 or faces.coloured(out) == faces.coloured(big)
+    assert out.shape[2] == 1 or enhancer.coloured(out) == enhancer.coloured(big)
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("face_model", list(faces.FACE_MODELS))
+@pytest.mark.parametrize("face_model", list(enhancer.FACE_MODELS))
 def test_the_published_networks_restore_a_face(face_model: str, portrait: Bytes) -> None:
     store = Store.from_environment(offline=True)
-    needed = (faces.FACE_MODELS[face_model], faces.DETECTION, faces.PARSING)
+    needed = (enhancer.FACE_MODELS[face_model], enhancer.DETECTION, enhancer.PARSING)
     missing = {weights.file for weights in needed if not here(weights.file, store)}
     if missing:
         pytest.skip(f"SUPERRES_WEIGHTS_DIR has no {', '.join(sorted(missing))}")

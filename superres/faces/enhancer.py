@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from superres.errors import BadSetting, Failed, OutOfMemory
+from superres.faces.networks import FACE, gfpgan, parsenet, retinaface
 from superres.geometry import Box, Size, tiles
 from superres.image.frame import Pixels
 from superres.inference.batch_runner import to_tensor
 from superres.inference.result import Progress
 from superres.model_spec import Weights
-from superres.networks.gfpgan import FACE, gfpgan, parsenet, retinaface
 from superres.weights.store import Store, load, locate, read_state_dict
 
 Bytes = NDArray[np.uint8]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from superres.networks import gfpgan
+from superres.faces import networks
 from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
@@ -21,9 +21,9 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (gfpgan.gfpgan, 86_444_252),
-        (lambda: gfpgan.retinaface(META), 27_293_600),
-        (gfpgan.parsenet, 21_303_254),
+        (networks.gfpgan, 86_444_252),
+        (lambda: networks.retinaface(META), 27_293_600),
+        (networks.parsenet, 21_303_254),
     ],
     ids=["GFPGAN", "RetinaFace", "ParseNet"],
 )
@@ -34,7 +34,7 @@ def test_it_has_the_published_parameters(build: Callable[[], nn.Module], expecte
 
 def test_gfpgan_has_the_published_entries() -> None:
     with META:
-        state = gfpgan.gfpgan().state_dict()
+        state = networks.gfpgan().state_dict()
     noises = [name for name in state if name.startswith("stylegan_decoder.noises.noise")]
     assert len(state) == 285 and len(noises) == 15
     assert next(iter(state)) == "conv_body_first.weight"
@@ -43,7 +43,7 @@ def test_gfpgan_has_the_published_entries() -> None:
 
 
 def test_retinaface_has_every_tensor_on_its_device() -> None:
-    network = gfpgan.retinaface(META)
+    network = networks.retinaface(META)
     own = [value for value in vars(network).values() if isinstance(value, torch.Tensor)]
     assert own, "RetinaFace used to keep its mean beside parameters and buffers"
     assert {t.device for t in (*own, *network.state_dict().values())} == {META}
@@ -51,12 +51,12 @@ def test_retinaface_has_every_tensor_on_its_device() -> None:
 
 
 def test_retinaface_subtracts_the_mean_of_blue_green_and_red() -> None:
-    mean: torch.Tensor = vars(gfpgan.retinaface(torch.device("cpu")))["mean_tensor"]
+    mean: torch.Tensor = vars(networks.retinaface(torch.device("cpu")))["mean_tensor"]
     assert mean.flatten().tolist() == [104, 117, 123]
 
 
 def test_parsenet_tells_nineteen_classes_apart() -> None:
-    network = gfpgan.parsenet().eval()
+    network = networks.parsenet().eval()
     with torch.inference_mode():
         scores, _ = network(torch.zeros(1, 3, 64, 64))
-    assert scores.shape == (1, gfpgan.CLASSES, 64, 64)
+    assert scores.shape == (1, networks.CLASSES, 64, 64)
