@@ -1,8 +1,8 @@
-"""`python -m superres`: see superres/cli.py."""
+"""`python -m superres`: see superres/cli/main.py."""
 
 import sys
 
-from superres.cli import main
+from superres.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from superres.cli import main
+from superres.cli.main import main
 from tests.browser.chromium import CHROMEDRIVER, CHROMIUM
 from tests.browser.chromium import running as chromium
 from tests.client.conftest import EXAMPLES

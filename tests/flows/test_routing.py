@@ -9,7 +9,7 @@ from docarray import Document, DocumentArray
 from jina import Client
 from jina.excepts import BadServer
 
-from superres.remote import Server
+from superres.cli.client import Server
 from tests.executors.conftest import opened, png
 from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
 

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from superres.cli.client import Server
 from superres.errors import BadOption, BadSetting, Refused, SuperresError, Unavailable
-from superres.remote import Server
 
 
 @dataclass

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from superres.catalogue import ROWS
-from superres.table import models, notice
+from superres.cli.tables import models, notice
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_notice_is_that_of_the_catalogue() -> None:

@@ -1,7 +1,7 @@
 """The catalogue as Markdown: README's table of models, and NOTICE.md.
 
-python -m superres.table models
-python -m superres.table notice > NOTICE.md
+python -m superres.cli.tables models
+python -m superres.cli.tables notice > NOTICE.md
 """
 
 import sys
@@ -17,7 +17,7 @@ NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
 own. Only the embedded ones are part of the repository; all others are downloaded by the user from
-their publishers. This file is generated from the catalogue: `python -m superres.table notice`.
+their publishers. This file is generated from the catalogue: `python -m superres.cli.tables notice`.
 
 """
 

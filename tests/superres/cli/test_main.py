@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from superres.catalogue import CATALOGUE
-from superres.cli import main
+from superres.cli.main import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

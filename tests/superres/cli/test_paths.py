@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from superres.codecs.encode import FORMATS
-from superres.errors import BadImage
-from superres.files import (
+from superres.cli.paths import (
     Destination,
     Source,
     TargetTaken,
@@ -17,6 +15,8 @@ from superres.files import (
     sources,
     write,
 )
+from superres.codecs.encode import FORMATS
+from superres.errors import BadImage
 
 PNG, JPEG, TIFF = FORMATS["png"], FORMATS["jpeg"], FORMATS["tiff"]
 

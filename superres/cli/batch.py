@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
+from superres.cli.client import Server
+from superres.cli.paths import Destination, Source, TargetTaken, check_target, sources, write
 from superres.codecs.decode import DEFAULT_LIMITS, READERS, decode
 from superres.codecs.encode import Format
 from superres.codecs.sniff import checked_format
 from superres.errors import Misconfigured, SuperresError
-from superres.files import Destination, Source, TargetTaken, check_target, sources, write
 from superres.image.size_expression import ScaleExpression
-from superres.remote import Server
 
 if TYPE_CHECKING:
     from superres.inference.result import Progress

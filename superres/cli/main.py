@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:
-    from superres.batch import Wanted, Work
+    from superres.cli.batch import Wanted, Work
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
 DEFAULT_MODEL = "bicubic_pp.x3"
@@ -117,8 +117,8 @@ def between(least: int, most: int) -> Callable[[str], int]:
 
 def upscale(given: argparse.Namespace) -> int:
     """Enlarges every picture."""
-    from superres.batch import Run, Wanted
-    from superres.files import destination
+    from superres.cli.batch import Run, Wanted
+    from superres.cli.paths import destination
     from superres.image.size_expression import ScaleExpression
 
     goal = destination(given.inputs, given.output, given.format)
@@ -132,8 +132,8 @@ def upscale(given: argparse.Namespace) -> int:
 
 def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
     """The work as the options choose it. Raises BadOption or Misconfigured."""
-    from superres.batch import here, there
-    from superres.remote import Server
+    from superres.cli.batch import here, there
+    from superres.cli.client import Server
 
     if given.server is not None:
         if given.device or given.offline:
@@ -161,7 +161,7 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
 def list_models(_given: argparse.Namespace) -> int:
     """Prints the models that --model takes, in aligned columns."""
     from superres.catalogue import CATALOGUE
-    from superres.table import size
+    from superres.cli.tables import size
 
     rows = [("model", "scale", "weights", "licence", "speed", "good at")]
     for spec in CATALOGUE.values():
