@@ -1,0 +1,1 @@
+"""Face enhancement: detection, alignment, restoration by a network, pasting back."""

@@ -54,7 +54,7 @@ def ellipse(face: torch.Tensor) -> torch.Tensor:
     return scores
 
 
-def enhancer(
+def make_enhancer(
     *landmarks: Landmarks, restore: Network = lambda face: face, parse: Network = ellipse
 ) -> FaceEnhancer:
     return FaceEnhancer(lambda picture: list(landmarks), restore, parse, CPU)
@@ -80,12 +80,12 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 def test_a_picture_without_faces_comes_back_as_it_is(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    assert enhancer().enhance(portrait, big, 2) is big
+    assert make_enhancer().enhance(portrait, big, 2) is big
 
 
 def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    assert enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2) is big
+    assert make_enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2) is big
 
 
 # Geometry
@@ -94,8 +94,8 @@ def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, scale: int) -> None:
     big = enlarged(portrait, scale)
-    same = enhancer(LANDMARKS).enhance(portrait, big, scale)
-    pasted = (enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(axis=2)
+    same = make_enhancer(LANDMARKS).enhance(portrait, big, scale)
+    pasted = (make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(axis=2)
     rows, columns = np.nonzero(pasted)
     # The middle of FFHQ's faces is 52 / 126 of the eyes' distance above their landmarks' mean.
     x, y = (LANDMARKS.mean(axis=0) - [0, 42.5 * 52 / 126]) * scale
@@ -109,7 +109,7 @@ def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, sca
 def test_it_pastes_what_facexlib_pastes(portrait: Bytes, scale: int) -> None:
     big = enlarged(portrait, scale)
     theirs = pasted_by_facexlib(portrait, big, scale, darker)
-    ours = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale)
+    ours = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale)
     assert (ours != big).any()
     # facexlib rounds the face to 8 bits before it warps it, and cuts off where we round.
     difference = ours.astype(int) - theirs
@@ -146,9 +146,9 @@ def test_faces_larger_than_a_block_are_pasted_without_a_seam(
     portrait: Bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = enlarged(portrait, 2)
-    whole = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    whole = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
     monkeypatch.setattr(enhancer, "BLOCK", Size(37, 53))
-    parts = enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    parts = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
     assert np.abs(whole.astype(int) - parts).max() <= 1
 
 
@@ -188,7 +188,7 @@ def test_a_face_anywhere_changes_only_what_it_reaches(
     picture, big = flat((40, 60, channels), deep), flat((80, 120, channels), deep)
     matrix = enhancer.alignment(moved(*how))
     assert matrix is not None
-    out = enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
+    out = make_enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
     assert out.shape == big.shape and out.dtype == big.dtype and (big == 100).all()
     left, top, right, bottom = enhancer.reach(enhancer.back(matrix, 2), Size(120, 80))
     outside = np.ones((80, 120), bool)
@@ -211,7 +211,7 @@ def test_a_flat_colour_keeps_its_hue(colour: tuple[int, int, int]) -> None:
         seen.append(face)
         return face
 
-    out = enhancer(LANDMARKS, restore=restore).enhance(patch, big, 2)
+    out = make_enhancer(LANDMARKS, restore=restore).enhance(patch, big, 2)
     assert np.abs(out.astype(int) - big).max() <= 1
     levels = (seen[0][0, :, 256, 256] + 1) * 127.5
     assert levels.numpy() == pytest.approx(np.array(colour), abs=0.01)
@@ -223,7 +223,7 @@ def reddish(face: torch.Tensor) -> torch.Tensor:
 
 def test_a_restored_colour_lands_in_its_own_channel(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    out = enhancer(LANDMARKS, restore=reddish).enhance(portrait, big, 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(portrait, big, 2)
     red, green, blue = np.moveaxis(out.astype(int) - big, 2, 0)
     assert red.max() > 50 and blue.min() < -50
     assert red.mean() > 2 and blue.mean() < -2 and abs(green.mean()) < 0.5
@@ -231,7 +231,7 @@ def test_a_restored_colour_lands_in_its_own_channel(portrait: Bytes) -> None:
 
 def test_grey_stays_grey_whatever_the_network_paints(portrait: Bytes) -> None:
     one = grey(portrait)
-    out = enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
     assert out.shape == (2 * SIDE, 2 * SIDE, 1)
 
 
@@ -239,10 +239,10 @@ def test_a_colour_file_of_a_grey_picture_gets_no_tint(portrait: Bytes) -> None:
     one = grey(portrait)
     three = np.repeat(one, 3, axis=2)
     big = enlarged(three, 2)
-    out = enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
     assert (out != big).any()
     assert not enhancer.coloured(out)
-    alone = enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    alone = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
     assert np.array_equal(alone[..., 0], out[..., 0])
 
 
@@ -253,8 +253,8 @@ def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
     noise = np.random.default_rng(0).integers(-128, 128, portrait.shape)
     deep = np.clip(portrait.astype(int) * 257 + noise, 0, 65535).astype(np.uint16)
     big = enlarged(deep, 2)
-    out = enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2)
-    shallow = enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2)
+    out = make_enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2)
+    shallow = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2)
     assert out.dtype == np.uint16
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
@@ -267,7 +267,7 @@ def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
 
 
 def test_numbers_that_are_not_finite_are_an_error(portrait: Bytes) -> None:
-    broken = enhancer(LANDMARKS, restore=lambda face: face * torch.nan)
+    broken = make_enhancer(LANDMARKS, restore=lambda face: face * torch.nan)
     with pytest.raises(Failed, match="not finite"):
         broken.enhance(portrait, enlarged(portrait, 2), 2)
 
@@ -288,7 +288,7 @@ def test_progress_counts_faces_and_may_end_the_work(portrait: Bytes) -> None:
         if done == 2:
             raise InterruptedError
 
-    three = enhancer(LANDMARKS, LANDMARKS + 3, LANDMARKS - 3)
+    three = make_enhancer(LANDMARKS, LANDMARKS + 3, LANDMARKS - 3)
     with pytest.raises(InterruptedError):
         three.enhance(portrait, enlarged(portrait, 1), 1, progress)
     assert calls == [(1, 3), (2, 3)]
@@ -305,7 +305,7 @@ def test_threads_take_turns_at_the_networks(portrait: Bytes) -> None:
         inside -= 1
         return darker(face)
 
-    shared, big = enhancer(LANDMARKS, restore=restore), enlarged(portrait, 1)
+    shared, big = make_enhancer(LANDMARKS, restore=restore), enlarged(portrait, 1)
     results: list[Pixels] = []
     threads = [
         threading.Thread(target=lambda: results.append(shared.enhance(portrait, big, 1)))
@@ -424,7 +424,7 @@ def test_gfpgan_paints_the_face_of_a_photo(portrait: Bytes) -> None:
     torch.manual_seed(0)
     network = networks.gfpgan().eval().requires_grad_(False)
     big = enlarged(portrait, 2)
-    out = enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2)
+    out = make_enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2)
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
     assert not pasted[:10].any() and not pasted[-10:].any()
@@ -445,7 +445,7 @@ def test_all_networks_together_run_on_photos_with_faces(
     landmarks = moved(min(height, width) / 700, 0, width / 2, height / 2)
     network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
     assert enhancer.landmarks_found(retinaface, enhancer.in_eight_bits(picture)) == []
-    restored = enhancer(landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0])
+    restored = make_enhancer(landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0])
     big = enlarged(np.ascontiguousarray(picture), scale)
     out = restored.enhance(picture, big, scale)
     assert out.shape == big.shape and (out != big).any()
