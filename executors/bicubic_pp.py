@@ -1,6 +1,6 @@
 """Bicubic++: fast, the embedded default; x3, x2 and x4."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class BicubicPP(UpscalerExecutor):

@@ -1,6 +1,6 @@
 """DIPNet x4: fast."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class DIPNet(UpscalerExecutor):

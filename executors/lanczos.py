@@ -1,6 +1,6 @@
 """Lanczos interpolation: the baseline."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class Lanczos(UpscalerExecutor):

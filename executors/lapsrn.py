@@ -1,6 +1,6 @@
 """LapSRN and MS-LapSRN: progressive upscaling of luma."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class LapSRN(UpscalerExecutor):

@@ -1,6 +1,6 @@
 """The Real-ESRGAN family: photos and drawings with real-world damage."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class RealESRGAN(UpscalerExecutor):

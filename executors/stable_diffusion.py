@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from executors.models import Served, device_of, store_of
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
+from executors.served_models import Served, device_of, store_of
 from superres.diffusion.options import OPTIONS, sampling
 from superres.diffusion.upscaler import SPEC, DiffusionModel
 from superres.errors import BadOption, BadSetting

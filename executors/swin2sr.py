@@ -1,6 +1,6 @@
 """Swin2SR: window transformers, also for photos with JPEG traces."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class Swin2SR(UpscalerExecutor):

@@ -1,6 +1,6 @@
 """SwinIR: window transformers for clean and for degraded photos."""
 
-from executors.upscaler import UpscalerExecutor
+from executors.base import UpscalerExecutor
 
 
 class SwinIR(UpscalerExecutor):

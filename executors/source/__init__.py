@@ -18,14 +18,14 @@ One module answers one question:
 
 import time
 
-from executors.source.addresses import public
 from executors.source.connection import resolved
 from executors.source.data_uri import MAX_ESCAPES, embedded
-from executors.source.folders import local, stepped
-from executors.source.guards import SourceGuards
-from executors.source.reading import CONTROL, MAX_CHARACTERS, Resolver, Source, scheme_of
+from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, Resolver, Source, scheme_of
+from executors.source.http_fetch import fetched
+from executors.source.local_files import local, stepped
+from executors.source.policy import SourceGuards
+from executors.source.public_addresses import public
 from executors.source.urls import DEFAULT_PORTS
-from executors.source.web import fetched
 from superres.errors import BadImage, shown
 
 __all__ = ["MAX_CHARACTERS", "MAX_ESCAPES", "SourceGuards", "public", "read", "stepped"]

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from threading import Thread
 
-from executors.source.addresses import Address, unwrapped
-from executors.source.reading import Source
+from executors.source.fetch_context import Source
+from executors.source.public_addresses import Address, unwrapped
 from executors.source.urls import Url, is_dotted_quad
 
 MAX_CANDIDATES = 4  # addresses of one name that are tried

@@ -5,7 +5,7 @@ import binascii
 import string
 from urllib.parse import unquote_to_bytes
 
-from executors.source.reading import Source
+from executors.source.fetch_context import Source
 
 MAX_MEDIA_TYPE = 1024  # characters between "data:" and the comma
 MAX_ESCAPES = 2**20  # "%41" costs about 1 µs each: more of them are a burden, not a picture

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 
 import idna
 
-from executors.source.reading import CONTROL, MAX_CHARACTERS, Source, scheme_of
+from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, Source, scheme_of
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(r"(https?)://([^/?#\\]+)(?:(/[^#]*)(?:#.*)?)?", re.ASCII | re.IGNORECASE)

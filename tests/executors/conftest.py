@@ -11,7 +11,7 @@ from docarray import Document, DocumentArray
 from PIL import Image
 
 from executors.bicubic_pp import BicubicPP
-from executors.refusal import RequestFailed
+from executors.error_response import RequestFailed
 from tests.inputs import png
 
 

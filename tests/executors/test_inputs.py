@@ -262,7 +262,7 @@ def test_no_documents_give_no_documents(caller: Caller) -> None:
 
 
 def test_too_many_documents_are_refused(caller: Caller) -> None:
-    from executors.refusal import RequestFailed
+    from executors.error_response import RequestFailed
 
     with pytest.raises(RequestFailed, match="DOCUMENTS"):
         caller.many([Document(blob=png()) for _ in range(9)])
@@ -282,7 +282,7 @@ def test_a_bad_document_does_not_harm_its_neighbours(caller: Caller) -> None:
 
 
 def test_errors_raise_fails_the_whole_request(caller: Caller) -> None:
-    from executors.refusal import RequestFailed
+    from executors.error_response import RequestFailed
 
     with pytest.raises(RequestFailed):
         caller.many([Document(blob=png()), Document(blob=b"no")], errors="raise")

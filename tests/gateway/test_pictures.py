@@ -178,7 +178,7 @@ def test_the_options_are_those_of_the_reference() -> None:
 
 
 def test_the_ranges_are_those_of_the_executors() -> None:
-    from executors.wire import FRACTIONS, NUMBERS
+    from executors.document import FRACTIONS, NUMBERS
 
     ranges = {option.name: (option.least, option.most) for option in OPTIONS}
     assert {name: tuple(bounds)[:2] for name, bounds in (NUMBERS | FRACTIONS).items()}.items() <= (

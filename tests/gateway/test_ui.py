@@ -128,7 +128,7 @@ def test_the_description_names_every_form_option_and_error() -> None:
 
 
 def test_the_record_is_described_as_the_executors_write_it() -> None:
-    written = (ROOT / "executors/wire.py").read_text().split('tags["upscale"] = {')[1]
+    written = (ROOT / "executors/document.py").read_text().split('tags["upscale"] = {')[1]
     names = re.findall(r'^ +"(\w+)":', written.split("}")[0], re.MULTILINE)
     assert names
     assert set(names) <= DESCRIPTION["components"]["schemas"]["Record"]["properties"].keys()

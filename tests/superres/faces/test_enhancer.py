@@ -95,7 +95,9 @@ def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
 def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, scale: int) -> None:
     big = enlarged(portrait, scale)
     same = make_enhancer(LANDMARKS).enhance(portrait, big, scale)
-    pasted = (make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(axis=2)
+    pasted = (make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(
+        axis=2
+    )
     rows, columns = np.nonzero(pasted)
     # The middle of FFHQ's faces is 52 / 126 of the eyes' distance above their landmarks' mean.
     x, y = (LANDMARKS.mean(axis=0) - [0, 42.5 * 52 / 126]) * scale
@@ -445,7 +447,9 @@ def test_all_networks_together_run_on_photos_with_faces(
     landmarks = moved(min(height, width) / 700, 0, width / 2, height / 2)
     network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
     assert enhancer.landmarks_found(retinaface, enhancer.in_eight_bits(picture)) == []
-    restored = make_enhancer(landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0])
+    restored = make_enhancer(
+        landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0]
+    )
     big = enlarged(np.ascontiguousarray(picture), scale)
     out = restored.enhance(picture, big, scale)
     assert out.shape == big.shape and (out != big).any()

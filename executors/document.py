@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from docarray import Document
 from numpy.typing import NDArray
 
-from executors.refusal import described
+from executors.error_response import described
 from executors.source import SourceGuards, read
 from superres.codecs.decode import Limits, decode
 from superres.codecs.encode import FORMATS, Format, format_named

@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from executors.source.connection import CONNECT_SECONDS, connected
-from executors.source.reading import Source
+from executors.source.fetch_context import Source
 from executors.source.urls import Url, onward, parsed
 from superres.errors import shown
 

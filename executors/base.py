@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
-from executors import parent
-from executors.admission import Room, Watch, granted
-from executors.demand import Demand, demanded
-from executors.host import memory_for_pictures
-from executors.lanes import Lanes, automatic_workers
-from executors.models import Described, Served, load_faces, load_models, warm_up
-from executors.refusal import RequestFailed, causes
-from executors.settings import read_settings
-from executors.wire import (
+from executors import parent_watchdog
+from executors.admission.estimate import Demand, demanded
+from executors.admission.memory_limit import memory_for_pictures
+from executors.admission.queue import Room, Watch, granted
+from executors.admission.worker_pools import Lanes, automatic_workers
+from executors.document import (
     Content,
     Request,
     decoded,
@@ -27,6 +24,9 @@ from executors.wire import (
     write_answer,
     write_error,
 )
+from executors.error_response import RequestFailed, causes
+from executors.served_models import Described, Served, load_faces, load_models, warm_up
+from executors.settings import read_settings
 from superres.catalogue import ROWS
 from superres.diffusion.upscaler import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
@@ -88,7 +88,7 @@ class UpscalerExecutor(Executor):
         )
         self.room = Room(self.settings.max_waiting)
         self.watches: dict[str, Watch] = {}
-        parent.follow(busy=lambda: self.room.inside > 0)
+        parent_watchdog.follow(busy=lambda: self.room.inside > 0)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 

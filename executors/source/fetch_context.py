@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from executors.source.guards import SourceGuards
+from executors.source.policy import SourceGuards
 from superres.errors import BadSource, TooLarge, shown
 
 Resolver = Callable[[str], list[str]]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from executors.lanes import Lanes, automatic_workers
+from executors.admission.worker_pools import Lanes, automatic_workers
 
 
 @pytest.fixture

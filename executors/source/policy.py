@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from executors.source.addresses import Address, public
+from executors.source.public_addresses import Address, public
 from superres.errors import BadSetting, shown
 
 

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from executors.admission import Claim
-from executors.lanes import Lane, Lanes
-from executors.models import Served, place_of
-from executors.wire import Content, Request, measured
+from executors.admission.queue import Claim
+from executors.admission.worker_pools import Lane, Lanes
+from executors.document import Content, Request, measured
+from executors.served_models import Served, place_of
 from superres.codecs.decode import READERS, Limits
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions

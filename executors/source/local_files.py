@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from executors.source.reading import CONTROL, Source, scheme_of
+from executors.source.fetch_context import CONTROL, Source, scheme_of
 
 FILE = re.compile(r"\Afile:(?://(?:localhost)?)?/", re.ASCII | re.IGNORECASE)
 

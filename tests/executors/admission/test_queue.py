@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from executors.admission import Memory, Room, Watch, granted
+from executors.admission.queue import Memory, Room, Watch, granted
 from superres.errors import DeadlineExceeded, Overloaded
 
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from executors.host import LEAST, cgroup_limits, memory_for_pictures, resident, usable_memory
+from executors.admission.memory_limit import (
+    LEAST,
+    cgroup_limits,
+    memory_for_pictures,
+    resident,
+    usable_memory,
+)
 
 GIB = 2**30
 

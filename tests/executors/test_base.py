@@ -13,9 +13,9 @@ from docarray import Document, DocumentArray
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from executors.admission import Watch
+from executors.admission.queue import Watch
 from executors.bicubic_pp import BicubicPP
-from executors.refusal import RequestFailed
+from executors.error_response import RequestFailed
 from superres.errors import Cancelled, DeadlineExceeded
 from superres.estimation.calibration import Pace
 from tests.executors.conftest import Caller, png
