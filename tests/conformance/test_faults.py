@@ -29,7 +29,7 @@ from tests.conformance.wires import (
     wires_to,
 )
 from tests.gateway.service import Service, wait_for
-from tests.gateway.test_progress import events, stream
+from tests.gateway.web.test_progress_events import events, stream
 from tests.inputs import png
 
 pytestmark = pytest.mark.flow

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from gateway.errors import INTERNAL, Problem, problem_of
+from gateway.core.api_keys import VARIABLE, keys_from
+from gateway.core.problem import INTERNAL, Problem, problem_of
 from gateway.gateway import SinglePortGateway
-from gateway.keys import VARIABLE, keys_from
-from gateway.port import tls_context
-from gateway.responses import error_response
+from gateway.server.protocol_mux import tls_context
+from gateway.web.responses import error_response
 
 
 @pytest.mark.parametrize(

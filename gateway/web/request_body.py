@@ -8,7 +8,7 @@ from fastapi import Request
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
-from gateway.errors import Refusal, refusal, shown
+from gateway.core.problem import Refusal, refusal, shown
 
 IDLE_SECONDS = 30.0
 DISCARD_SECONDS = 5.0

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gateway.errors import STATUS
-from gateway.options import OPTIONS, PICTURE_OPTIONS
+from gateway.core.problem import STATUS
+from gateway.web.options import OPTIONS, PICTURE_OPTIONS
 
 Json: TypeAlias = dict[str, Any]
 

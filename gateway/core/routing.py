@@ -7,7 +7,7 @@ for each. Here every Document goes to the one Executor that serves its `model`, 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gateway.errors import Problem, refusal, shown
+from gateway.core.problem import Problem, refusal, shown
 
 ENDPOINT = "/upscale"
 

@@ -9,10 +9,10 @@ from jina.proto import jina_pb2
 from jina.serve.runtimes.gateway.request_handling import GatewayRequestHandler
 from jina.types.request.data import DataRequest
 
-from gateway.cancellation import Cancelling
-from gateway.drain import InFlight
-from gateway.exchange import Exchange, metadata_of
-from gateway.identity import HEADER
+from gateway.core.in_flight import InFlight
+from gateway.core.request_id import HEADER
+from gateway.core.request_service import Exchange, metadata_of
+from gateway.rpc.cancellation import Cancelling
 
 
 class Handler(GatewayRequestHandler):

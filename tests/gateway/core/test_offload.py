@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway.pauses import QUICK_BYTES, beside
+from gateway.core.offload import QUICK_BYTES, beside
 
 
 @pytest.mark.parametrize(("size", "same"), [(10, True), (QUICK_BYTES, True), (10**6, False)])

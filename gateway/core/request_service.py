@@ -21,9 +21,10 @@ from jina.serve.executors import __dry_run_endpoint__
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
-from gateway import routing
-from gateway.drain import SHUTTING_DOWN, InFlight
-from gateway.errors import (
+from gateway.core import routing
+from gateway.core.in_flight import SHUTTING_DOWN, InFlight
+from gateway.core.message_limits import check_message
+from gateway.core.problem import (
     FROM_EXECUTOR,
     INTERNAL,
     Problem,
@@ -33,9 +34,8 @@ from gateway.errors import (
     refusal,
     shown,
 )
-from gateway.identity import HEADER, PARAMETER, Active, identity
-from gateway.message import check_message
-from gateway.routing import Part, Routes, Served
+from gateway.core.request_id import HEADER, PARAMETER, Active, identity
+from gateway.core.routing import Part, Routes, Served
 
 STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""

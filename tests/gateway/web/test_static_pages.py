@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from gateway.docs import docs_page
-from gateway.openapi import ERRORS, Pages, describe
-from gateway.options import OPTIONS, PICTURE_OPTIONS
-from gateway.ui import FOLDER, TYPES, Page
+from gateway.web.docs_page import docs_page
+from gateway.web.openapi import ERRORS, Pages, describe
+from gateway.web.options import OPTIONS, PICTURE_OPTIONS
+from gateway.web.static_pages import FOLDER, TYPES, Page
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service
 

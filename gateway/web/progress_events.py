@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import Refusal, refusal
-from gateway.exchange import Exchange
-from gateway.identity import identity_of
-from gateway.responses import error_response
+from gateway.core.problem import Refusal, refusal
+from gateway.core.request_id import identity_of
+from gateway.core.request_service import Exchange
+from gateway.web.responses import error_response
 
 ENDPOINT = "/progress"
 MAX_STREAMS = 32

@@ -12,8 +12,8 @@ from jina.types.request.data import DataRequest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from gateway.errors import Refusal, refusal
-from gateway.message import check_documents
+from gateway.core.message_limits import check_documents
+from gateway.core.problem import Refusal, refusal
 
 URI_SCHEMES = ("http://", "https://", "data:")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jina.proto import jina_pb2
 
-from gateway.errors import refusal, shown
+from gateway.core.problem import refusal, shown
 
 MAX_DOCUMENTS = 1_000
 """With their chunks and matches; Executors set their own, lower limit."""

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from jina.proto import jina_pb2
 
-from gateway.identity import Active, identity
+from gateway.core.request_id import Active, identity
 from tests.gateway.service import Service
 from tests.gateway.test_gateway import CALL, as_json, call, channel_to, message, socket_to, told
 

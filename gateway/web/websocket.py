@@ -11,10 +11,10 @@ from jina.proto import jina_pb2
 from jina.types.request.data import DataRequest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.body import answer_to_text, request_from_json
-from gateway.errors import Refusal
-from gateway.exchange import Exchange, problem_in
-from gateway.pauses import beside
+from gateway.core.offload import beside
+from gateway.core.problem import Refusal
+from gateway.core.request_service import Exchange, problem_in
+from gateway.web.jina_json import answer_to_text, request_from_json
 
 END = {"bytes": bytes(True), "json": b"{}"}
 """What a client sends after its last request, by subprotocol."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.options import OPTIONS, given_options
-from gateway.pictures import wants_json
+from gateway.web.options import OPTIONS, given_options
+from gateway.web.upscale_endpoint import wants_json
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service, document
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jina.proto import jina_pb2
 
-from gateway.errors import Refusal
-from gateway.message import MAX_DEPTH, MAX_DOCUMENTS, MAX_VALUES, check_message
+from gateway.core.message_limits import MAX_DEPTH, MAX_DOCUMENTS, MAX_VALUES, check_message
+from gateway.core.problem import Refusal
 
 NAN = float("nan")
 

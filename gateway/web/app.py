@@ -11,19 +11,19 @@ from jina import __version__
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
-from gateway import pictures, progress, ui
-from gateway.body import request_from_json
-from gateway.docs import docs_page
-from gateway.errors import refusal, shown
-from gateway.exchange import Exchange, problem_in
-from gateway.openapi import Pages, describe
-from gateway.pauses import beside
-from gateway.reading import check_coding, is_json, media_type, read_body, unless_gone
-from gateway.responses import add_error_handlers, answer_response, error_response, json_response
-from gateway.websocket import add_sockets
+from gateway.core.offload import beside
+from gateway.core.problem import refusal, shown
+from gateway.core.request_service import Exchange, problem_in
+from gateway.web import progress_events, static_pages, upscale_endpoint
+from gateway.web.docs_page import docs_page
+from gateway.web.jina_json import request_from_json
+from gateway.web.openapi import Pages, describe
+from gateway.web.request_body import check_coding, is_json, media_type, read_body, unless_gone
+from gateway.web.responses import add_error_handlers, answer_response, error_response, json_response
+from gateway.web.websocket import add_sockets
 
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-TOLD_HEADERS = [pictures.RECORD, "X-Request-ID", "Retry-After"]
+TOLD_HEADERS = [upscale_endpoint.RECORD, "X-Request-ID", "Retry-After"]
 CLIENT_GONE = 499
 
 Read = Callable[[bytes], DataRequest]
@@ -31,7 +31,7 @@ Write = Callable[[DataRequest], Awaitable[Response]]
 
 
 def make_app(exchange: Exchange, max_bytes: int, pages: Pages) -> FastAPI:
-    """The application: the page, health, models, progress, every endpoint, and WebSockets."""
+    """The application: the page, health, models, progress_events, every endpoint, and WebSockets."""
     app = FastAPI(
         title=pages.title, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
@@ -56,8 +56,8 @@ def _add_health(app: FastAPI, exchange: Exchange, pages: Pages) -> None:
     @app.api_route("/", methods=["GET", "HEAD"])
     async def health(request: Request) -> Response:
         draining = exchange.in_flight.draining
-        if not draining and ui.wants_page(request.headers.get("accept", "")):
-            return ui.welcome(pages.title)
+        if not draining and static_pages.wants_page(request.headers.get("accept", "")):
+            return static_pages.welcome(pages.title)
         return json_response({}, 503 if draining else 200, {"Vary": "Accept"})
 
     @app.get("/dry_run")
@@ -74,7 +74,7 @@ def _add_health(app: FastAPI, exchange: Exchange, pages: Pages) -> None:
 def _add_pages(app: FastAPI, pages: Pages) -> None:
     description = describe(pages, __version__)
     text, policy = docs_page(description)
-    page = ui.Page()
+    page = static_pages.Page()
 
     @app.get("/openapi.json")
     async def openapi() -> Response:
@@ -82,7 +82,7 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
 
     @app.get("/docs")
     async def docs() -> Response:
-        return ui.html_response(text, policy)
+        return static_pages.html_response(text, policy)
 
     @app.api_route("/ui", methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
@@ -92,16 +92,16 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
 
 
 def _add_questions(app: FastAPI, exchange: Exchange) -> None:
-    places = progress.Places(min(progress.MAX_STREAMS, exchange.in_flight.limit))
+    places = progress_events.Places(min(progress_events.MAX_STREAMS, exchange.in_flight.limit))
 
     @app.get("/models")
     async def models() -> Response:
         listed = await exchange.tags("/models")
-        return json_response({"models": [pictures.whole_numbers(m) for m in listed if m]})
+        return json_response({"models": [upscale_endpoint.whole_numbers(m) for m in listed if m]})
 
     @app.get("/progress/{request_id}")
     async def events(request_id: str) -> Response:
-        return progress.ProgressStream(exchange, places, request_id)
+        return progress_events.ProgressStream(exchange, places, request_id)
 
 
 def _add_posts(app: FastAPI, exchange: Exchange, limit: int) -> None:
@@ -109,9 +109,9 @@ def _add_posts(app: FastAPI, exchange: Exchange, limit: int) -> None:
     async def post(request: Request) -> Response:
         return await _answered_json(request, exchange, limit, None)
 
-    @app.post(pictures.ENDPOINT)
+    @app.post(upscale_endpoint.ENDPOINT)
     async def upscale(request: Request) -> Response:
-        call = pictures.PictureCall(request)
+        call = upscale_endpoint.PictureCall(request)
         return await _answered(request, exchange, limit, call.read, call.write)
 
     @app.api_route("/{endpoint:path}", methods=ALL_METHODS)

@@ -9,13 +9,13 @@ from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
-from gateway.body import request_from_json
-from gateway.errors import STATUS, Problem, refusal, shown
-from gateway.form import Part, parts_of
-from gateway.identity import identity_of
-from gateway.options import given_options
-from gateway.reading import check_coding, is_json, media_type
-from gateway.responses import answer_response, refused
+from gateway.core.problem import STATUS, Problem, refusal, shown
+from gateway.core.request_id import identity_of
+from gateway.web.jina_json import request_from_json
+from gateway.web.multipart import Part, parts_of
+from gateway.web.options import given_options
+from gateway.web.request_body import check_coding, is_json, media_type
+from gateway.web.responses import answer_response, refused
 
 ENDPOINT = "/upscale"
 FILE_FIELDS = ("file", "image")

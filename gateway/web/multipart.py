@@ -6,7 +6,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from gateway.errors import Refusal, refusal
+from gateway.core.problem import Refusal, refusal
 
 MAX_PARTS = 64
 

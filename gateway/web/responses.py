@@ -7,10 +7,10 @@ from fastapi import FastAPI, Request, Response
 from jina.types.request.data import DataRequest
 from starlette.exceptions import HTTPException
 
-from gateway.body import answer_to_json
-from gateway.errors import INTERNAL, RETRIABLE, Problem, Refusal, shown
-from gateway.identity import identity_of
-from gateway.pauses import beside
+from gateway.core.offload import beside
+from gateway.core.problem import INTERNAL, RETRIABLE, Problem, Refusal, shown
+from gateway.core.request_id import identity_of
+from gateway.web.jina_json import answer_to_json
 
 log = logging.getLogger("gateway")
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import grpc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.errors import Problem
-from gateway.identity import identity_of
+from gateway.core.problem import Problem
+from gateway.core.request_id import identity_of
 
 VARIABLE = "SUPERRES_API_KEYS"
 ABSENT = frozenset({"", "undefined", "None", "null"})

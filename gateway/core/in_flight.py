@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.errors import Refusal, refusal
+from gateway.core.problem import Refusal, refusal
 
 SHUTTING_DOWN = refusal("UNAVAILABLE", "the server is shutting down: retry later").problem
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import Refusal, refusal, shown
+from gateway.core.problem import Refusal, refusal, shown
 
 LONGEST_VALUE = 2000
 
