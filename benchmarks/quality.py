@@ -3,7 +3,7 @@
     python -m benchmarks.quality --sets FOLDER [FOLDER ...] [--models NAME ...] [--weights FOLDER]
 
 A model whose weights are not at hand is left out with a line that says so. Prints a table and
-writes benchmarks/results/quality.json. Protocol: benchmarks/protocol.py.
+writes benchmarks/results/quality.json. Protocol: evaluation/protocol.py.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.machine import machine
-from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.inference.device import Device, device_named

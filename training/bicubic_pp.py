@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss, pad
 
-from benchmarks.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from training.data import as_tensor, batches, pairs
 from training.flat import FlatExact

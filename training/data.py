@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, read_rgb
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, read_rgb
 
 
 class Pair(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.catalogue import CATALOGUE
 from superres.inference.device import Device
 from superres.inference.upscaler import Upscaler

@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage.data import astronaut
 
-from benchmarks.protocol import bicubic
+from evaluation.protocol import bicubic
 from superres.networks.bicubic_pp import BicubicPlusPlus
 from training.bicubic_pp import RIM, arguments, rate_at, train
 from training.data import as_tensor, batches, pairs

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from benchmarks.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRN, MSLapSRN, retrained_keys
 from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, Reduced, within

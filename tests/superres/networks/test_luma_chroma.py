@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.protocol import luma, resize_matrix
+from evaluation.protocol import luma, resize_matrix
 from superres.networks.lapsrn import LapSRN
 from superres.networks.luma_chroma import (
     Bicubic,
