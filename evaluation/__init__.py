@@ -1,0 +1,1 @@
+"""Measures of quality: MATLAB bicubic, PSNR and SSIM by the convention of the literature."""

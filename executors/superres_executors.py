@@ -17,14 +17,16 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from executors.bicubic_pp import BicubicPP  # noqa: E402
-from executors.dipnet import DIPNet  # noqa: E402
-from executors.lanczos import Lanczos  # noqa: E402
-from executors.lapsrn import LapSRN  # noqa: E402
-from executors.realesrgan import RealESRGAN  # noqa: E402
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
-from executors.swin2sr import Swin2SR  # noqa: E402
-from executors.swinir import SwinIR  # noqa: E402
+from executors.systems import (  # noqa: E402
+    BicubicPP,
+    DIPNet,
+    Lanczos,
+    LapSRN,
+    RealESRGAN,
+    Swin2SR,
+    SwinIR,
+)
 
 __all__ = [
     "BicubicPP",

@@ -1,0 +1,1 @@
+"""Admission: the queue, its deadlines, estimates, thread pools and the memory budget."""

@@ -1,0 +1,1 @@
+"""What every protocol shares: the request on its way to the Executors, limits, keys, errors."""

@@ -1,0 +1,1 @@
+"""gRPC: the service Jina's clients call, and cancellation."""

@@ -1,0 +1,1 @@
+"""One port for every protocol, and the process around it."""

@@ -1,6 +1,6 @@
 """A gateway does not outlive the Flow that started it.
 
-The Executors have the same in executors/parent_watchdog.py: the two packages know nothing of each other.
+The Executors have the same in executors/parent_watchdog.py: neither package knows the other.
 """
 
 import multiprocessing

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: endpoints, bodies, progress, OpenAPI and the pages."""

@@ -31,7 +31,7 @@ Write = Callable[[DataRequest], Awaitable[Response]]
 
 
 def make_app(exchange: Exchange, max_bytes: int, pages: Pages) -> FastAPI:
-    """The application: the page, health, models, progress_events, every endpoint, and WebSockets."""
+    """The application: the page, health, models, progress, every endpoint, and WebSockets."""
     app = FastAPI(
         title=pages.title, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )

@@ -10,8 +10,8 @@ import pytest
 from docarray import Document, DocumentArray
 from PIL import Image
 
-from executors.bicubic_pp import BicubicPP
 from executors.error_response import RequestFailed
+from executors.systems import BicubicPP
 from tests.inputs import png
 
 

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from executors.admission.queue import Watch
-from executors.bicubic_pp import BicubicPP
 from executors.error_response import RequestFailed
+from executors.systems import BicubicPP
 from superres.errors import Cancelled, DeadlineExceeded
 from superres.estimation.calibration import Pace
 from tests.executors.conftest import Caller, png
@@ -183,7 +183,7 @@ def test_threads_of_the_network_do_not_spin_unless_the_operator_says_so(
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     environment |= {"OMP_WAIT_POLICY": own} if own else {}
     code = (
-        "import sys; sys.modules['executors.bicubic_pp'] = None\n"
+        "import sys; sys.modules['executors.systems'] = None\n"
         "try: import executors.superres_executors\n"
         "except ImportError: pass\n"
         "import os; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"

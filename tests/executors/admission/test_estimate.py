@@ -10,7 +10,7 @@ from docarray import Document, DocumentArray
 from PIL import Image
 
 from executors.admission.estimate import target_of
-from executors.bicubic_pp import BicubicPP
+from executors.systems import BicubicPP
 from superres.geometry import Size
 from superres.image.size_expression import ScaleExpression
 from tests.executors.conftest import Caller, opened, png

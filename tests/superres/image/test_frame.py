@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from superres.errors import BadImage
 from superres.image.frame import Frame, Image, from_tensor, spread
-from tests.superres.noise import DEPTHS, SIDES, noise
+from tests.superres.codecs.png.noise import DEPTHS, SIDES, noise
 
 # Tensors
 

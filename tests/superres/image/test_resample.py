@@ -10,7 +10,7 @@ from superres.geometry import Size
 from superres.image.frame import Frame
 from superres.image.frame_stream import Scroll
 from superres.image.resample import resized, veiled
-from tests.superres.noise import DEPTHS, SIDES, noise
+from tests.superres.codecs.png.noise import DEPTHS, SIDES, noise
 
 
 def resize(frame: Frame, size: Size) -> Frame:
