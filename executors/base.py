@@ -10,9 +10,10 @@ from docarray import Document, DocumentArray
 from jina import Executor, requests
 
 from executors import parent_watchdog
+from executors.admission.deadline import Watch, granted
 from executors.admission.estimate import Demand, demanded
 from executors.admission.memory_limit import memory_for_pictures
-from executors.admission.queue import Room, Watch, granted
+from executors.admission.queue import Room
 from executors.admission.worker_pools import Lanes, automatic_workers
 from executors.document import (
     Content,

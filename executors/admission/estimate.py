@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from executors.admission.queue import Claim
+from executors.admission.budget import Claim
 from executors.admission.worker_pools import Lane, Lanes
 from executors.document import Content, Request, measured
 from executors.served_models import Served, place_of

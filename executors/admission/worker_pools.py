@@ -4,7 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from executors.admission.queue import Memory
+from executors.admission.budget import Memory
 
 QUICK_SHARE = 8  # of the memory an eighth is for small pictures
 QUICK_SECONDS = 1.0  # that a quick picture takes at most

@@ -27,8 +27,9 @@ from PIL import Image as Pillow
 from PIL.TiffImagePlugin import TiffImageFile
 
 from superres.codecs import exif_xmp, icc_profile, tiff
+from superres.codecs.limits import Limits, check_size
 from superres.codecs.png import chunks
-from superres.codecs.sniff import Limits, check_size, checked_format
+from superres.codecs.sniff import checked_format
 from superres.errors import BadImage, Refused, TooLarge, shown
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels

@@ -11,15 +11,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from superres.codecs import tiff
 from superres.codecs.decode import DEFAULT_LIMITS, MODES, READERS, blamed_on_the_file, indices
+from superres.codecs.limits import Limits, check_size
 from superres.codecs.png import chunks
-from superres.codecs.sniff import (
-    Limits,
-    check_size,
-    checked_format,
-    gif_extent,
-    icon_sizes,
-    webp_canvas,
-)
+from superres.codecs.sniff import checked_format
+from superres.codecs.structure import gif_extent, icon_sizes, webp_canvas
 from superres.geometry import Size
 
 TENSOR = "tensor"

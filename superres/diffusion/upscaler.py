@@ -26,9 +26,9 @@ from superres.diffusion.options import OPTIONS, Sampling, sampling
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
 from superres.geometry import Size, up
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import to_pixels, to_tensor
 from superres.inference.device import HALF as HALF_FORMATS
 from superres.inference.device import Device
+from superres.inference.quantize import to_pixels, to_tensor
 from superres.inference.result import Progress, Upscaled
 from superres.inference.scheduler import Line
 from superres.model_spec import Speed, Weights

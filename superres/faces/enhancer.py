@@ -22,7 +22,7 @@ from superres.errors import BadSetting, Failed, OutOfMemory
 from superres.faces.networks import FACE, gfpgan, parsenet, retinaface
 from superres.geometry import Box, Size, tiles
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import to_tensor
+from superres.inference.quantize import to_tensor
 from superres.inference.result import Progress
 from superres.model_spec import Weights
 from superres.weights.store import Store, load, locate, read_state_dict

@@ -1,8 +1,7 @@
-"""The fast path of a CUDA device: copies beside the computing, graphs of shapes that come again.
+"""CUDA graphs of shapes that come again.
 
 A graph spares the launches of a network's kernels, which take longer than the kernels themselves
-where a network is deep and a tile small. Pinned memory comes from PyTorch's own caching allocator:
-it is reused once nobody holds it and its copies are done.
+where a network is deep and a tile small.
 """
 
 import logging
@@ -13,17 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 # Tensors of a batch from a batch; the first axis of each is the batch's.
 Function = Callable[[Tensor], tuple[Tensor, ...]]
-
-MOST_TILES = 64  # of a batch
-# Input pixels of a batch: enough to fill the largest GPU, brief for the others.
-BATCH_PIXELS = 2**20
 SMALLEST_SHARE = 0.75  # of a padded batch that must be wanted
 MOST_GRAPHS = 16  # on a device
 GRAPH_MEMORY = 0.4  # of the device's memory that graphs may hold
@@ -56,15 +49,6 @@ def pieces(count: int) -> list[Piece]:
         made.append(Piece(power, min(count, power)))
         count -= made[-1].wanted
     return made
-
-
-def largest_batch(free: int, tile_bytes: int, tile_pixels: int) -> int:
-    """How many tiles of `tile_pixels` may go in one batch, a power of two: what fits into half of
-    the `free` bytes, for the next batch is prepared meanwhile.
-    """
-    fitting = free // 2 // max(tile_bytes, 1)
-    most = max(min(MOST_TILES, BATCH_PIXELS // max(tile_pixels, 1), fitting), 1)
-    return 1 << (most.bit_length() - 1)
 
 
 @dataclass
@@ -255,71 +239,3 @@ def first_line(error: BaseException) -> str:
     """An error's kind and the first line of what it says, for a log."""
     text = next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {text[:200]}"
-
-
-class Download:
-    """Tensors on their way to the host."""
-
-    def __init__(self, tensors: list[Tensor], begun: torch.cuda.Event, arrived: Any) -> None:
-        self.tensors = tensors
-        self.begun = begun
-        self.arrived = arrived
-
-    def wait(self) -> tuple[list[NDArray[Any]], float]:
-        """The arrays, and the seconds from the begin of the computing to their arrival."""
-        self.arrived.synchronize()
-        seconds = self.begun.elapsed_time(self.arrived) / 1000
-        return [tensor.numpy() for tensor in self.tensors], seconds
-
-
-class Lanes:
-    """Copies to and from a device, on streams of their own beside the current one."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.up = torch.cuda.Stream(device)
-        self.down = torch.cuda.Stream(device)
-        self.pinned = True
-
-    def upload(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        """Equal arrays (…) as one tensor (n, …) that the current stream may use."""
-        staged = self.staged((len(arrays), *arrays[0].shape), torch.from_numpy(arrays[0][:0]).dtype)
-        np.stack(arrays, out=staged.numpy())
-        current = torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self.up):
-            arrived = staged.to(self.device, non_blocking=True)
-        current.wait_stream(self.up)
-        # Its memory was allocated for the copy's stream, and is freed while this one may use it.
-        arrived.record_stream(current)
-        return arrived
-
-    def begin(self) -> torch.cuda.Event:
-        """The moment when the current stream comes to here."""
-        event = torch.cuda.Event(enable_timing=True)
-        event.record(torch.cuda.current_stream(self.device))
-        return event
-
-    def download(self, tensors: Sequence[Tensor], begun: torch.cuda.Event) -> Download:
-        """Contiguous tensors copied to the host as soon as the current stream has made them."""
-        self.down.wait_stream(torch.cuda.current_stream(self.device))
-        made = []
-        with torch.cuda.stream(self.down):
-            for tensor in tensors:
-                staged = self.staged(tuple(tensor.shape), tensor.dtype)
-                staged.copy_(tensor, non_blocking=True)
-                tensor.record_stream(self.down)
-                made.append(staged)
-            # Blocking: who waits must not keep a core busy that encodes pictures.
-            arrived = torch.cuda.Event(enable_timing=True, blocking=True)
-            arrived.record(self.down)
-        return Download(made, begun, arrived)
-
-    def staged(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Memory of the host for a copy, pinned where the system allows."""
-        if self.pinned:
-            try:
-                return torch.empty(shape, dtype=dtype, pin_memory=True)
-            except RuntimeError as error:
-                self.pinned = False
-                log.warning("copies will be slower: no pinned memory: %s", first_line(error))
-        return torch.empty(shape, dtype=dtype)

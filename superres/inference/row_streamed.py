@@ -14,9 +14,9 @@ from torch import nn
 from superres.errors import Failed
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import Kind, quantised, to_host, to_tensor
 from superres.inference.job import Job
 from superres.inference.planning import Plan
+from superres.inference.quantize import Kind, quantised, to_host, to_tensor
 from superres.inference.result import in_strips
 from superres.inference.scheduler import Line, Work
 from superres.inference.tiling import cut

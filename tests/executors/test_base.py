@@ -13,7 +13,7 @@ from docarray import Document, DocumentArray
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from executors.admission.queue import Watch
+from executors.admission.deadline import Watch
 from executors.error_response import RequestFailed
 from executors.systems import BicubicPP
 from superres.errors import Cancelled, DeadlineExceeded

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from executors.admission.queue import Memory, Room, Watch, granted
+from executors.admission.budget import Memory
+from executors.admission.deadline import Watch, granted
+from executors.admission.queue import Room
 from superres.errors import DeadlineExceeded, Overloaded
 
 

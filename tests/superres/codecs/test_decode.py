@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from superres.codecs.decode import Limits, decode
-from superres.codecs.sniff import SUPPORTED
+from superres.codecs.signatures import SUPPORTED
 from superres.errors import BadImage, Refused, TooLarge
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

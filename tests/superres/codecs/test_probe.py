@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as Pillow
 
 from superres.codecs.decode import decode
+from superres.codecs.limits import Limits
 from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
-from superres.codecs.sniff import Limits
 from superres.errors import Refused
 from superres.geometry import Size
 from tests.inputs import REFUSED_BYTES, chunk, interlaced, png_header, ycck

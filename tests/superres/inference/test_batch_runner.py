@@ -10,17 +10,9 @@ from superres.catalogue import CATALOGUE
 from superres.errors import Failed
 from superres.geometry import Box, Size
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import (
-    Kind,
-    Made,
-    Part,
-    Runner,
-    kept,
-    quantised,
-    to_pixels,
-    to_tensor,
-)
+from superres.inference.batch_runner import Made, Part, Runner
 from superres.inference.device import Device
+from superres.inference.quantize import Kind, kept, quantised, to_pixels, to_tensor
 from superres.networks.bicubic_pp import BicubicPlusPlus
 
 CPU = torch.device("cpu")

@@ -9,21 +9,25 @@ from torch import Tensor
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
-from superres.inference.batch_runner import Made, Part, Runner
-from superres.inference.cuda_graphs import (
+from superres.inference.batch_runner import (
     BATCH_PIXELS,
-    MOST_GRAPHS,
     MOST_TILES,
+    Made,
+    Part,
+    Runner,
+    largest_batch,
+)
+from superres.inference.cuda_graphs import (
+    MOST_GRAPHS,
     SEEN,
     SMALLEST_SHARE,
     Captured,
     Function,
     Graphs,
-    Lanes,
-    largest_batch,
     pieces,
 )
 from superres.inference.device import Device
+from superres.inference.transfers import Lanes
 
 gpu = [
     pytest.mark.gpu,

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from superres.inference.batch_runner import to_pixels
+from superres.inference.quantize import to_pixels
 from superres.networks.lanczos import Lanczos
 
 
