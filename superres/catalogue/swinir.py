@@ -1,18 +1,18 @@
-"""SwinIR and Swin2SR."""
+"""SwinIR."""
 
 from collections.abc import Callable
 from functools import partial
 
 from torch import nn
 
-from superres.model_spec import ModelSpec, Speed, Weights
-from superres.networks.swin2sr import (
-    convert_release,
-    swin2sr_classical,
-    swin2sr_compressed,
-    swin2sr_lightweight,
-    swin2sr_real,
+from superres.catalogue.window_transformers import (
+    CLASSICAL,
+    LIGHTWEIGHT,
+    REAL_GAN,
+    REAL_PSNR,
+    row,
 )
+from superres.model_spec import ModelSpec, Weights
 from superres.networks.swinir import (
     swinir_classical,
     swinir_lightweight,
@@ -21,16 +21,6 @@ from superres.networks.swinir import (
 )
 
 SWINIR = "https://github.com/JingyunLiang/SwinIR"
-SWIN2SR = "https://github.com/mv-lab/swin2sr"
-WINDOW = 8
-OVERLAP = 32  # four windows: measured bounds are in docs/performance.md
-
-CPU_BYTES = 2**30  # overlaps of four windows are dear: larger tiles waste less
-
-CLASSICAL = "clean photos, highest fidelity"
-LIGHTWEIGHT = "clean photos, a tenth of the classical model's cost"
-REAL_GAN = "degraded photos, sharp, invents texture"
-REAL_PSNR = "degraded photos, smooth, invents nothing"
 
 
 def swinir(
@@ -53,53 +43,6 @@ def swinir(
         Weights(file, "Apache-2.0", SWINIR, url, sha256, size),
         bytes_per_pixel,
         good_at,
-    )
-
-
-def swin2sr(
-    name: str,
-    scale: int,
-    build: Callable[[], nn.Module],
-    file: str,
-    bytes_per_pixel: int,
-    good_at: str,
-) -> ModelSpec:
-    """A row for one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
-    url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
-    return row(
-        f"swin2sr.{name}",
-        "swin2sr",
-        scale,
-        build,
-        Weights(file, "Apache-2.0", SWIN2SR, url),
-        bytes_per_pixel,
-        good_at,
-    )
-
-
-def row(
-    name: str,
-    system: str,
-    scale: int,
-    build: Callable[[], nn.Module],
-    weights: Weights,
-    bytes_per_pixel: int,
-    good_at: str,
-) -> ModelSpec:
-    """What all window transformers share."""
-    return ModelSpec(
-        name=name,
-        system=system,
-        scale=scale,
-        build=build,
-        weights=(weights,),
-        good_at=good_at,
-        speed=Speed.MEDIUM if good_at == LIGHTWEIGHT else Speed.SLOW,
-        overlap=OVERLAP,
-        align=WINDOW,
-        cpu_bytes=CPU_BYTES,
-        bytes_per_pixel=bytes_per_pixel,
-        convert=convert_release if system == "swin2sr" else None,
     )
 
 
@@ -198,40 +141,5 @@ ROWS = (
         142473947,
         "450be6eac63a59959b55a83df6743444de9f018547f81d16f699b3680d366ad7",
         True,
-    ),
-    swin2sr(
-        "real-x4", 4, swin2sr_real, "Swin2SR_RealworldSR_X4_64_BSRGAN_PSNR.pth", 11_900, REAL_PSNR
-    ),
-    swin2sr(
-        "classical-x2",
-        2,
-        partial(swin2sr_classical, 2),
-        "Swin2SR_ClassicalSR_X2_64.pth",
-        5_000,
-        CLASSICAL,
-    ),
-    swin2sr(
-        "classical-x4",
-        4,
-        partial(swin2sr_classical, 4),
-        "Swin2SR_ClassicalSR_X4_64.pth",
-        12_300,
-        CLASSICAL,
-    ),
-    swin2sr(
-        "lightweight-x2",
-        2,
-        swin2sr_lightweight,
-        "Swin2SR_Lightweight_X2_64.pth",
-        1_600,
-        LIGHTWEIGHT,
-    ),
-    swin2sr(
-        "compressed-x4",
-        4,
-        swin2sr_compressed,
-        "Swin2SR_CompressedSR_X4_48.pth",
-        14_700,
-        "photos with JPEG traces",
     ),
 )

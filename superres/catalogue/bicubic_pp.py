@@ -1,0 +1,68 @@
+"""Bicubic++: weights of our own training, and the authors'."""
+
+from functools import partial
+
+from superres.catalogue.publishers import RAW
+from superres.model_spec import ModelSpec, Speed, Weights
+from superres.networks.bicubic_pp import BicubicPlusPlus
+
+# Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
+CACHE = 32 * 2**20
+BICUBIC_PP = "aselsan-research-imaging-team/bicubic-plusplus"
+BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
+
+
+def embedded(scale: int, size: int, sha256: str) -> Weights:
+    """A file of superres/assets, trained by training/."""
+    file = f"bicubic_pp_flat_x{scale}.safetensors"
+    return Weights(file, "Apache-2.0", "superres/assets", None, sha256, size)
+
+
+EMBEDDED = {
+    2: embedded(2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"),
+    3: embedded(3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"),
+    4: embedded(4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"),
+}
+
+
+ROWS = (
+    *(
+        ModelSpec(
+            name=f"bicubic_pp.x{scale}",
+            system="bicubic_pp",
+            scale=scale,
+            build=partial(BicubicPlusPlus, scale),
+            weights=(EMBEDDED[scale],),
+            good_at="clean photos, fast; keeps flat colours exactly",
+            speed=Speed.FAST,
+            overlap=8,
+            multiple_of=2,
+            rim="replicate",
+            bytes_per_pixel=bytes_per_pixel,
+            cpu_bytes=CACHE,
+        )
+        for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
+    ),
+    ModelSpec(
+        name="bicubic_pp.official-x3",
+        system="bicubic_pp",
+        scale=3,
+        build=partial(BicubicPlusPlus, 3),
+        weights=(
+            Weights(
+                "bicubic_pp_x3.pth",
+                "CC-BY-NC-SA-4.0",
+                f"https://github.com/{BICUBIC_PP}",
+                f"{RAW}/{BICUBIC_PP}/{BICUBIC_PP_COMMIT}/pretrained/bicubic_pp_x3.pth",
+                "38a0cff7927b7658c78f19df2281d0e5c3b20e948955e9dd58e9f91d13ebc7df",
+                203899,
+            ),
+        ),
+        good_at="the authors' weights, for comparison",
+        speed=Speed.FAST,
+        overlap=8,
+        multiple_of=2,
+        bytes_per_pixel=300,
+        cpu_bytes=CACHE,
+    ),
+)

@@ -1,0 +1,79 @@
+"""Swin2SR."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from superres.catalogue.window_transformers import CLASSICAL, LIGHTWEIGHT, REAL_PSNR, row
+from superres.model_spec import ModelSpec, Weights
+from superres.networks.swin2sr import (
+    convert_release,
+    swin2sr_classical,
+    swin2sr_compressed,
+    swin2sr_lightweight,
+    swin2sr_real,
+)
+
+SWIN2SR = "https://github.com/mv-lab/swin2sr"
+
+
+def swin2sr(
+    name: str,
+    scale: int,
+    build: Callable[[], nn.Module],
+    file: str,
+    bytes_per_pixel: int,
+    good_at: str,
+) -> ModelSpec:
+    """A row for one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
+    url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
+    return row(
+        f"swin2sr.{name}",
+        "swin2sr",
+        scale,
+        build,
+        Weights(file, "Apache-2.0", SWIN2SR, url),
+        bytes_per_pixel,
+        good_at,
+        convert_release,
+    )
+
+
+ROWS = (
+    swin2sr(
+        "real-x4", 4, swin2sr_real, "Swin2SR_RealworldSR_X4_64_BSRGAN_PSNR.pth", 11_900, REAL_PSNR
+    ),
+    swin2sr(
+        "classical-x2",
+        2,
+        partial(swin2sr_classical, 2),
+        "Swin2SR_ClassicalSR_X2_64.pth",
+        5_000,
+        CLASSICAL,
+    ),
+    swin2sr(
+        "classical-x4",
+        4,
+        partial(swin2sr_classical, 4),
+        "Swin2SR_ClassicalSR_X4_64.pth",
+        12_300,
+        CLASSICAL,
+    ),
+    swin2sr(
+        "lightweight-x2",
+        2,
+        swin2sr_lightweight,
+        "Swin2SR_Lightweight_X2_64.pth",
+        1_600,
+        LIGHTWEIGHT,
+    ),
+    swin2sr(
+        "compressed-x4",
+        4,
+        swin2sr_compressed,
+        "Swin2SR_CompressedSR_X4_48.pth",
+        14_700,
+        "photos with JPEG traces",
+    ),
+)

@@ -1,0 +1,44 @@
+"""What the rows of SwinIR and Swin2SR share."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from superres.model_spec import ModelSpec, Speed, StateDict, Weights
+
+WINDOW = 8
+OVERLAP = 32  # four windows: measured bounds are in docs/performance.md
+
+CPU_BYTES = 2**30  # overlaps of four windows are dear: larger tiles waste less
+
+CLASSICAL = "clean photos, highest fidelity"
+LIGHTWEIGHT = "clean photos, a tenth of the classical model's cost"
+REAL_GAN = "degraded photos, sharp, invents texture"
+REAL_PSNR = "degraded photos, smooth, invents nothing"
+
+
+def row(
+    name: str,
+    system: str,
+    scale: int,
+    build: Callable[[], nn.Module],
+    weights: Weights,
+    bytes_per_pixel: int,
+    good_at: str,
+    convert: Callable[[StateDict], StateDict] | None = None,
+) -> ModelSpec:
+    """What all window transformers share."""
+    return ModelSpec(
+        name=name,
+        system=system,
+        scale=scale,
+        build=build,
+        weights=(weights,),
+        good_at=good_at,
+        speed=Speed.MEDIUM if good_at == LIGHTWEIGHT else Speed.SLOW,
+        overlap=OVERLAP,
+        align=WINDOW,
+        cpu_bytes=CPU_BYTES,
+        bytes_per_pixel=bytes_per_pixel,
+        convert=convert,
+    )
