@@ -23,6 +23,7 @@ RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch=
     && if [ -n "$EXTRA" ]; then pip install --no-cache-dir -r "requirements-$EXTRA.txt"; fi
 
 COPY config.yml ./
+COPY contract ./contract
 COPY superres ./superres
 COPY executors ./executors
 COPY gateway ./gateway

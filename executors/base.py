@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
-from executors import parent_watchdog
+from contract.parent_watchdog import end_with_parent
 from executors.admission.deadline import Watch, granted
 from executors.admission.estimate import Demand, demanded
 from executors.admission.memory_limit import memory_for_pictures
@@ -89,7 +89,7 @@ class UpscalerExecutor(Executor):
         )
         self.room = Room(self.settings.max_waiting)
         self.watches: dict[str, Watch] = {}
-        parent_watchdog.follow(busy=lambda: self.room.inside > 0)
+        end_with_parent(is_busy=lambda: self.room.inside > 0)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 

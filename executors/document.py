@@ -1,49 +1,31 @@
 """Documents to requests and answers to Documents: the only place that knows tag names."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from docarray import Document
 from numpy.typing import NDArray
 
-from executors.error_response import described
+from contract.options import REQUEST_OPTIONS
+from executors.error_response import describe
 from executors.source import SourceGuards, read
 from superres.codecs.decode import Limits, decode
 from superres.codecs.encode import FORMATS, Format, format_named
-from superres.codecs.png.writer import DEFAULT as PNG_COMPRESSION
 from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
-from superres.diffusion.options import OPTIONS as SAMPLING
-from superres.diffusion.options import checked
-from superres.errors import BadImage, BadOption, SuperresError, TooLarge
+from superres.errors import BadImage, SuperresError, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Image, from_tensor
 from superres.image.size_expression import ScaleExpression
 from superres.pipeline import Answer, Options
+from superres.request_options import read_option
 
 URL_SCHEMES = (b"http://", b"https://", b"data:")
 LONGEST_URL = 2048  # a longer text of a URL is no picture either, but no URL
 
 
-class Bounds(NamedTuple):
-    """Allowed values of a number, both ends included."""
-
-    least: float
-    most: float
-
-
-NUMBERS: Mapping[str, Bounds] = {
-    "quality": Bounds(0, 100),
-    "png_compression": Bounds(0, 9),
-    "tile": Bounds(0, 16_384),
-    "tile_overlap": Bounds(0, 1_024),
-}
-FRACTIONS: Mapping[str, Bounds] = {"denoise_strength": Bounds(0, 1)}
-SWITCHES = ("face_enhance",)
 ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
-ALIASES = {"tile_overlap": ("tile_overlap", "tile_pad")}
 
 
 @dataclass(frozen=True)
@@ -64,20 +46,25 @@ def read_request(
     Raises BadOption that names option, value and what is allowed.
     """
     look = lookup(document.tags, parameters, defaults)
-    scale = look("scale")
+
+    def read(name: str) -> Any:
+        value = look(name)
+        return REQUEST_OPTIONS[name].default if value is None else read_option(name, value)
+
+    scale = read("scale")
     return Request(
         Options(
             image_format=asked_format(look),
-            scale=None if scale is None else ScaleExpression.parse(text_of("scale", scale)),
-            quality=asked_number(look, "quality", 95),
-            png_compression=asked_number(look, "png_compression", PNG_COMPRESSION),
-            tile=asked_number(look, "tile", 0),
-            overlap=asked_number(look, "tile_overlap", None),
-            keep_metadata=asked_switch(look, "keep_metadata", False),
+            scale=None if scale is None else ScaleExpression.parse(scale),
+            quality=read("quality"),
+            png_compression=read("png_compression"),
+            tile=read("tile"),
+            overlap=read("tile_overlap"),
+            keep_metadata=read("keep_metadata"),
         ),
-        model=None if look("model") is None else text_of("model", look("model")),
-        special=special_options(look),
-        drop_content=asked_switch(look, "drop_image_content", True),
+        model=read("model"),
+        special=special_options(read),
+        drop_content=read("drop_image_content"),
     )
 
 
@@ -89,7 +76,7 @@ def lookup(*layers: Mapping[str, Any]) -> Look:
 
     def look(name: str) -> Any:
         for layer in layers:
-            for alias in ALIASES.get(name, (name,)):
+            for alias in REQUEST_OPTIONS[name].names:
                 if layer.get(alias) is not None:
                     return layer[alias]
         return None
@@ -110,70 +97,10 @@ def asked_format(look: Look) -> Format | None:
     return ENDINGS.get(ending, named)
 
 
-def asked_number(look: Look, name: str, default: Any) -> Any:
-    """A whole number within its bounds; protobuf turns it into a float, people into a string."""
-    value, bounds = look(name), NUMBERS[name]
-    if value is None:
-        return default
-    allowed = f"a whole number from {bounds.least} to {bounds.most}"
-    number = number_of(name, value, allowed)
-    if not number.is_integer() or not bounds.least <= number <= bounds.most:
-        raise BadOption(name, value, allowed)
-    return int(number)
-
-
-def special_options(look: Look) -> dict[str, Any]:
-    """The model-specific options that were given."""
-    given: dict[str, Any] = {}
-    for name in SWITCHES:
-        if asked_switch(look, name, False):
-            given[name] = True
-    for name, bounds in FRACTIONS.items():
-        value = look(name)
-        if value is not None:
-            allowed = f"a number from {bounds.least} to {bounds.most}"
-            number = number_of(name, value, allowed)
-            if not bounds.least <= number <= bounds.most:
-                raise BadOption(name, value, allowed)
-            given[name] = number
-    asked = {name: look(name) for name in SAMPLING}
-    return given | {n: checked(n, value) for n, value in asked.items() if value is not None}
-
-
-def number_of(name: str, value: Any, allowed: str) -> float:
-    """`value` as a finite number; digits in a string count, truth values do not."""
-    plain = isinstance(value, str) and len(value) <= 32 and value.strip().isascii()
-    if isinstance(value, bool) or not (isinstance(value, int | float) or plain):
-        raise BadOption(name, value, allowed)
-    try:
-        number = float(value)
-    except (ValueError, OverflowError) as error:
-        raise BadOption(name, value, allowed) from error
-    if not math.isfinite(number) or (plain and "_" in value):
-        raise BadOption(name, value, allowed)
-    return number
-
-
-def asked_switch(look: Look, name: str, default: bool) -> bool:
-    """A truth value: true, false, or these words."""
-    value = look(name)
-    if value is None:
-        return default
-    words: dict[Any, bool] = {"true": True, "false": False, "1": True, "0": False}
-    known = words.get(str(value).lower()) if isinstance(value, bool | str) else None
-    if known is None and isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
-    if known is None:
-        raise BadOption(name, value, "true or false")
-    return known
-
-
-def text_of(name: str, value: Any) -> str:
-    """`value` if it is text."""
-    if not isinstance(value, str):
-        expected = '"width:height" as text' if name == "scale" else "text"
-        raise BadOption(name, value, expected, code=f"{name.upper()}_TYPE")
-    return value
+def special_options(read: Callable[[str], Any]) -> dict[str, Any]:
+    """The model-specific options that were given; a switch only where it is on."""
+    given = {name: read(name) for name, option in REQUEST_OPTIONS.items() if option.models}
+    return {name: v for name, v in given.items() if v is not None and v is not False}
 
 
 Content: TypeAlias = bytes | NDArray[Any] | Any
@@ -276,8 +203,4 @@ def write_error(document: Document, error: SuperresError) -> None:
     document.tensor = None
     document.uri = None
     document.blob = None
-    document.tags["error"] = {
-        name: value
-        for name, value in described(error, document.id).items()
-        if name in {"code", "message", "option", "allowed"}
-    }
+    document.tags["error"] = describe(error, document.id).as_tag()

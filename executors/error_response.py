@@ -1,63 +1,32 @@
 """How an error of the engine travels: one JSON line in an exception, or a tag of the Document."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
-from superres.errors import (
-    BadOption,
-    BadSource,
-    DeadlineExceeded,
-    Overloaded,
-    Refused,
-    SuperresError,
-    Unavailable,
-)
-
-STATUS_BY_CODE = {
-    "BYTES": 413,
-    "DOCUMENTS": 413,
-    "SOURCE_TIMEOUT": 504,
-}
-STATUS_BY_CLASS = (
-    (BadOption, 422),
-    (BadSource, 422),
-    (Refused, 422),
-    (Overloaded, 429),
-    (DeadlineExceeded, 504),
-    (Unavailable, 503),
-    (SuperresError, 500),
-)
+from contract.problem import Problem, status_of
+from superres.errors import Overloaded, SuperresError
 
 
 class RequestFailed(Exception):
-    """A request that failed as a whole; the text is `description` as one line of JSON."""
+    """A request that failed as a whole; the text is its Problem as one line of JSON.
+
+    The gateway knows it by its name, contract.problem.EXCEPTION_NAME.
+    """
 
     def __init__(self, error: SuperresError, document: str | None = None) -> None:
-        super().__init__(json.dumps(described(error, document)))
+        super().__init__(describe(error, document).as_json())
 
 
-def described(error: SuperresError, document: str | None = None) -> dict[str, Any]:
-    """`code`, `message`, `option`, `allowed`, HTTP `status` and the document's id of an error.
-
-    And `retry_after`, in seconds, where it is known.
-    """
-    message = f"document {document}: {error}" if document else str(error)
-    told = {
-        "code": error.code,
-        "message": message,
-        "option": error.option,
-        "allowed": error.allowed,
-        "status": status(error),
-        "doc_id": document,
-    }
-    return told | ({"retry_after": error.retry_after} if isinstance(error, Overloaded) else {})
-
-
-def status(error: SuperresError) -> int:
-    """The HTTP status that says what an error says."""
-    by_class = next(number for kind, number in STATUS_BY_CLASS if isinstance(error, kind))
-    return STATUS_BY_CODE.get(error.code, by_class)
+def describe(error: SuperresError, document: str | None = None) -> Problem:
+    """Return the public account of an error, of the Document with the id `document` if any."""
+    return Problem(
+        error.code,
+        f"document {document}: {error}" if document else str(error),
+        error.option,
+        error.allowed,
+        status_of(error.code),
+        document,
+        error.retry_after if isinstance(error, Overloaded) else 1,
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -2,65 +2,66 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS, Kind, Option
+from contract.problem import quote
 from executors.source import SourceGuards
 from superres.codecs.decode import Limits
-from superres.diffusion.options import OPTIONS as SAMPLING
-from superres.errors import BadSetting, shown
+from superres.errors import BadSetting
 
 PREFIX = "SUPERRES_"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One field per option; docs/reference.md says what each does."""
+    """One field per option of contract.options.OPERATOR_OPTIONS, which says what each does."""
 
-    model: str | None = None
-    models: tuple[str, ...] = ()
-    device: str = "auto"
-    precision: str = "auto"
-    tile: int = 0
-    tile_overlap: int | None = None
-    memory_limit_mb: int = 0
-    host_memory_mb: int = 0
-    optimize: str = "auto"
-    weights: Path | None = None
-    cache_dir: Path | None = None
-    offline: bool = False
-    image_format: str | None = None
-    quality: int = 95
-    png_compression: int = 1
-    keep_metadata: bool = False
-    denoise_strength: float | None = None
-    face_model: str | None = None
-    face_enhance: bool = False
-    prompt: str | None = None
-    negative_prompt: str | None = None
-    steps: int | None = None
-    guidance_scale: float | None = None
-    noise_level: int | None = None
-    seed: int | None = None
-    max_diffusion_pixels: int = 2**20
-    keep_colours: bool = True
-    threads: int = 0
-    workers: int = 0
-    max_input_mb: int = 64
-    max_input_pixels: int = 50_000_000
-    max_frames: int = 100
-    max_output_pixels: int = 268_000_000
-    max_documents: int = 32
-    max_waiting: int = 64
-    deadline_seconds: float = 600.0
-    uri_http: bool = True
-    uri_hosts: tuple[str, ...] = ()
-    uri_ports: tuple[int, ...] = (80, 443)
-    uri_private_networks: tuple[str, ...] = ()
-    uri_folders: tuple[Path, ...] = ()
-    uri_redirects: int = 3
-    uri_seconds: float = 10.0
+    model: str | None
+    models: tuple[str, ...]
+    device: str
+    precision: str
+    tile: int
+    tile_overlap: int | None
+    memory_limit_mb: int
+    host_memory_mb: int
+    optimize: str
+    weights: Path | None
+    cache_dir: Path | None
+    offline: bool
+    image_format: str | None
+    quality: int
+    png_compression: int
+    keep_metadata: bool
+    denoise_strength: float | None
+    face_model: str | None
+    face_enhance: bool | None
+    prompt: str | None
+    negative_prompt: str | None
+    steps: int | None
+    guidance_scale: float | None
+    noise_level: int | None
+    seed: int | None
+    max_diffusion_pixels: int
+    keep_colours: bool
+    threads: int
+    workers: int
+    max_input_mb: int
+    max_input_pixels: int
+    max_frames: int
+    max_output_pixels: int
+    max_documents: int
+    max_waiting: int
+    deadline_seconds: float
+    uri_http: bool
+    uri_hosts: tuple[str, ...]
+    uri_ports: tuple[int, ...]
+    uri_private_networks: tuple[str, ...]
+    uri_folders: tuple[Path, ...]
+    uri_redirects: int
+    uri_seconds: float
 
     @property
     def limits(self) -> Limits:
@@ -84,17 +85,7 @@ class Settings:
     @property
     def defaults(self) -> dict[str, Any]:
         """Values for options that a request leaves open."""
-        names = (
-            "image_format",
-            "quality",
-            "png_compression",
-            "keep_metadata",
-            "denoise_strength",
-            "face_enhance",
-            "tile",
-            "tile_overlap",
-            *SAMPLING,
-        )
+        names = (name for name, option in REQUEST_OPTIONS.items() if option.settable)
         return {name: getattr(self, name) for name in names}
 
 
@@ -102,19 +93,17 @@ def read_settings(
     given: Mapping[str, Any], environment: Mapping[str, str] = os.environ
 ) -> Settings:
     """The settings of an Executor. Raises BadSetting that names a wrong option or value."""
-    kinds = {field.name: field.type for field in fields(Settings)}
     for name in given:
-        if name not in kinds:
+        if name not in OPERATOR_OPTIONS:
+            allowed = ", ".join(OPERATOR_OPTIONS)
             raise BadSetting(
-                f"unknown option {shown(name)}: expected one of {', '.join(kinds)}", option=name
+                f"unknown option {quote(name)}: expected one of {allowed}", option=name
             )
-    values = {
-        name: converted(name, environment[PREFIX + name.upper()], kind)
-        for name, kind in kinds.items()
-        if environment.get(PREFIX + name.upper())
-    }
+    values = {name: option.default for name, option in OPERATOR_OPTIONS.items()}
+    variables = {name: environment.get(PREFIX + name.upper()) for name in OPERATOR_OPTIONS}
+    values |= {name: convert(OPERATOR_OPTIONS[name], v) for name, v in variables.items() if v}
     values |= {
-        name: converted(name, value, kinds[name])
+        name: convert(OPERATOR_OPTIONS[name], value)
         for name, value in given.items()
         if value is not None
     }
@@ -155,46 +144,40 @@ def path(value: Any) -> Path:
 def several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     """A list, or text with commas, of what `one` converts."""
 
-    def convert(value: Any) -> tuple[Any, ...]:
+    def convert_all(value: Any) -> tuple[Any, ...]:
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
         return tuple(one(part) for part in parts)
 
-    return convert
+    return convert_all
 
 
-KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
-    int: (whole, "a whole number"),
-    int | None: (whole, "a whole number"),
-    float: (positive, "a number that is not negative"),
-    float | None: (positive, "a number that is not negative"),
-    bool: (switch, "true or false"),
-    str: (text, "text"),
-    str | None: (text, "text"),
-    Path | None: (path, "a path"),
-    tuple[str, ...]: (several(text), "a list of texts"),
-    tuple[int, ...]: (several(whole), "a list of whole numbers"),
-    tuple[Path, ...]: (several(path), "a list of paths"),
-}
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "precision": ("auto", "fp32", "fp16", "bf16"),
-    "optimize": ("auto", "none", "max"),
+CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
+    "integer": (whole, "a whole number"),
+    "number": (positive, "a number that is not negative"),
+    "boolean": (switch, "true or false"),
+    "text": (text, "text"),
+    "path": (path, "a path"),
+    "texts": (several(text), "a list of texts"),
+    "integers": (several(whole), "a list of whole numbers"),
+    "paths": (several(path), "a list of paths"),
 }
 
 
-def converted(name: str, value: Any, kind: Any) -> Any:
-    """`value` of option `name` in its own type."""
-    convert, expected = KINDS[kind]
-    if name in CHOICES:
-        expected = f"one of {', '.join(CHOICES[name])}"
+def convert(option: Option, value: Any) -> Any:
+    """`value` of an option in its own type. Raises BadSetting that names value and remedy."""
+    converter, expected = CONVERTERS[option.kind]
+    choices = option.choices if option.scope == "operator" else ()
+    if choices:
+        expected = f"one of {', '.join(choices)}"
     try:
-        result = convert(value)
+        result = converter(value)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise wrong(name, value, expected) from error
-    if name in CHOICES and result not in CHOICES[name]:
-        raise wrong(name, value, expected)
+        raise wrong(option.name, value, expected) from error
+    if choices and result not in choices:
+        raise wrong(option.name, value, expected)
     return result
 
 
 def wrong(name: str, value: Any, expected: str) -> BadSetting:
     """The error for a value that an option cannot have."""
-    return BadSetting(f"{name} {shown(value)}: expected {expected}", option=name, allowed=expected)
+    return BadSetting(f"{name} {quote(value)}: expected {expected}", option=name, allowed=expected)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from contract.options import SAMPLING_OPTIONS
 from executors.base import UpscalerExecutor
 from executors.served_models import Served, device_of, store_of
-from superres.diffusion.options import OPTIONS, sampling
+from superres.diffusion.options import sampling
 from superres.diffusion.upscaler import SPEC, DiffusionModel
 from superres.errors import BadOption, BadSetting
 
@@ -18,7 +19,7 @@ class StableDiffusion(UpscalerExecutor):
         """The one model of this system. Raises Misconfigured."""
         settings = self.settings
         try:
-            sampling({name: settings.defaults[name] for name in OPTIONS})
+            sampling({name: settings.defaults[name] for name in SAMPLING_OPTIONS})
         except BadOption as error:
             raise BadSetting(str(error), option=error.option, allowed=error.allowed) from error
         model = DiffusionModel(

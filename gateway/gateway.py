@@ -13,11 +13,11 @@ from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from uvicorn import Config, Server
 
+from contract.parent_watchdog import end_with_parent
 from gateway.core.api_keys import KeyedApp, KeyedCalls, keys_from
 from gateway.core.in_flight import InFlight
 from gateway.core.request_id import Identified
 from gateway.rpc.service import Handler
-from gateway.server import parent_watchdog
 from gateway.server.header_timeout import PromptHead
 from gateway.server.protocol_mux import Port, tls_context
 from gateway.web.app import make_app
@@ -78,7 +78,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         super().__init__(**kwargs | {"req_handler_cls": Handler})
         in_flight = InFlight(int(_positive("max_in_flight", max_in_flight)))
         self._exchange = self._request_handler.limit_to(in_flight)
-        parent_watchdog.follow()
+        end_with_parent()
         self._stopping = False
         self._stopped = asyncio.Event()
 

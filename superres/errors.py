@@ -5,7 +5,7 @@ SuperresError
 │   ├── BadOption           an option has a value that is not allowed
 │   ├── BadImage            the bytes, the tensor or the Document hold no usable picture
 │   ├── BadSource           a uri that may not or cannot be read
-│   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit (413)
+│   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit
 ├── Unavailable         the same request may succeed later (HTTP 429/503/504)
 │   ├── Overloaded          the waiting room is full
 │   ├── DeadlineExceeded    the request's time is over
@@ -18,6 +18,8 @@ SuperresError
 │   └── WeightsMismatch     a weights file belongs to another architecture
 └── Failed              ours: the model produced nothing usable
 """
+
+from contract.problem import quote
 
 
 class SuperresError(Exception):
@@ -58,7 +60,7 @@ class BadOption(Refused):
         self, option: str, value: object, allowed: str, *, code: str | None = None
     ) -> None:
         super().__init__(
-            f"{option} {shown(value)}: expected {allowed}",
+            f"{option} {quote(value)}: expected {allowed}",
             code=code,
             option=option,
             allowed=allowed,
@@ -153,10 +155,3 @@ class Failed(SuperresError):
     """The model produced nothing usable, or a defect of ours."""
 
     code = "FAILED"
-
-
-def shown(value: object, limit: int = 80) -> str:
-    """`value` for a message: quoted, at most `limit` characters, no control characters."""
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else "?" for c in text[: 4 * limit])
-    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("superres", "executors", "gateway", "training", "benchmarks", "examples")
+FOLDERS = ("contract", "superres", "executors", "gateway", "training", "benchmarks", "examples")
 
 # For each folder, the packages that it must never import.
 SERVICE = {"jina", "docarray", "hubble", "fastapi", "starlette", "uvicorn", "grpc"}
 OUTER = {"executors", "gateway", "training", "benchmarks", "examples", "tests"}
 FORBIDDEN = {
+    "contract": SERVICE | OUTER | {"superres"},
     "superres": SERVICE | OUTER,
     "executors": {"gateway", "training", "benchmarks", "examples", "tests"},
     "gateway": {"superres", "executors", "training", "benchmarks", "examples", "tests"},
@@ -91,7 +92,7 @@ def test_the_modules_at_the_bottom_import_nothing_of_superres(
     assert ours <= allowed
 
 
-@pytest.mark.parametrize("folder", ["superres", "executors", "gateway"])
+@pytest.mark.parametrize("folder", ["contract", "superres", "executors", "gateway"])
 def test_imports_form_no_cycle(folder: str) -> None:
     waiting = graph(folder)
     while free := {name for name, names in waiting.items() if not names & waiting.keys()}:

@@ -18,6 +18,7 @@ One module answers one question:
 
 import time
 
+from contract.problem import quote
 from executors.source.connection import resolved
 from executors.source.data_uri import MAX_ESCAPES, embedded
 from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, Resolver, Source, scheme_of
@@ -26,7 +27,7 @@ from executors.source.local_files import local, stepped
 from executors.source.policy import SourceGuards
 from executors.source.public_addresses import public
 from executors.source.urls import DEFAULT_PORTS
-from superres.errors import BadImage, shown
+from superres.errors import BadImage
 
 __all__ = ["MAX_CHARACTERS", "MAX_ESCAPES", "SourceGuards", "public", "read", "stepped"]
 
@@ -40,7 +41,7 @@ def read(uri: str, guards: SourceGuards, resolve: Resolver = resolved) -> bytes:
     """
     data = by_scheme(Source(uri, guards, resolve, time.monotonic() + guards.seconds))
     if not data:
-        raise BadImage(f"uri {shown(uri)}: 0 bytes; expected an image", code="EMPTY", option="uri")
+        raise BadImage(f"uri {quote(uri)}: 0 bytes; expected an image", code="EMPTY", option="uri")
     return data
 
 

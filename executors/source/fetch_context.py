@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from contract.problem import quote
 from executors.source.policy import SourceGuards
-from superres.errors import BadSource, TooLarge, shown
+from superres.errors import BadSource, TooLarge
 
 Resolver = Callable[[str], list[str]]
 
@@ -26,13 +27,13 @@ class Source:
 
     def refused(self, problem: str, allowed: str, *, code: str) -> BadSource:
         """The error that says what is wrong with the uri and what would do."""
-        message = f"uri {shown(self.uri)}: {problem}; expected {allowed}"
+        message = f"uri {quote(self.uri)}: {problem}; expected {allowed}"
         return BadSource(message, code=code, option="uri", allowed=allowed)
 
     def too_large(self, size: str) -> TooLarge:
         """The error for `size` (in words), which is beyond the limit."""
         allowed = f"at most {self.guards.max_bytes} bytes"
-        message = f"uri {shown(self.uri)}: {size}; expected {allowed}"
+        message = f"uri {quote(self.uri)}: {size}; expected {allowed}"
         return TooLarge(message, code="BYTES", option="uri", allowed=allowed)
 
     def left(self) -> float:

@@ -8,10 +8,10 @@ from contextlib import closing
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from contract.problem import quote
 from executors.source.connection import CONNECT_SECONDS, connected
 from executors.source.fetch_context import Source
 from executors.source.urls import Url, onward, parsed
-from superres.errors import shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -131,7 +131,7 @@ def decoded(source: Source, response: HTTPResponse, data: bytes) -> bytes:
         return data
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise source.refused(
-            f"sent as {shown(encoding, 20)}", "no Content-Encoding, or gzip", code="SOURCE_ENCODING"
+            f"sent as {quote(encoding, 20)}", "no Content-Encoding, or gzip", code="SOURCE_ENCODING"
         )
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: with a zlib or a gzip header
     plain = inflate.decompress(data, source.guards.max_bytes + 1)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
+from contract.problem import quote
 from executors.source.public_addresses import Address, public
-from superres.errors import BadSetting, shown
+from superres.errors import BadSetting
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class SourceGuards:
         self.networks()
         for folder in self.folders:
             if not folder.is_absolute():
-                raise BadSetting(f"folders {shown(str(folder))}: expected an absolute path")
+                raise BadSetting(f"folders {quote(str(folder))}: expected an absolute path")
         for name, least in (("max_bytes", 1), ("seconds", 0.001), ("redirects", 0)):
             if not getattr(self, name) >= least:
                 raise BadSetting(f"{name} {getattr(self, name)}: expected at least {least}")

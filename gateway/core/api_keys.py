@@ -9,7 +9,7 @@ from typing import Any, cast
 import grpc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.core.problem import Problem
+from contract.problem import Problem
 from gateway.core.request_id import identity_of
 
 VARIABLE = "SUPERRES_API_KEYS"

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jina.proto import jina_pb2
 
-from gateway.core.problem import refusal, shown
+from contract.problem import quote
+from gateway.core.problem import refusal
 
 MAX_DOCUMENTS = 1_000
 """With their chunks and matches; Executors set their own, lower limit."""
@@ -58,7 +59,7 @@ def check_message(request: jina_pb2.DataRequestProto) -> None:
 def _check_id(text: str, where: str) -> None:
     if len(text) > LONGEST_ID or not text.isprintable():
         allowed = f"at most {LONGEST_ID} printable characters"
-        message = f"{where}.id {shown(text, 40)}: expected {allowed}"
+        message = f"{where}.id {quote(text, 40)}: expected {allowed}"
         raise refusal("REQUEST", message, option="id", allowed=allowed)
 
 
@@ -108,7 +109,7 @@ def _inside(value: Any) -> list[Any]:
 def _check_number(value: Any, where: str, name: str) -> None:
     if value.WhichOneof("kind") == "number_value" and not math.isfinite(value.number_value):
         allowed = "a finite number"
-        message = f"{where}.{shown(name, 40)} {value.number_value}: expected {allowed}"
+        message = f"{where}.{quote(name, 40)} {value.number_value}: expected {allowed}"
         raise refusal("REQUEST", message, option=name[:40], allowed=allowed)
 
 
@@ -119,7 +120,7 @@ def _check_room(count: int, depth: int, where: str, name: str) -> None:
         allowed = f"at most {MAX_VALUES} values"
     else:
         return
-    message = f"{where}.{shown(name, 40)}: too deep or too large, expected {allowed}"
+    message = f"{where}.{quote(name, 40)}: too deep or too large, expected {allowed}"
     raise refusal("REQUEST", message, option=name[:40], allowed=allowed)
 
 
@@ -128,12 +129,12 @@ def _check_array(array: Any, where: str, name: str) -> None:
     dense = array.dense
     kind = np.dtype(dense.dtype) if _is_plain(dense.dtype) else None
     if array.WhichOneof("content") == "sparse" or kind is None:
-        message = f"{where}: type {shown(dense.dtype, 20)}"
+        message = f"{where}: type {quote(dense.dtype, 20)}"
         allowed = "a dense array of uint8 (0..255) or floating point (0..1)"
         raise refusal("DTYPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
     size = math.prod(dense.shape) * kind.itemsize
     if len(dense.buffer) != size:
-        message = f"{where}: {len(dense.buffer)} bytes for shape {shown(str(list(dense.shape)))}"
+        message = f"{where}: {len(dense.buffer)} bytes for shape {quote(str(list(dense.shape)))}"
         allowed = f"as many bytes as shape and type {kind} need"
         raise refusal("SHAPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
     array.cls_name = "numpy"

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -21,19 +22,11 @@ from jina.serve.executors import __dry_run_endpoint__
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
+from contract.problem import EXCEPTION_NAME, Problem, quote
 from gateway.core import routing
 from gateway.core.in_flight import SHUTTING_DOWN, InFlight
 from gateway.core.message_limits import check_message
-from gateway.core.problem import (
-    FROM_EXECUTOR,
-    INTERNAL,
-    Problem,
-    Refusal,
-    about,
-    problem_of,
-    refusal,
-    shown,
-)
+from gateway.core.problem import INTERNAL, Refusal, problem_of, refusal
 from gateway.core.request_id import HEADER, PARAMETER, Active, identity
 from gateway.core.routing import Part, Routes, Served
 
@@ -161,7 +154,7 @@ class Exchange:
         allowed = ", ".join(sorted(names))
         raise refusal(
             "TARGET",
-            f"target_executor {shown(target)}: expected one of {allowed}",
+            f"target_executor {quote(target)}: expected one of {allowed}",
             option="target_executor",
             allowed=allowed,
         )
@@ -173,7 +166,7 @@ class Exchange:
         allowed = ", ".join(sorted(name for name in known if name.startswith("/")))
         raise refusal(
             "ENDPOINT",
-            f"endpoint {shown(endpoint)}: expected one of {allowed}",
+            f"endpoint {quote(endpoint)}: expected one of {allowed}",
             option="exec_endpoint",
             allowed=allowed,
         )
@@ -289,12 +282,8 @@ def mark(document: Document, problem: Problem) -> None:
     document.tensor = None
     document.uri = None
     document.blob = None
-    document.tags["error"] = {
-        "code": problem.code,
-        "message": f"document {document.id}: {problem.message}",
-        "option": problem.option,
-        "allowed": problem.allowed,
-    }
+    message = f"document {document.id}: {problem.message}"
+    document.tags["error"] = replace(problem, message=message).as_tag()
 
 
 def _public(answer: DataRequest) -> DataRequest:
@@ -312,8 +301,8 @@ def failed(request: DataRequest, problem: Problem) -> DataRequest:
     status = answer.header.status
     status.code = jina_pb2.StatusProto.ERROR
     status.description = problem.description
-    status.exception.name = FROM_EXECUTOR
-    status.exception.args.append(about(problem, _only_id(request)).as_json())
+    status.exception.name = EXCEPTION_NAME
+    status.exception.args.append(problem.with_document(_only_id(request)).as_json())
     return answer
 
 

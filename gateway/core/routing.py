@@ -7,7 +7,8 @@ for each. Here every Document goes to the one Executor that serves its `model`, 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gateway.core.problem import Problem, refusal, shown
+from contract.problem import Problem, quote
+from gateway.core.problem import refusal
 
 ENDPOINT = "/upscale"
 
@@ -42,7 +43,7 @@ class Routes:
         name = self.default if name is None else name
         if not isinstance(name, str) or name not in self.executors:
             allowed = f"one of {', '.join(self.names)}"
-            message = f"model {shown(str(name))}: expected {allowed}"
+            message = f"model {quote(str(name))}: expected {allowed}"
             raise refusal("MODEL", message, option="model", allowed=allowed)
         return self.executors[name]
 

@@ -11,8 +11,9 @@ from jina import __version__
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
+from contract.problem import quote
 from gateway.core.offload import beside
-from gateway.core.problem import refusal, shown
+from gateway.core.problem import refusal
 from gateway.core.request_service import Exchange, problem_in
 from gateway.web import progress_events, static_pages, upscale_endpoint
 from gateway.web.docs_page import docs_page
@@ -118,9 +119,9 @@ def _add_posts(app: FastAPI, exchange: Exchange, limit: int) -> None:
     async def other(request: Request, endpoint: str) -> Response:
         path = f"/{endpoint}"
         if path not in await exchange.endpoints():
-            raise refusal("PATH", f"path {shown(path)}: expected /post, or an endpoint as /upscale")
+            raise refusal("PATH", f"path {quote(path)}: expected /post, or an endpoint as /upscale")
         if request.method != "POST":
-            raise refusal("METHOD", f"{shown(request.method)} {shown(path)}: expected POST")
+            raise refusal("METHOD", f"{quote(request.method)} {quote(path)}: expected POST")
         return await _answered_json(request, exchange, limit, path)
 
 
@@ -131,7 +132,7 @@ async def _answered_json(
     if media and not is_json(media):
         raise refusal(
             "CONTENT_TYPE",
-            f"content-type {shown(media)}: expected application/json",
+            f"content-type {quote(media)}: expected application/json",
             option="content-type",
             allowed="application/json",
         )

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gateway.core.problem import STATUS
-from gateway.web.options import OPTIONS, PICTURE_OPTIONS
+from contract.options import REQUEST_OPTIONS, Option
+from contract.problem import STATUS
+from gateway.web.options import PICTURE_OPTIONS
 
 Json: TypeAlias = dict[str, Any]
 
@@ -101,12 +102,12 @@ def _upscale() -> Json:
         ),
         "parameters": [
             {
-                "name": option.name,
+                "name": name,
                 "in": "query",
-                "description": option.meaning,
+                "description": _meaning(name, option),
                 "schema": option.schema,
             }
-            for option in PICTURE_OPTIONS.values()
+            for name, option in PICTURE_OPTIONS.items()
         ],
         "requestBody": {"required": True, "content": _bodies()},
         "responses": {"200": _upscaled()} | _errors(*(ERRORS.keys() - {405})),
@@ -115,7 +116,7 @@ def _upscale() -> Json:
 
 def _bodies() -> Json:
     file = {"contentMediaType": "application/octet-stream"}
-    fields = {option.name: option.schema for option in PICTURE_OPTIONS.values()}
+    fields = {name: option.schema for name, option in PICTURE_OPTIONS.items()}
     form = {
         "type": "object",
         "description": "Exactly one of file and image.",
@@ -242,6 +243,16 @@ def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
+def _meaning(name: str, option: Option) -> str:
+    """What an option does, in words: alias, models, default."""
+    if name != option.name:
+        return f"Another name of {option.name}."
+    models = " Models that list it only." if option.models else ""
+    default = f" Default: {option.default_text}." if option.default_text else ""
+    where = "In parameters only. " if option.scope == "request" else ""
+    return f"{where}{option.meaning}{models}{default}"
+
+
 MAYBE_STRING = {"type": ["string", "null"]}
 SIZE = {**_list({"type": "integer"}), "minItems": 2, "maxItems": 2, "description": "width, height"}
 COUNT = {"type": "integer", "minimum": 0}
@@ -250,7 +261,11 @@ SCHEMAS: Json = {
     "Options": _object(
         "Options of /upscale, as tags of a Document or as parameters of a request; tags win. "
         "Numbers may be strings of digits.",
-        {option.name: option.schema | {"description": option.meaning} for option in OPTIONS},
+        {
+            name: option.schema | {"description": _meaning(name, option)}
+            for option in REQUEST_OPTIONS.values()
+            for name in option.names
+        },
     ),
     "Document": _object(
         "One image: blob, else tensor, else uri.",

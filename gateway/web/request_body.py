@@ -8,7 +8,8 @@ from fastapi import Request
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
-from gateway.core.problem import Refusal, refusal, shown
+from contract.problem import quote
+from gateway.core.problem import Refusal, refusal
 
 IDLE_SECONDS = 30.0
 DISCARD_SECONDS = 5.0
@@ -28,7 +29,7 @@ def check_coding(request: Request) -> None:
     """Raises Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise refusal("CONTENT_TYPE", f"content-encoding {shown(coding)}: expected none")
+        raise refusal("CONTENT_TYPE", f"content-encoding {quote(coding)}: expected none")
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -7,8 +7,9 @@ from fastapi import FastAPI, Request, Response
 from jina.types.request.data import DataRequest
 from starlette.exceptions import HTTPException
 
+from contract.problem import RETRIABLE, Problem, quote
 from gateway.core.offload import beside
-from gateway.core.problem import INTERNAL, RETRIABLE, Problem, Refusal, shown
+from gateway.core.problem import INTERNAL, Refusal
 from gateway.core.request_id import identity_of
 from gateway.web.jina_json import answer_to_json
 
@@ -59,7 +60,7 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "PATH", 405: "METHOD"}.get(error.status_code, "REQUEST")
-    message = f"{request.method} {shown(request.url.path)}: {str(error.detail).lower()}"
+    message = f"{request.method} {quote(request.url.path)}: {str(error.detail).lower()}"
     return refused(request, Problem(code, message, status=error.status_code))
 
 

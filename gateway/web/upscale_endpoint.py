@@ -9,7 +9,8 @@ from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
-from gateway.core.problem import STATUS, Problem, refusal, shown
+from contract.problem import Problem, make_problem, quote
+from gateway.core.problem import refusal
 from gateway.core.request_id import identity_of
 from gateway.web.jina_json import request_from_json
 from gateway.web.multipart import Part, parts_of
@@ -41,7 +42,7 @@ class PictureCall:
         if self._media.startswith("multipart/") and self._media != FORM:
             raise refusal(
                 "CONTENT_TYPE",
-                f"content-type {shown(self._media)}: expected {FORMS}",
+                f"content-type {quote(self._media)}: expected {FORMS}",
                 option="content-type",
                 allowed=FORMS,
             )
@@ -69,7 +70,7 @@ class PictureCall:
     def _from_json(self, body: bytes) -> DataRequest:
         if self._query:
             name = self._query[0][0][:40]
-            message = f"{shown(name)} in the query: expected it in the JSON body's parameters"
+            message = f"{quote(name)} in the query: expected it in the JSON body's parameters"
             raise refusal("OPTION", message, option=name, allowed="no query")
         return request_from_json(body, ENDPOINT)
 
@@ -77,7 +78,7 @@ class PictureCall:
         files = [part for part in parts if part.name in FILE_FIELDS or part.file_name is not None]
         if len(files) != 1 or files[0].name not in FILE_FIELDS or files[0].file_name is None:
             expected = "one file, named file or image"
-            found = ", ".join(shown(part.name, 40) for part in files[:4]) or "none"
+            found = ", ".join(quote(part.name, 40) for part in files[:4]) or "none"
             message = f"the form's files are {found}: expected {expected}"
             raise refusal("FORM", message, allowed=expected)
         fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
@@ -136,11 +137,11 @@ def whole_numbers(value: Any) -> Any:
 def _problem(error: Mapping[str, Any]) -> Problem:
     code, message = str(error.get("code", "FAILED")), str(error.get("message", "it failed"))
     option, allowed = error.get("option"), error.get("allowed")
-    return Problem(code, message, option, allowed, STATUS.get(code, 422))
+    return make_problem(code, message, option=option, allowed=allowed)
 
 
 def _text(part: Part) -> str:
     try:
         return part.data.decode()
     except UnicodeDecodeError as error:
-        raise refusal("FORM", f"field {shown(part.name, 40)}: expected UTF-8 text") from error
+        raise refusal("FORM", f"field {quote(part.name, 40)}: expected UTF-8 text") from error

@@ -16,14 +16,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-from superres.errors import (
-    BadOption,
-    BadSetting,
-    Refused,
-    SuperresError,
-    Unavailable,
-    shown,
-)
+from contract.problem import quote
+from superres.errors import BadOption, BadSetting, Refused, SuperresError, Unavailable
 
 Progress = Callable[[int, int], None]
 
@@ -175,7 +169,7 @@ def failure(status: int, headers: Message, body: bytes) -> Exception:
     message = message.removeprefix(f"document {told.get('doc_id')}: ")  # it has but one
     details = {name: told[name] for name in ("code", "option", "allowed") if told.get(name)}
     if status < 400:
-        place = shown(headers.get("Location", ""))
+        place = quote(headers.get("Location", ""))
         return BadSetting(f"the server redirects to {place}: name that one", option="--server")
     if status in (401, 403):
         return BadSetting(message, option="--key")

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from contract.options import REQUEST_OPTIONS, WrongValue
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:
@@ -90,9 +91,11 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
     add("--model", help=f"default: {DEFAULT_MODEL}, or the server's own")
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
-    add("--quality", type=between(0, 100), default=95, help="of lossy formats, 0..100; default: 95")
-    add("--png-compression", type=between(0, 9), help="of PNG, 0 none .. 9 smallest; default: 1")
-    add("--tile", type=between(0, 16_384), default=0, help="edge in input pixels; default: chosen")
+    add(
+        "--quality", type=reads("quality"), default=95, help="of lossy formats, 0..100; default: 95"
+    )
+    add("--png-compression", type=reads("png_compression"), help="0 none .. 9 smallest; default: 1")
+    add("--tile", type=reads("tile"), default=0, help="edge in input pixels; default: chosen")
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
     add("--force", action="store_true", help="replace files that exist")
     add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
@@ -102,15 +105,16 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=upscale)
 
 
-def between(least: int, most: int) -> Callable[[str], int]:
-    """A reader of whole numbers within bounds, for argparse."""
+def reads(name: str) -> Callable[[str], int]:
+    """A reader of an option's whole numbers, for argparse."""
+    option = REQUEST_OPTIONS[name]
 
     def read(text: str) -> int:
-        if not text.isdecimal() or not text.isascii() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(
-                f'"{text}": expected a whole number from {least} to {most}'
-            )
-        return int(text)
+        try:
+            return int(option.read(text))
+        except WrongValue as error:
+            message = f'"{text}": expected {error.allowed}'
+            raise argparse.ArgumentTypeError(message) from error
 
     return read
 

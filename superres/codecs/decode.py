@@ -26,11 +26,12 @@ from PIL import (
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import TiffImageFile
 
+from contract.problem import quote
 from superres.codecs import exif_xmp, icc_profile, tiff
 from superres.codecs.limits import Limits, check_size
 from superres.codecs.png import chunks
 from superres.codecs.sniff import checked_format
-from superres.errors import BadImage, Refused, TooLarge, shown
+from superres.errors import BadImage, Refused, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
 
@@ -113,7 +114,7 @@ def blamed_on_the_file(name: str) -> Iterator[None]:
             ) from error
         cut = re.search(r"(?i)truncated|too small|no more images|unexpected end", reason)
         code = "TRUNCATED" if cut else "UNDECODABLE"
-        raise BadImage(f"{name} that cannot be read: {shown(reason)}", code=code) from error
+        raise BadImage(f"{name} that cannot be read: {quote(reason)}", code=code) from error
 
 
 def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from contract.problem import quote
 from superres.codecs.signatures import SIGNATURES
-from superres.errors import BadImage, shown
+from superres.errors import BadImage
 
 # Text in place of a picture
 
@@ -30,7 +31,7 @@ def _refuse_text(data: bytes) -> None:
     for mistake in MISTAKES:
         if mistake.made(text, len(data)):
             raise BadImage(
-                f"the bytes are {mistake.what} ({shown(text, 40)}), not a picture: "
+                f"the bytes are {mistake.what} ({quote(text, 40)}), not a picture: "
                 f"{mistake.remedy}",
                 code=mistake.code,
                 option="blob",

@@ -2,11 +2,12 @@
 
 import re
 
+from contract.problem import quote
 from superres.codecs.limits import Limits
 from superres.codecs.not_an_image import _refuse_text
 from superres.codecs.signatures import REFUSED, SIGNATURES, SUPPORTED
 from superres.codecs.structure import CHECKS
-from superres.errors import BadImage, TooLarge, shown
+from superres.errors import BadImage, TooLarge
 
 
 def checked_format(data: bytes, limits: Limits) -> str:
@@ -37,7 +38,7 @@ def _recognised(data: bytes) -> str:
         if re.match(signature, head, re.DOTALL):
             raise BadImage(f"{name} is not read: expected {SUPPORTED}", code="FORMAT")
     raise BadImage(
-        f"{len(data)} bytes that begin with {shown(data[:8])}: no picture in a known format, "
+        f"{len(data)} bytes that begin with {quote(data[:8])}: no picture in a known format, "
         f"expected {SUPPORTED}",
         code="UNDECODABLE",
     )

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
+from contract.problem import quote
+from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import Weights
 from superres.weights.download import fault, fetch, foreign
 from superres.weights.store import Store
@@ -237,7 +238,7 @@ def weight_map(index: Path) -> dict[str, str]:
         raise WeightsCorrupt(f'"{index}" has no "weight_map" of tensors to files')
     for name in names.values():
         if not isinstance(name, str) or PurePath(name).name != name or "\\" in name:
-            raise WeightsCorrupt(f'"{index}" names {shown(name)}: expected a file beside it')
+            raise WeightsCorrupt(f'"{index}" names {quote(name)}: expected a file beside it')
     return names
 
 
@@ -275,14 +276,14 @@ def check_index(path: Path) -> None:
     """Raise WeightsMismatch unless model_index.json is that of an upscaler of this kind."""
     content = read_json(path)
     if content.get("_class_name") != PIPELINE:
-        found = shown(content.get("_class_name"))
+        found = quote(content.get("_class_name"))
         raise WeightsMismatch(f'"{path}": _class_name {found}, expected "{PIPELINE}"')
     for name, part in PARTS.items():
         entry = content.get(name)
         if not isinstance(entry, list) or len(entry) != 2:
-            raise WeightsMismatch(f'"{path}": {name} {shown(entry)}, expected [library, class]')
+            raise WeightsMismatch(f'"{path}": {name} {quote(entry)}, expected [library, class]')
         if entry[1] not in part.kinds:
-            raise WeightsMismatch(f'"{path}": {name} {shown(entry[1])}, expected {part.kinds[0]}')
+            raise WeightsMismatch(f'"{path}": {name} {quote(entry[1])}, expected {part.kinds[0]}')
 
 
 def check_total(folder: Path, stem: str, variant: str | None, files: list[Path]) -> None:

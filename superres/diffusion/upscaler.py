@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import avg_pool2d, interpolate
 
+from contract.options import SAMPLING_OPTIONS
 from superres.diffusion.blending import Patch, enlarged, patches
 from superres.diffusion.files import HALF, Release, located
 from superres.diffusion.networks import from_folder, from_single_file, full_precision
-from superres.diffusion.options import OPTIONS, Sampling, sampling
+from superres.diffusion.options import Sampling, sampling
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
 from superres.geometry import Size, up
 from superres.image.frame import Pixels
@@ -59,7 +60,7 @@ class DiffusionSpec:
     good_at: str = "small photos: invents detail to a prompt, a different one for every seed"
     speed: Speed = Speed.SLOW
     overlap: int = 16
-    options: tuple[str, ...] = OPTIONS
+    options: tuple[str, ...] = SAMPLING_OPTIONS
     release: Release = field(default_factory=Release)
 
     @property

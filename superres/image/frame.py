@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from superres.errors import BadImage, shown
+from contract.problem import quote
+from superres.errors import BadImage
 from superres.geometry import Size
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -137,7 +138,7 @@ def _shaped(values: NDArray[Any]) -> NDArray[Any]:
         return values
     hint = ", so move the channels to the end" if values.shape[:1] in ((1,), (3,), (4,)) else ""
     raise BadImage(
-        f"tensor of shape {shown(values.shape)}: expected (height, width) or (height, width, 1, 3 "
+        f"tensor of shape {quote(values.shape)}: expected (height, width) or (height, width, 1, 3 "
         f"or 4), with no side of 0{hint}",
         code="SHAPE",
         option="tensor",

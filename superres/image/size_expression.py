@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
 
-from superres.errors import BadOption, shown
+from contract.problem import quote
+from superres.errors import BadOption
 from superres.geometry import Size
 from superres.image.ffmpeg_eval import CELLS, INT32, Expression, ExpressionError, cast
 
@@ -76,7 +77,7 @@ class ScaleExpression:
         for name, allowed in CHOICES.items():
             if name in options and options[name] not in allowed:
                 span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 9 else ", ".join(allowed)
-                raise _syntax(text, f"{name} is one of {span}, not {shown(options[name], 20)}")
+                raise _syntax(text, f"{name} is one of {span}, not {quote(options[name], 20)}")
         _check_flags(text, options.get("flags", "0"))
         return cls(
             text=text,
@@ -175,10 +176,10 @@ def _options(text: str) -> dict[str, str]:
         key, equals, value = part.partition("=")
         keyed = keyed or bool(equals)
         if keyed != bool(equals) or (not keyed and index >= len(POSITIONS)):
-            raise _syntax(text, f"{shown(part, 20)} has no meaning in this place")
+            raise _syntax(text, f"{quote(part, 20)} has no meaning in this place")
         name = ALIASES.get(key.strip(), key.strip()) if keyed else POSITIONS[index]
         if name not in (*POSITIONS, "size", *CHOICES):
-            raise _syntax(text, f"unknown key {shown(name, 20)}")
+            raise _syntax(text, f"unknown key {quote(name, 20)}")
         options[name] = (value if keyed else part).strip()
     return options
 
@@ -216,9 +217,9 @@ def _check_flags(text: str, flags: str) -> None:
         elif flag.isdigit():
             bits |= int(flag)
         elif flag not in MODIFIERS:
-            raise _syntax(text, f"unknown flag {shown(flag, 20)}")
+            raise _syntax(text, f"unknown flag {quote(flag, 20)}")
     if (bits & ((1 << len(ALGORITHMS)) - 1)).bit_count() > 1:
-        raise _syntax(text, f"one scaling algorithm, not {shown(flags, 20)}")
+        raise _syntax(text, f"one scaling algorithm, not {quote(flags, 20)}")
 
 
 def _variables(source: Size) -> dict[str, float]:

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from superres.errors import WeightsCorrupt, shown
+from contract.problem import quote
+from superres.errors import WeightsCorrupt
 from superres.model_spec import StateDict
 
 HEADER = 128  # bytes: a text, then the version and the byte order
@@ -91,7 +92,7 @@ def entry(name: str, value: Matrix) -> tuple[str, Tensor]:
     """One parameter as torch names and shapes it."""
     parts = PARAMETER.fullmatch(name)
     if parts is None:
-        raise Unexpected(f"parameter {shown(name)} has no name that ends in _f or _b")
+        raise Unexpected(f"parameter {quote(name)} has no name that ends in _f or _b")
     numbers = floats(value, name)
     layer, kind = parts.groups()
     if kind == "b":

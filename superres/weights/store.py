@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing, shown
+from contract.problem import quote
+from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import StateDict, Weights
 from superres.weights import matconvnet
 from superres.weights.download import Patience, fault, fetch, foreign, missing
@@ -72,7 +73,7 @@ def _default_offline() -> bool:
     meanings = {"": False, "0": False, "false": False, "1": True, "true": True}
     if value.lower() not in meanings:
         allowed = "1, true, 0 or false"
-        message = f"SUPERRES_OFFLINE {shown(value)}: expected {allowed}"
+        message = f"SUPERRES_OFFLINE {quote(value)}: expected {allowed}"
         raise BadSetting(message, option="SUPERRES_OFFLINE", allowed=allowed)
     return meanings[value.lower()]
 
@@ -192,7 +193,7 @@ def _tensors(path: Path, content: object, keys: tuple[str, ...]) -> Iterator[tup
         raise WeightsCorrupt(f'weights file "{path}" holds no tensors by name')
     for name, value in held.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
-            found = f"{shown(name)} is a {type(value).__name__}, expected a dense Tensor"
+            found = f"{quote(name)} is a {type(value).__name__}, expected a dense Tensor"
             raise WeightsCorrupt(f'weights file "{path}": {found}')
         yield str(name), value.detach()
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from contract.problem import Problem
 from gateway.core.api_keys import VARIABLE, keys_from
-from gateway.core.problem import INTERNAL, Problem, problem_of
+from gateway.core.problem import INTERNAL, problem_of
 from gateway.gateway import SinglePortGateway
 from gateway.server.protocol_mux import tls_context
 from gateway.web.responses import error_response

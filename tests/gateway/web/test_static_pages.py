@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
+from contract.options import REQUEST_OPTIONS
 from gateway.web.docs_page import docs_page
 from gateway.web.openapi import ERRORS, Pages, describe
-from gateway.web.options import OPTIONS, PICTURE_OPTIONS
+from gateway.web.options import PICTURE_OPTIONS
 from gateway.web.static_pages import FOLDER, TYPES, Page
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service
@@ -122,7 +123,9 @@ def test_the_description_names_every_form_option_and_error() -> None:
     assert kinds >= {"application/json", "multipart/form-data", "image/*"}
     assert upscale["responses"].keys() == {"200", *map(str, ERRORS.keys() - {405})}
     properties = DESCRIPTION["components"]["schemas"]["Options"]["properties"]
-    assert properties.keys() == {option.name for option in OPTIONS}
+    assert properties.keys() == {
+        name for option in REQUEST_OPTIONS.values() for name in option.names
+    }
     quality = properties["quality"]
     assert (quality["minimum"], quality["maximum"], quality["default"]) == (0, 100, 95)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.options import OPTIONS, given_options
+from gateway.web.options import given_options
 from gateway.web.upscale_endpoint import wants_json
 from tests.gateway.conftest import KEYS
-from tests.gateway.service import ROOT, Service, document
+from tests.gateway.service import Service, document
 
 PICTURE = b"\x89PNG\r\n\x1a\n\r\n--"
 
@@ -168,19 +168,3 @@ def test_accept_chooses_the_form_of_the_answer(accept: str, json_wanted: bool) -
 def test_a_near_miss_is_named() -> None:
     with pytest.raises(Exception, match="did you mean scale"):
         given_options([("sacle", "1")])
-
-
-def test_the_options_are_those_of_the_reference() -> None:
-    table = (ROOT / "docs/reference.md").read_text().split("| option |")[1].split("\n\n")[0]
-    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
-    named = {name.strip(" `") for row in rows for name in row.split(",")}
-    assert named and named <= {option.name for option in OPTIONS}
-
-
-def test_the_ranges_are_those_of_the_executors() -> None:
-    from executors.document import FRACTIONS, NUMBERS
-
-    ranges = {option.name: (option.least, option.most) for option in OPTIONS}
-    assert {name: tuple(bounds)[:2] for name, bounds in (NUMBERS | FRACTIONS).items()}.items() <= (
-        ranges.items()
-    )

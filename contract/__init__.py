@@ -1,0 +1,1 @@
+"""What every part of the service agrees on: options and errors; the standard library only."""
