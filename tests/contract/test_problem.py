@@ -10,7 +10,7 @@ import pytest
 from contract.problem import CALLER_STATUS, STATUS, Problem, parse_problem, quote, status_of
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r"[A-Z][A-Z_]+")
+CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 RAISERS = {"refusal", "make_error", "make_problem", "Problem", "Mistake"}
 
 
