@@ -177,10 +177,10 @@ def engine(name: str) -> Callable[[bytes], bytes]:
     from superres.catalogue import CATALOGUE
     from superres.codecs.decode import decode
     from superres.inference.device import Device, device_named
-    from superres.model_loader import Model
+    from superres.model_loader import NetworkModel
     from superres.pipeline import Options, upscale
     from superres.weights.store import Store
 
     store = Store.from_environment(offline=True)
-    model = Model(CATALOGUE[name], Device(device_named("auto")), store)
+    model = NetworkModel(CATALOGUE[name], Device(device_named("auto")), store)
     return lambda data: upscale(decode(data), model.upscaler(), Options()).encoded.data

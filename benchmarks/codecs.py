@@ -32,7 +32,7 @@ from superres.codecs.decode import decode
 from superres.codecs.encode import FORMATS, encode
 from superres.image.frame import Frame, Image
 from superres.inference.device import Device
-from superres.model_loader import Model
+from superres.model_loader import NetworkModel
 from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
@@ -67,7 +67,7 @@ def main() -> None:
 def enlarged(pixels: Picture) -> Picture:
     """`pixels` three times as large, by the embedded model."""
     spec = CATALOGUE["bicubic_pp.x3"]
-    model = Model(spec, Device(torch.device("cpu")), Store.from_environment())
+    model = NetworkModel(spec, Device(torch.device("cpu")), Store.from_environment())
     made: Picture = np.ascontiguousarray(model.upscaler().upscale(pixels).pixels)
     return made
 

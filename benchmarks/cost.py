@@ -30,7 +30,7 @@ from benchmarks.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.geometry import Size
-from superres.model_spec import ModelSpec, Speed
+from superres.model_spec import NetworkSpec, Speed
 
 RESULTS = Path(__file__).parent / "results"
 MEBIBYTE = 2**20
@@ -136,15 +136,15 @@ def measured(case: Case, data: bytes) -> Measured:
     from superres.codecs.decode import decode
     from superres.codecs.encode import FORMATS as WRITTEN
     from superres.codecs.probe import dimensions
-    from superres.estimation.cost import Order, Place, estimate, resident
+    from superres.estimation.cost import ExecutionTarget, Workload, estimate_request, sum_host_bytes
     from superres.pipeline import Options, upscale
 
     spec = CATALOGUE[case.model]
     upscaler = ready(spec)
     options = Options(WRITTEN[case.wanted])
     upscale(decode(tiny(case.given)), upscaler, options)
-    place = Place(upscaler.device.free(spec.cpu_bytes))
-    expected = estimate(Order(len(data), dimensions(data), case.wanted), spec, place)
+    place = ExecutionTarget(upscaler.device.free(spec.cpu_bytes))
+    expected = estimate_request(Workload(len(data), dimensions(data), case.wanted), spec, place)
     before = start_afresh()
     started = time.perf_counter()
     # Not held here: the pipeline lets go of the picture it is given.
@@ -154,7 +154,7 @@ def measured(case: Case, data: bytes) -> Measured:
         int((peak() - before) * 2**20),
         seconds,
         made.seconds,
-        resident(expected, place),
+        sum_host_bytes(expected, place),
         expected.seconds,
         expected.model_seconds,
     )
@@ -167,21 +167,21 @@ def tiny(kind: str) -> bytes:
     return out.getvalue()
 
 
-def ready(spec: ModelSpec) -> Any:
+def ready(spec: NetworkSpec) -> Any:
     """The model's Upscaler on the CPU."""
     import torch
 
     from superres.inference.device import Device
-    from superres.inference.upscaler import Upscaler
-    from superres.model_loader import Model
+    from superres.inference.upscaler import NetworkUpscaler
+    from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
     device = Device(torch.device("cpu"))
     try:
-        return Model(spec, device, Store.from_environment(offline=True)).upscaler()
+        return NetworkModel(spec, device, Store.from_environment(offline=True)).upscaler()
     except Misconfigured:
         torch.manual_seed(0)
-        return Upscaler(spec, spec.build(), device)
+        return NetworkUpscaler(spec, spec.build(), device)
 
 
 def row(case: Case, found: Measured) -> dict[str, Any]:

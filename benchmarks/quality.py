@@ -18,8 +18,8 @@ from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psn
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.inference.device import Device, device_named
-from superres.model_loader import Model
-from superres.model_spec import ModelSpec
+from superres.model_loader import NetworkModel
+from superres.model_spec import NetworkSpec
 from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,7 +39,9 @@ def main() -> None:
     for name in options.models:
         spec = CATALOGUE[name]
         try:
-            model = Model(spec, Device(device_named(options.device)), store(), options.weights)
+            model = NetworkModel(
+                spec, Device(device_named(options.device)), store(), options.weights
+            )
         except Misconfigured as error:
             print(f"{name}: left out: {error}")
             continue
@@ -69,7 +71,7 @@ def store() -> Store:
     return Store.from_environment(offline=True)
 
 
-def measured(model: Model, spec: ModelSpec, folder: Path) -> tuple[Score, Score]:
+def measured(model: NetworkModel, spec: NetworkSpec, folder: Path) -> tuple[Score, Score]:
     """The model's score and that of bicubic interpolation."""
     results, baselines = [], []
     for path in pictures(folder):

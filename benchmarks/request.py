@@ -27,9 +27,9 @@ from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import format_named
 from superres.inference.device import Device
-from superres.inference.upscaler import Upscaler
-from superres.model_loader import Model, read_states
-from superres.model_spec import ModelSpec
+from superres.inference.upscaler import NetworkUpscaler
+from superres.model_loader import NetworkModel, read_states
+from superres.model_spec import NetworkSpec
 from superres.pipeline import Answer, Options, upscale
 from superres.weights.store import Store, load
 
@@ -48,7 +48,7 @@ def main() -> None:
     out = BytesIO()
     Pillow.fromarray(photo(options.width, options.height)).save(out, "jpeg", quality=90)
     spec, store = CATALOGUE[options.model], Store.from_environment()
-    upscaler = Model(spec, Device(torch.device("cpu")), store).upscaler()
+    upscaler = NetworkModel(spec, Device(torch.device("cpu")), store).upscaler()
     network = plain(spec, store)
     rows = [compared(out.getvalue(), upscaler, network, name, options.rounds) for name in GOALS]
     print(f"{'format':8} {'script':>9} {'ours':>9} {'model':>9} {'ratio':>6} {'goal':>6} step")
@@ -62,7 +62,7 @@ def main() -> None:
     (RESULTS / "request.json").write_text(json.dumps(report | {"rows": rows}, indent=1) + "\n")
 
 
-def plain(spec: ModelSpec, store: Store) -> nn.Module:
+def plain(spec: NetworkSpec, store: Store) -> nn.Module:
     """The network with its weights, as PyTorch lays it out."""
     states, path = read_states(spec, store, None)
     network = spec.build().eval()
@@ -71,7 +71,7 @@ def plain(spec: ModelSpec, store: Store) -> nn.Module:
 
 
 def compared(
-    data: bytes, upscaler: Upscaler, network: nn.Module, name: str, rounds: int
+    data: bytes, upscaler: NetworkUpscaler, network: nn.Module, name: str, rounds: int
 ) -> dict[str, Any]:
     """Seconds of both for a format, and how far their pixels are apart."""
     contenders: dict[str, Callable[[], Any]] = {
@@ -93,7 +93,7 @@ def compared(
     }
 
 
-def ours(data: bytes, upscaler: Upscaler, name: str) -> Answer:
+def ours(data: bytes, upscaler: NetworkUpscaler, name: str) -> Answer:
     """The engine's answer with its default options."""
     return upscale(decode(data), upscaler, Options(format_named(name)))
 

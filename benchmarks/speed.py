@@ -40,7 +40,7 @@ from benchmarks.photo import photo
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
 RESULTS = Path(__file__).parent / "results"
 LONG = 5.0  # seconds: a run that takes longer needs no warm-up and is made twice
@@ -136,7 +136,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def prepared(spec: ModelSpec, options: argparse.Namespace, folder: Path) -> Case:
+def prepared(spec: NetworkSpec, options: argparse.Namespace, folder: Path) -> Case:
     """The case of one model, with a folder for its files."""
     folder.mkdir()
     sizes = SIZES.get(spec.name, OTHERS)
@@ -265,7 +265,7 @@ def differences(case: Case, made: Pixels, reference: Pixels | None) -> dict[str,
     """How far a result is from the plain network's; `psnr` is None where nothing differs."""
     if reference is None:
         return {}
-    rim = case.spec.overlap * case.spec.scale if case.spec.rim == "replicate" else 0
+    rim = case.spec.overlap * case.spec.scale if case.spec.border_mode == "replicate" else 0
     inside = slice(rim, -rim or None)
     apart = np.abs(made.astype(np.int16) - reference)[inside, inside]
     square = float(np.square(apart.astype(np.float64)).mean()) if apart.size else 0.0

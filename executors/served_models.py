@@ -10,12 +10,12 @@ from executors.settings import Settings
 from superres.catalogue import CATALOGUE, model_named
 from superres.errors import BadOption, BadSetting
 from superres.estimation.calibration import Pace
-from superres.estimation.cost import Place, network
+from superres.estimation.cost import ExecutionTarget, estimate_network
 from superres.geometry import Size
 from superres.inference.device import Device, device_named
-from superres.inference.upscaler import Upscaler
-from superres.model_loader import Model
-from superres.model_spec import ModelSpec
+from superres.inference.upscaler import NetworkUpscaler
+from superres.model_loader import NetworkModel
+from superres.model_spec import NetworkSpec
 from superres.pipeline import Enlarger
 from superres.weights.store import Store
 
@@ -62,13 +62,13 @@ def device_of(settings: Settings) -> Device:
     )
 
 
-def place_of(model: Served) -> Place:
+def place_of(model: Served) -> ExecutionTarget:
     """Where a model runs, as the cost model wants to know it."""
     spec, device = model.spec, model.device
-    if not isinstance(spec, ModelSpec):
-        return Place(device.free(), device.device.type == "cpu")
+    if not isinstance(spec, NetworkSpec):
+        return ExecutionTarget(device.free(), device.device.type == "cpu")
     half = device.dtype(spec) != torch.float32
-    return Place(device.free(spec.cpu_bytes), device.device.type == "cpu", half)
+    return ExecutionTarget(device.free(spec.cpu_bytes), device.device.type == "cpu", half)
 
 
 def warm_up(models: Mapping[str, Served], pace: Pace) -> None:
@@ -77,18 +77,20 @@ def warm_up(models: Mapping[str, Served], pace: Pace) -> None:
     The second time tells how fast the model is here. Raises what the model raises.
     """
     for name, model in models.items():
-        if not isinstance(model.spec, ModelSpec):
+        if not isinstance(model.spec, NetworkSpec):
             continue  # the diffusion upscaler's smallest picture takes minutes on a CPU
         place = place_of(model)
         edge = WARM_EDGE if place.on_cpu else WARM_EDGE_GPU
         tile = np.zeros((edge, edge, 3), np.uint8)
         enlarger = model.upscaler()
-        if isinstance(enlarger, Upscaler) and model.device.cuda:
+        if isinstance(enlarger, NetworkUpscaler) and model.device.cuda:
             # Graphs are captured, and networks compiled, for a shape that comes again and again.
             enlarger.runner.warm_up(Size(edge, edge))
         seconds = [enlarger.upscale(tile, 0, None, silent).seconds for _ in range(2)]
         if seconds[1] > TELLING_SECONDS:
-            pace.note(name, network(Size(edge, edge), model.spec, place).seconds, seconds[1])
+            pace.note(
+                name, estimate_network(Size(edge, edge), model.spec, place).seconds, seconds[1]
+            )
 
 
 def silent(_done: int, _total: int) -> None:
@@ -100,7 +102,7 @@ def store_of(settings: Settings) -> Store:
     return Store.from_environment(settings.cache_dir, settings.offline or None)
 
 
-def load_models(system: str, settings: Settings) -> dict[str, Model]:
+def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
     """The models of a system by name, the default first.
 
     Raises Misconfigured where a name is unknown or weights cannot be had.
@@ -112,7 +114,7 @@ def load_models(system: str, settings: Settings) -> dict[str, Model]:
     except BadOption as error:
         raise BadSetting(str(error), option="models") from error
     device, store = device_of(settings), store_of(settings)
-    return {spec.name: Model(spec, device, store, settings.weights) for spec in specs}
+    return {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
 
 
 def load_faces(models: Mapping[str, Served], settings: Settings) -> "FaceEnhancer | None":

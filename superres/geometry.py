@@ -52,7 +52,9 @@ class Span(NamedTuple):
     last: int
 
 
-def spans(length: int, tile: int, overlap: int, align: int, rim: int) -> tuple[int, list[Span]]:
+def split_axis(
+    length: int, tile: int, overlap: int, align: int, rim: int
+) -> tuple[int, list[Span]]:
     """The common length of equal tiles along an axis of `length` pixels, and the tiles.
 
     Each tile sees at most `tile` pixels (more only where `2·overlap + align` is more), starts at a
@@ -60,15 +62,15 @@ def spans(length: int, tile: int, overlap: int, align: int, rim: int) -> tuple[i
     its ends, or up to the picture's border. `rim` pixels before and behind the picture belong to
     the axis: the caller fills them. All lengths are multiples of `align`.
     """
-    whole = up(length + 2 * rim, align)
-    tile = max(up(min(tile, whole), align), 2 * up(overlap, align) + align)
+    whole = round_up(length + 2 * rim, align)
+    tile = max(round_up(min(tile, whole), align), 2 * round_up(overlap, align) + align)
     if tile >= whole:
         return whole, [Span(-rim, 0, length)]
-    margin = up(overlap, align)
+    margin = round_up(overlap, align)
     steps = -(-(whole - tile) // (tile - 2 * margin))
     # The shortest common length that still covers the axis in this number of tiles.
-    tile = min(tile, up(-(-(whole + steps * 2 * margin) // (steps + 1)), align))
-    starts = [up((whole - tile) * i // steps, align) for i in range(steps + 1)]
+    tile = min(tile, round_up(-(-(whole + steps * 2 * margin) // (steps + 1)), align))
+    starts = [round_up((whole - tile) * i // steps, align) for i in range(steps + 1)]
     cuts = [(a + tile + b) // 2 for a, b in pairwise(starts)]
     edges = [0, *(min(max(cut - rim, 0), length) for cut in cuts), length]
     return tile, [
@@ -78,14 +80,16 @@ def spans(length: int, tile: int, overlap: int, align: int, rim: int) -> tuple[i
     ]
 
 
-def tiles(size: Size, tile: Size, overlap: int, align: int = 1, rim: int = 0) -> list[Tile]:
+def split_into_tiles(
+    size: Size, tile: Size, overlap: int, align: int = 1, rim: int = 0
+) -> list[Tile]:
     """Equal tiles, row by row, whose cores partition a picture of `size`.
 
     Outer boxes all have one size, a multiple of `align`; they begin at multiples of `align` from
     `-rim` and may stick out of the picture by `rim` pixels and what the multiple needs.
     """
-    width, across = spans(size.width, tile.width, overlap, align, rim)
-    height, down = spans(size.height, tile.height, overlap, align, rim)
+    width, across = split_axis(size.width, tile.width, overlap, align, rim)
+    height, down = split_axis(size.height, tile.height, overlap, align, rim)
     return [
         Tile(
             Box(x.start, y.start, x.start + width, y.start + height),
@@ -96,6 +100,6 @@ def tiles(size: Size, tile: Size, overlap: int, align: int = 1, rim: int = 0) ->
     ]
 
 
-def up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
     """The least multiple of `multiple` that is not below `value`."""
     return -(-value // multiple) * multiple

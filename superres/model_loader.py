@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from superres.inference.device import Device
-from superres.inference.upscaler import Upscaler
-from superres.model_spec import ModelSpec, StateDict
+from superres.inference.upscaler import NetworkUpscaler
+from superres.model_spec import NetworkSpec, StateDict
 from superres.weights.store import Store, interpolate, load, locate, read_state_dict
 
 DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
 
 
-class Model:
+class NetworkModel:
     """A catalogue row with its weights in memory, and the Upscaler for given options."""
 
     def __init__(
-        self, spec: ModelSpec, device: Device, store: Store, weights: Path | None = None
+        self, spec: NetworkSpec, device: Device, store: Store, weights: Path | None = None
     ) -> None:
         """Find, check and load the weights; `weights` replaces the publisher's file.
 
@@ -23,10 +23,10 @@ class Model:
         self.spec = spec
         self.device = device
         self.states, self.path = read_states(spec, store, weights)
-        self.upscalers: dict[float, Upscaler] = {}
+        self.upscalers: dict[float, NetworkUpscaler] = {}
         self.upscaler()
 
-    def upscaler(self, *, denoise_strength: float | None = None) -> Upscaler:
+    def upscaler(self, *, denoise_strength: float | None = None) -> NetworkUpscaler:
         """The Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
         Only models with two interpolated weights files tell strengths apart.
@@ -41,7 +41,7 @@ class Model:
             }
         return self.upscalers[strength]
 
-    def make(self, strength: float) -> Upscaler:
+    def make(self, strength: float) -> NetworkUpscaler:
         """A new Upscaler with the weights for `strength`."""
         network = self.spec.build()
         if self.states:
@@ -49,11 +49,11 @@ class Model:
             if len(self.states) > 1:
                 state = interpolate(state, self.states[1], strength)
             load(network, state, self.path)
-        return Upscaler(self.spec, network, self.device)
+        return NetworkUpscaler(self.spec, network, self.device)
 
 
 def read_states(
-    spec: ModelSpec, store: Store, weights: Path | None
+    spec: NetworkSpec, store: Store, weights: Path | None
 ) -> tuple[list[StateDict], Path]:
     """The state dicts of `spec` in the network's own keys, and where the first one came from."""
     files = spec.weights[:1] if weights and weights.is_file() else spec.weights

@@ -41,16 +41,16 @@ class RowStreaming:
     """How a network is streamed row by row (networks/streaming) and what it takes."""
 
     stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for a picture's Size
-    state_bytes: int  # remembered between steps, fp32, per input pixel of width
+    bytes_per_column: int  # remembered between steps, fp32, per input pixel of width
     step_bytes: int  # in use during a step, fp32, per input pixel of its rows
     step_pixels: int = 12_000  # of a step on a CPU: what it works on stays in the caches
-    pays_from: int = 24_000  # input pixels; on a CPU smaller pictures are faster whole
+    min_pixels: int = 24_000  # input pixels; on a CPU smaller pictures are faster whole
     passes: int = 1  # over all rows; only the last gives any back
-    held_bytes: int = 0  # between passes, fp32, per input pixel of the picture
+    bytes_per_image_pixel: int = 0  # between passes, fp32, per input pixel of the picture
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class NetworkSpec:
     """A model: `(n, 3, h, w)` RGB in 0..1 to `(n, 3, scale·h, scale·w)`."""
 
     name: str  # <architecture>.<weights>
@@ -58,14 +58,16 @@ class ModelSpec:
     scale: int
     build: Callable[[], nn.Module]  # imports what it needs only when called
     weights: tuple[Weights, ...]  # none: nothing was learned; two: interpolated or face models
-    good_at: str  # for the README's table
+    description: str  # for the README's table
     speed: Speed
     overlap: int  # pixels a tile must see beyond its core for one 8-bit step
     multiple_of: int = 1  # sides the network accepts; tiles also start at multiples of it
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
-    minimum: int = 1  # least side the network accepts
-    rim: Literal["own", "replicate"] = "own"  # past a border: the network's own padding, or ours
-    whole: bool = (
+    min_size: int = 1  # least side the network accepts
+    border_mode: Literal["own", "replicate"] = (
+        "own"  # past a border: the network's own padding, or ours
+    )
+    global_context: bool = (
         False  # sees the whole picture: tiles need a survey (superres/networks/global_grid.py)
     )
     half: bool = True  # fp16 keeps within tolerance

@@ -16,7 +16,7 @@ from superres.image.frame_stream import Scroll
 from superres.image.resample import resized, veiled
 from superres.image.size_expression import ScaleExpression
 from superres.inference.device import Device
-from superres.inference.result import Cost, Progress, Strips, Upscaled
+from superres.inference.result import Cost, Progress, Result, RowStream
 from superres.worker_pool import Turn
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ class Enlarger(Protocol):
 
     def upscale(
         self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-    ) -> Upscaled: ...
+    ) -> Result: ...
 
 
 @runtime_checkable
 class Streaming(Protocol):
     """An enlarger that gives rows as it makes them; see Upscaler."""
 
-    def strips(
+    def stream(
         self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-    ) -> Strips: ...
+    ) -> RowStream: ...
 
 
 class Answer(NamedTuple):
@@ -101,7 +101,7 @@ def upscale(
     dropped = image.frames_dropped + len(image.frames) - len(written)
     about, size = replace(image.about, frames_dropped=dropped), image.size
     works = [
-        Work(frame, upscaler, options, shifted(progress, number, len(written)), faces)
+        FrameWork(frame, upscaler, options, shifted(progress, number, len(written)), faces)
         for number, frame in enumerate(written)
     ]
     del image, written  # each Work lets go of its frame when it is done
@@ -151,7 +151,7 @@ def target_size(
     return target
 
 
-class Work:
+class FrameWork:
     """One frame on its way through a model, which begins when its first rows are taken."""
 
     def __init__(
@@ -167,7 +167,7 @@ class Work:
         self.options = options
         self.progress = progress
         self.faces = faces
-        self.strips: Strips | None = None
+        self.strips: RowStream | None = None
 
     @property
     def cost(self) -> Cost:
@@ -218,7 +218,7 @@ class Work:
         if self.faces is None:
             yield from made
             return
-        whole = made.whole().pixels
+        whole = made.read_all().pixels
         started = time.perf_counter()
         scale = self.upscaler.spec.scale
         pixels = self.faces.enhance(colour, whole, scale, lambda *_: self.progress(1, 1))
@@ -228,10 +228,10 @@ class Work:
 
 def strips(
     upscaler: Enlarger, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-) -> Strips:
+) -> RowStream:
     """The enlarged rows of `pixels` as they are made; all at once by a model without strips."""
     if isinstance(upscaler, Streaming):
-        return upscaler.strips(pixels, tile, overlap, progress)
+        return upscaler.stream(pixels, tile, overlap, progress)
     cost = Cost()
 
     def rows() -> Iterator[Pixels]:
@@ -241,7 +241,7 @@ def strips(
         yield made.pixels
 
     size = Size(pixels.shape[1], pixels.shape[0]).times(upscaler.spec.scale)
-    return Strips(size, rows(), cost)
+    return RowStream(size, rows(), cost)
 
 
 def turn_of(upscaler: Enlarger) -> Turn | None:

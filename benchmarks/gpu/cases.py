@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
 from superres.inference.batch_runner import Part
-from superres.model_spec import ModelSpec, StateDict
+from superres.model_spec import NetworkSpec, StateDict
 
 # Model, the input's size, batches; and the size for a try of the script.
 CASES = (
@@ -54,7 +54,7 @@ class Clock:
 class Case:
     """A network on a device, with pictures (h, w, 3) of `size`."""
 
-    spec: ModelSpec
+    spec: NetworkSpec
     state: StateDict
     weights: str  # where `state` is from
     size: Size
@@ -96,7 +96,7 @@ def cases_for(
 
 
 def case(
-    spec: ModelSpec, size: Size, small: Size, batches: tuple[int, ...], device: torch.device
+    spec: NetworkSpec, size: Size, small: Size, batches: tuple[int, ...], device: torch.device
 ) -> Case:
     """One case. Raises ImportError."""
     state, weights = weights_for(spec)
@@ -104,7 +104,7 @@ def case(
     return Case(spec, state, weights, size, small, batches, device, counted)
 
 
-def weights_for(spec: ModelSpec) -> tuple[StateDict, str]:
+def weights_for(spec: NetworkSpec) -> tuple[StateDict, str]:
     """Weights in the publisher's keys, and where they are from."""
     try:
         from benchmarks.peers.weights import state_for
@@ -115,7 +115,7 @@ def weights_for(spec: ModelSpec) -> tuple[StateDict, str]:
         return spec.build().state_dict(), "random"
 
 
-def publishers(spec: ModelSpec, state: StateDict) -> nn.Module:
+def publishers(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """The publisher's network; ours where what it takes is not installed."""
     try:
         from benchmarks.peers.plain import plain
@@ -127,7 +127,7 @@ def publishers(spec: ModelSpec, state: StateDict) -> nn.Module:
         return network
 
 
-def operations(spec: ModelSpec, state: StateDict, size: Size) -> int:
+def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
     """Floating-point operations for a picture of `size`, two per product."""
     try:
         from benchmarks.peers import arithmetic

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.gpu.cases import Case, Picture
 from benchmarks.gpu.peak import fastest, settle
-from superres.geometry import up
+from superres.geometry import round_up
 from superres.inference.batch_runner import Runner
 from superres.inference.cuda_graphs import SEEN
 from superres.inference.device import Device, Optimize, Precision
@@ -163,7 +163,11 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
 def floats(picture: Picture, multiple: int) -> Tensor:
     """(1, 3, h, w) in 0..1, sides continued to multiples."""
     height, width = picture.shape[:2]
-    rest = ((0, up(height, multiple) - height), (0, up(width, multiple) - width), (0, 0))
+    rest = (
+        (0, round_up(height, multiple) - height),
+        (0, round_up(width, multiple) - width),
+        (0, 0),
+    )
     x = np.pad(picture, rest, "edge").astype(np.float32) / 255
     return torch.from_numpy(x).permute(2, 0, 1)[None].contiguous()
 

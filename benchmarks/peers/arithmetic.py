@@ -6,16 +6,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers.plain import plain_or_ours
-from superres.geometry import Size, up
-from superres.model_spec import ModelSpec, StateDict
+from superres.geometry import Size, round_up
+from superres.model_spec import NetworkSpec, StateDict
 
 SIDE = 2048  # of the matrices: large enough that their 12 MFLOP per row hide everything else
 
 
-def operations(spec: ModelSpec, state: StateDict, size: Size) -> int:
+def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
     """Floating-point operations of the plain network for a picture of `size`, two per product."""
     network = plain_or_ours(spec, state).to("meta")
-    height, width = (up(side, spec.multiple_of) for side in (size.height, size.width))
+    height, width = (round_up(side, spec.multiple_of) for side in (size.height, size.width))
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network(torch.empty(1, 3, height, width, device="meta"))

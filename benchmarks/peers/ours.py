@@ -8,7 +8,7 @@ import torch
 from benchmarks.peers.case import Case, Contender, Output, Run
 from benchmarks.peers.plain import loaded
 from superres.inference.device import Device
-from superres.inference.upscaler import Upscaler
+from superres.inference.upscaler import NetworkUpscaler
 
 TILE, OVERLAP = 128, 10  # what RealESRGANer's users ask for
 # Of 1.2 GB resident, the interpreter with torch, basicsr and the weights takes 0.5 to 0.7.
@@ -20,7 +20,7 @@ def ours(tile: int = 0, overlap: int | None = None, **settings: Any) -> Callable
 
     def make(case: Case) -> Run:
         network = loaded(case.spec.build(), case.state)
-        upscaler = Upscaler(case.spec, network, Device(torch.device("cpu"), **settings))
+        upscaler = NetworkUpscaler(case.spec, network, Device(torch.device("cpu"), **settings))
 
         def run() -> Output:
             made = upscaler.upscale(case.pixels, tile=tile, overlap=overlap)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.peers.case import Unavailable
-from superres.model_spec import ModelSpec, StateDict
+from superres.model_spec import NetworkSpec, StateDict
 from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler
 from superres.networks.pad_to_multiple import Windowed
 from superres.networks.torchvision_compat import repair_torchvision
@@ -26,7 +26,7 @@ SWINIR: dict[str, dict[str, Any]] = {
 }
 
 
-def plain(spec: ModelSpec, state: StateDict) -> nn.Module:
+def plain(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """The publisher's network with the weights `state`: `(n, 3, h, w)` in 0..1 to `scale` times.
 
     Raises Unavailable where no plain form is known.
@@ -37,7 +37,7 @@ def plain(spec: ModelSpec, state: StateDict) -> nn.Module:
     return BUILDERS[spec.system](spec, state).eval().requires_grad_(False)
 
 
-def plain_or_ours(spec: ModelSpec, state: StateDict) -> nn.Module:
+def plain_or_ours(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """The plain network, or ours where none is known: the same arithmetic in all but its order."""
     try:
         return plain(spec, state)
@@ -51,7 +51,7 @@ def loaded(network: nn.Module, state: StateDict) -> nn.Module:
     return network
 
 
-def realesrgan(spec: ModelSpec, state: StateDict) -> nn.Module:
+def realesrgan(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """basicsr's RRDBNet or realesrgan's SRVGGNetCompact, told apart by their keys."""
     repair_torchvision()
     from basicsr.archs.rrdbnet_arch import RRDBNet
@@ -64,7 +64,7 @@ def realesrgan(spec: ModelSpec, state: StateDict) -> nn.Module:
     return loaded(SRVGGNetCompact(3, 3, 64, last // 2 - 1, spec.scale, "prelu"), state)
 
 
-def swinir(spec: ModelSpec, state: StateDict) -> nn.Module:
+def swinir(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """basicsr's SwinIR, untouched, behind the padding to whole windows that it leaves to others."""
     repair_torchvision()
     from basicsr.archs.swinir_arch import SwinIR
@@ -130,7 +130,7 @@ def conv(state: StateDict, name: str, x: Tensor, stride: int = 1, padding: int =
     return functional.conv2d(x, weight, bias, stride, padding)
 
 
-def bicubic_pp(spec: ModelSpec, state: StateDict) -> nn.Module:
+def bicubic_pp(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """Bicubic++, CVPRW 2023, section 3."""
 
     def call(state: StateDict, x: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def bicubic_pp(spec: ModelSpec, state: StateDict) -> nn.Module:
     return Calls(state, call)
 
 
-def dipnet(spec: ModelSpec, state: StateDict) -> nn.Module:
+def dipnet(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """DIPNet, CVPRW 2023, with the channels of the published weights."""
 
     def call(state: StateDict, x: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def dipnet_block(state: StateDict, name: str, x: Tensor) -> Tensor:
     return y * torch.sigmoid(mask)
 
 
-def lapsrn(spec: ModelSpec, state: StateDict) -> nn.Module:
+def lapsrn(spec: NetworkSpec, state: StateDict) -> nn.Module:
     """LapSRN, CVPR 2017, on luma; chroma by bicubic.
 
     The published kernels of 3 that double the size get their zeros here, once: a script that crops
@@ -203,7 +203,7 @@ def doubled(state: StateDict, name: str, x: Tensor) -> Tensor:
     return functional.conv_transpose2d(x, weight, bias, stride=2, padding=1)
 
 
-BUILDERS: dict[str, Callable[[ModelSpec, StateDict], nn.Module]] = {
+BUILDERS: dict[str, Callable[[NetworkSpec, StateDict], nn.Module]] = {
     "realesrgan": realesrgan,
     "swinir": swinir,
     "bicubic_pp": bicubic_pp,

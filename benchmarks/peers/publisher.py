@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.peers.case import Case, Contender, Output, Run, to_floats, to_levels
 from benchmarks.peers.plain import plain
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 from superres.networks.torchvision_compat import repair_torchvision
 
 
@@ -79,7 +79,7 @@ def realesrganer(setting: Setting) -> Callable[[Case], Run]:
     return make
 
 
-def of_realesrgan(spec: ModelSpec) -> bool:
+def of_realesrgan(spec: NetworkSpec) -> bool:
     """Whether RealESRGANer is made for this model."""
     return spec.system == "realesrgan"
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.case import Output, Picture, to_floats, to_levels
-from superres.geometry import Box, Size, Tile, tiles
+from superres.geometry import Box, Size, Tile, split_into_tiles
 
 Floats = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ def in_tiles(
     height, width = pixels.shape[:2]
     x = to_floats(pixels).numpy()
     y = np.empty((3, height * scale, width * scale), np.float32)
-    made = tiles(Size(width, height), Size(tile, tile), overlap)
+    made = split_into_tiles(Size(width, height), Size(tile, tile), overlap)
     for part in made:
         seen, core = part.outer, part.core
         y[area(core, scale)] = network(x[(0, *area(seen))][None])[(0, *inner(part, scale))]

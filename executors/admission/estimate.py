@@ -10,7 +10,14 @@ from superres.codecs.decode import READERS, Limits
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
 from superres.errors import BadOption, TooLarge
-from superres.estimation.cost import Estimate, Order, Place, estimate, fitting, resident
+from superres.estimation.cost import (
+    Estimate,
+    ExecutionTarget,
+    Workload,
+    estimate_request,
+    find_fitting_size,
+    sum_host_bytes,
+)
 from superres.geometry import Size
 from superres.image.size_expression import ScaleExpression
 
@@ -51,8 +58,8 @@ def demanded(
     whole = bool(request.special.get("face_enhance"))
     order = order_of(request, encoded, picture, model.spec.scale, whole)
     place = place_of(model)
-    needed = estimate(order, model.spec, place)
-    alone = resident(needed, place)
+    needed = estimate_request(order, model.spec, place)
+    alone = sum_host_bytes(needed, place)
     if alone > lanes.most:
         raise never(order, model, place, alone, lanes.most)
     shared = alone - needed.host_bytes
@@ -60,12 +67,14 @@ def demanded(
     return Demand(needed, needed.host_bytes, shared, lane)
 
 
-def order_of(request: Request, encoded: int, picture: Dimensions, scale: int, whole: bool) -> Order:
+def order_of(
+    request: Request, encoded: int, picture: Dimensions, scale: int, whole: bool
+) -> Workload:
     """The work that a request asks for; `whole` says that the whole result is needed at once."""
     options = request.options
     reader = READERS.get(picture.format)
     own = FORMATS[reader.answer if reader else "png"]
-    return Order(
+    return Workload(
         encoded,
         picture,
         (options.image_format or own).name,
@@ -94,11 +103,13 @@ def target_of(expression: ScaleExpression | None, size: Size, scale: int) -> Siz
     return max(found, key=lambda one: one.pixels, default=None)
 
 
-def never(order: Order, model: Served, place: Place, alone: int, most: int) -> TooLarge:
+def never(
+    order: Workload, model: Served, place: ExecutionTarget, alone: int, most: int
+) -> TooLarge:
     """The error of a picture that takes `alone` bytes where one can have `most`."""
     size, frames = order.picture.size, order.picture.frames
     times = f" × {frames} frames" if frames > 1 else ""
-    fits = fitting(order, model.spec, place, most)
+    fits = find_fitting_size(order, model.spec, place, most)
     return TooLarge(
         f"a picture of {size}{times} needs about {alone // MEBIBYTE} MB of memory with "
         f"{model.spec.name} as {order.format}: at most {most // MEBIBYTE} MB are there for one "

@@ -5,14 +5,14 @@ from types import MappingProxyType
 
 from superres.catalogue import bicubic_pp, dipnet, lanczos, lapsrn, realesrgan, swin2sr, swinir
 from superres.errors import BadOption
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
 SYSTEMS = (lanczos, bicubic_pp, dipnet, lapsrn, realesrgan, swinir, swin2sr)  # fast ones first
 ROWS = tuple(row for system in SYSTEMS for row in system.ROWS)
-CATALOGUE: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in ROWS})
+CATALOGUE: Mapping[str, NetworkSpec] = MappingProxyType({row.name: row for row in ROWS})
 
 
-def model_named(name: str, among: Mapping[str, ModelSpec] = CATALOGUE) -> ModelSpec:
+def model_named(name: str, among: Mapping[str, NetworkSpec] = CATALOGUE) -> NetworkSpec:
     """The model called `name`. Raises BadOption that lists the names there are."""
     if name not in among:
         raise BadOption("model", name, f"one of {', '.join(among)}", code="MODEL")

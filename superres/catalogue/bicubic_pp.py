@@ -3,7 +3,7 @@
 from functools import partial
 
 from superres.catalogue.publishers import RAW
-from superres.model_spec import ModelSpec, Speed, Weights
+from superres.model_spec import NetworkSpec, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPlusPlus
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
@@ -27,23 +27,23 @@ EMBEDDED = {
 
 ROWS = (
     *(
-        ModelSpec(
+        NetworkSpec(
             name=f"bicubic_pp.x{scale}",
             system="bicubic_pp",
             scale=scale,
             build=partial(BicubicPlusPlus, scale),
             weights=(EMBEDDED[scale],),
-            good_at="clean photos, fast; keeps flat colours exactly",
+            description="clean photos, fast; keeps flat colours exactly",
             speed=Speed.FAST,
             overlap=8,
             multiple_of=2,
-            rim="replicate",
+            border_mode="replicate",
             bytes_per_pixel=bytes_per_pixel,
             cpu_bytes=CACHE,
         )
         for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
     ),
-    ModelSpec(
+    NetworkSpec(
         name="bicubic_pp.official-x3",
         system="bicubic_pp",
         scale=3,
@@ -58,7 +58,7 @@ ROWS = (
                 203899,
             ),
         ),
-        good_at="the authors' weights, for comparison",
+        description="the authors' weights, for comparison",
         speed=Speed.FAST,
         overlap=8,
         multiple_of=2,

@@ -1,7 +1,7 @@
 """DIPNet."""
 
 from superres.catalogue.publishers import RAW
-from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
+from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
 from superres.networks.dipnet import MINIMUM, DIPNet
 from superres.networks.streaming.dipnet import dipnet_rows
 
@@ -9,7 +9,7 @@ DIPNET = "xiumu00/DIPNet"
 DIPNET_COMMIT = "69f43a7873a866a492ee316bc579e56b6f861170"
 
 ROWS = (
-    ModelSpec(
+    NetworkSpec(
         name="dipnet.x4",
         system="dipnet",
         scale=4,
@@ -24,13 +24,15 @@ ROWS = (
                 991924,
             ),
         ),
-        good_at="clean photos at four times the size, little time",
+        description="clean photos at four times the size, little time",
         speed=Speed.FAST,
         overlap=24,
         align=6,
-        minimum=MINIMUM,
-        whole=True,
+        min_size=MINIMUM,
+        global_context=True,
         bytes_per_pixel=1350,
-        stream=RowStreaming(dipnet_rows, 9_000, 1_600, pays_from=150_000, passes=5, held_bytes=290),
+        stream=RowStreaming(
+            dipnet_rows, 9_000, 1_600, min_pixels=150_000, passes=5, bytes_per_image_pixel=290
+        ),
     ),
 )

@@ -2,17 +2,17 @@
 
 from functools import partial
 
-from superres.model_spec import ModelSpec, Speed
+from superres.model_spec import NetworkSpec, Speed
 from superres.networks.lanczos import Lanczos
 
 ROWS = tuple(
-    ModelSpec(
+    NetworkSpec(
         name=f"lanczos.x{scale}",
         system="lanczos",
         scale=scale,
         build=partial(Lanczos, scale),
         weights=(),
-        good_at="the baseline to compare with; learns nothing, invents nothing",
+        description="the baseline to compare with; learns nothing, invents nothing",
         speed=Speed.FAST,
         overlap=3,
         bytes_per_pixel=70 * scale * scale,

@@ -3,7 +3,7 @@
 from functools import partial
 
 from superres.catalogue.publishers import RAW
-from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
+from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
 from superres.networks.lapsrn import LapSRN, MSLapSRN
 from superres.networks.luma_chroma import LumaUpscaler, Reduced, within
 from superres.networks.streaming.lapsrn import lapsrn_rows
@@ -43,7 +43,7 @@ MS_FILES = {
 LAPSRN_STREAMING = {
     2: RowStreaming(lapsrn_rows, 7_800, 2_500, 12_000),
     4: RowStreaming(lapsrn_rows, 24_500, 10_000, 6_000),
-    8: RowStreaming(lapsrn_rows, 46_500, 40_000, 2_000, pays_from=4_000),
+    8: RowStreaming(lapsrn_rows, 46_500, 40_000, 2_000, min_pixels=4_000),
 }
 
 
@@ -62,15 +62,15 @@ def ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
     return LumaUpscaler(MSLapSRN(scale, 5, recursions))
 
 
-def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int) -> ModelSpec:
+def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int) -> NetworkSpec:
     """A row for LapSRN; depth 10, at x8 5."""
-    return ModelSpec(
+    return NetworkSpec(
         name=f"lapsrn.x{scale}",
         system="lapsrn",
         scale=scale,
         build=lapsrn_x3 if scale == 3 else partial(lapsrn, scale, 5 if scale == 8 else 10),
         weights=(weights,),
-        good_at="clean photos; the classic of progressive upscaling",
+        description="clean photos; the classic of progressive upscaling",
         speed=Speed.MEDIUM,
         overlap=overlap,
         bytes_per_pixel=bytes_per_pixel,
@@ -79,15 +79,15 @@ def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int)
     )
 
 
-def ms_lapsrn_row(recursions: int, scale: int, overlap: int, bytes_per_pixel: int) -> ModelSpec:
+def ms_lapsrn_row(recursions: int, scale: int, overlap: int, bytes_per_pixel: int) -> NetworkSpec:
     """A row for MS-LapSRN."""
-    return ModelSpec(
+    return NetworkSpec(
         name=f"lapsrn.ms-d5r{recursions}-x{scale}",
         system="lapsrn",
         scale=scale,
         build=partial(ms_lapsrn, scale, recursions),
         weights=(MS_FILES[recursions],),
-        good_at="as LapSRN with a quarter of its weights, one file for every scale",
+        description="as LapSRN with a quarter of its weights, one file for every scale",
         speed=Speed.MEDIUM,
         overlap=overlap,
         bytes_per_pixel=bytes_per_pixel,

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from superres.model_spec import ModelSpec, RowStreaming, Speed, Weights
+from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
 from superres.networks import realesrgan
 from superres.networks.streaming.rrdb import rrdb_rows
 from superres.networks.streaming.srvgg import srvgg_rows
@@ -25,23 +25,23 @@ def published(tag: str, file: str, size: int, sha256: str) -> Weights:
 
 def rrdb(
     name: str, weights: Weights, good_at: str, scale: int = 4, blocks: int = 23, photos: bool = True
-) -> ModelSpec:
+) -> NetworkSpec:
     """A row for an RRDB network; x2 works at half the resolution, x4 at the full one.
 
     Overlap 64 was measured with the x4plus weights: 0.95 of an 8-bit step.
     """
-    return ModelSpec(
+    return NetworkSpec(
         name=f"realesrgan.{name}",
         system="realesrgan",
         scale=scale,
         build=partial(realesrgan.rrdb, scale, blocks),
         weights=(weights,),
-        good_at=good_at,
+        description=good_at,
         speed=Speed.SLOW if (scale, blocks) == (4, 23) else Speed.MEDIUM,
         overlap={4: 64, 2: 128}[scale],
         multiple_of={4: 1, 2: 2}[scale],
         bytes_per_pixel={4: 10_500, 2: 2_600}[scale],
-        stream=RowStreaming(rrdb_rows, *RRDB_BYTES[scale, blocks], pays_from=14_000),
+        stream=RowStreaming(rrdb_rows, *RRDB_BYTES[scale, blocks], min_pixels=14_000),
         convert=realesrgan.from_numbered,
         options=("face_enhance",) if photos else (),
     )
@@ -91,7 +91,7 @@ ROWS = (
         blocks=6,
         photos=False,
     ),
-    ModelSpec(
+    NetworkSpec(
         name="realesrgan.animevideo-x4",
         system="realesrgan",
         scale=4,
@@ -104,13 +104,13 @@ ROWS = (
                 "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
             ),
         ),
-        good_at="anime video frames",
+        description="anime video frames",
         speed=Speed.FAST,
         overlap=18,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 9_200, 1_300, pays_from=SRVGG_PAYS_FROM),
+        stream=RowStreaming(srvgg_rows, 9_200, 1_300, min_pixels=SRVGG_PAYS_FROM),
     ),
-    ModelSpec(
+    NetworkSpec(
         name="realesrgan.general-x4",
         system="realesrgan",
         scale=4,
@@ -129,11 +129,11 @@ ROWS = (
                 "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
             ),
         ),
-        good_at="degraded photos, small and quick, with adjustable denoising",
+        description="degraded photos, small and quick, with adjustable denoising",
         speed=Speed.MEDIUM,
         overlap=34,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 17_600, 1_300, pays_from=SRVGG_PAYS_FROM),
+        stream=RowStreaming(srvgg_rows, 17_600, 1_300, min_pixels=SRVGG_PAYS_FROM),
         options=("denoise_strength", "face_enhance"),
     ),
 )

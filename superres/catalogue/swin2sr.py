@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from superres.catalogue.window_transformers import CLASSICAL, LIGHTWEIGHT, REAL_PSNR, row
-from superres.model_spec import ModelSpec, Weights
+from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swin2sr import (
     convert_release,
     swin2sr_classical,
@@ -25,7 +25,7 @@ def swin2sr(
     file: str,
     bytes_per_pixel: int,
     good_at: str,
-) -> ModelSpec:
+) -> NetworkSpec:
     """A row for one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
     url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
     return row(

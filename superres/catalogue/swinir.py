@@ -12,7 +12,7 @@ from superres.catalogue.window_transformers import (
     REAL_PSNR,
     row,
 )
-from superres.model_spec import ModelSpec, Weights
+from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swinir import (
     swinir_classical,
     swinir_lightweight,
@@ -32,7 +32,7 @@ def swinir(
     sha256: str | None,
     bytes_per_pixel: int,
     good_at: str,
-) -> ModelSpec:
+) -> NetworkSpec:
     """A row for one file of SwinIR's release v0.0."""
     url = f"{SWINIR}/releases/download/v0.0/{file}"
     return row(
@@ -46,7 +46,7 @@ def swinir(
     )
 
 
-def medium(patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int) -> ModelSpec:
+def medium(patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int) -> NetworkSpec:
     """Classical SwinIR-M, trained on DF2K with patches of 64 or on DIV2K with patches of 48."""
     data = {64: "DF2K", 48: "DIV2K"}[patch]
     return swinir(
@@ -61,7 +61,7 @@ def medium(patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int)
     )
 
 
-def small(scale: int, size: int, sha256: str) -> ModelSpec:
+def small(scale: int, size: int, sha256: str) -> NetworkSpec:
     """Lightweight SwinIR-S."""
     return swinir(
         f"lightweight-x{scale}",
@@ -77,7 +77,7 @@ def small(scale: int, size: int, sha256: str) -> ModelSpec:
 
 def real(
     kind: str, scale: int, size: int | None, sha256: str | None, large: bool = False
-) -> ModelSpec:
+) -> NetworkSpec:
     """Real-world SwinIR; `kind` is GAN or PSNR."""
     file = (
         f"003_realSR_BSRGAN_DFOWMFC_s64w8_SwinIR-L_x{scale}_{kind}.pth"

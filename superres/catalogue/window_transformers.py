@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from superres.model_spec import ModelSpec, Speed, StateDict, Weights
+from superres.model_spec import NetworkSpec, Speed, StateDict, Weights
 
 WINDOW = 8
 OVERLAP = 32  # four windows: measured bounds are in docs/performance.md
@@ -26,15 +26,15 @@ def row(
     bytes_per_pixel: int,
     good_at: str,
     convert: Callable[[StateDict], StateDict] | None = None,
-) -> ModelSpec:
+) -> NetworkSpec:
     """What all window transformers share."""
-    return ModelSpec(
+    return NetworkSpec(
         name=name,
         system=system,
         scale=scale,
         build=build,
         weights=(weights,),
-        good_at=good_at,
+        description=good_at,
         speed=Speed.MEDIUM if good_at == LIGHTWEIGHT else Speed.SLOW,
         overlap=OVERLAP,
         align=WINDOW,

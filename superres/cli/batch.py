@@ -19,7 +19,7 @@ from superres.image.size_expression import ScaleExpression
 
 if TYPE_CHECKING:
     from superres.inference.result import Progress
-    from superres.inference.upscaler import Upscaler
+    from superres.inference.upscaler import NetworkUpscaler
 
 UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
 
@@ -43,7 +43,7 @@ class Work(NamedTuple):
     mark: str
 
 
-def here(upscaler: "Upscaler", wanted: Wanted) -> Work:
+def here(upscaler: "NetworkUpscaler", wanted: Wanted) -> Work:
     """The work done by a model on this machine, with a bar on a terminal."""
     from superres.codecs.png.writer import DEFAULT
     from superres.pipeline import Options, upscale

@@ -149,13 +149,13 @@ def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
 
     from superres.catalogue import model_named
     from superres.inference.device import Device, device_named
-    from superres.model_loader import Model
+    from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
     spec = model_named(given.model or DEFAULT_MODEL)
     device = Device(device_named(given.device or "auto"))
     try:
-        model = Model(spec, device, Store.from_environment(offline=given.offline or None))
+        model = NetworkModel(spec, device, Store.from_environment(offline=given.offline or None))
     except ImportError as error:
         message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"
         raise BadSetting(message, option="--model") from error
@@ -171,7 +171,7 @@ def list_models(_given: argparse.Namespace) -> int:
     for spec in CATALOGUE.values():
         licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
         facts = (f"x{spec.scale}", size(spec), licences, spec.speed.value)
-        rows.append((spec.name, *facts, spec.good_at))
+        rows.append((spec.name, *facts, spec.description))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

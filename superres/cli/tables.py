@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from superres.catalogue import ROWS
 from superres.diffusion.upscaler import SPEC, DiffusionSpec
 from superres.faces.enhancer import FACE_WEIGHTS
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
-DESCRIBED: tuple[ModelSpec | DiffusionSpec, ...] = (*ROWS, SPEC)
+DESCRIBED: tuple[NetworkSpec | DiffusionSpec, ...] = (*ROWS, SPEC)
 NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
@@ -47,14 +47,14 @@ def models() -> str:
                 size(spec),
                 ", ".join(dict.fromkeys(w.licence for w in spec.weights)) or "–",
                 spec.speed.value,
-                spec.good_at,
+                spec.description,
             )
             for spec in DESCRIBED
         ),
     )
 
 
-def size(spec: ModelSpec | DiffusionSpec) -> str:
+def size(spec: NetworkSpec | DiffusionSpec) -> str:
     """The megabytes to download, or that there are none."""
     if not spec.weights:
         return "none"

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import JpegImagePlugin  # noqa: F401 - registers its writer
 
-from superres.geometry import Size, up
+from superres.geometry import Size, round_up
 from superres.image.frame import Frame
 from superres.image.frame_stream import Scroll
 from superres.worker_pool import ordered
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 
 def units(width: int, unit: int, rows: int) -> int:
     """How many units cover some rows."""
-    return (up(width, unit) // unit) * (up(rows, unit) // unit)
+    return (round_up(width, unit) // unit) * (round_up(rows, unit) // unit)
 
 
 def layout(frame: Scroll, quality: int) -> Layout:

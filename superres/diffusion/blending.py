@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from superres.geometry import Box, Size, Span, spans
+from superres.geometry import Box, Size, Span, split_axis
 
 
 class Patch(NamedTuple):
@@ -36,8 +36,8 @@ def patches(size: Size, edge: int, overlap: int, align: int) -> list[Patch]:
     must be those of `size`. At every pixel the weights of all patches sum to one; only towards a
     neighbour do they fall, to nothing at the patch's own end, where a network sees least.
     """
-    width, across = spans(size.width, edge, overlap, align, 0)
-    height, down = spans(size.height, edge, overlap, align, 0)
+    width, across = split_axis(size.width, edge, overlap, align, 0)
+    height, down = split_axis(size.height, edge, overlap, align, 0)
     rows = ramps(across, width, size.width)
     columns = ramps(down, height, size.height)
     return [

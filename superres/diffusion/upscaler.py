@@ -25,12 +25,12 @@ from superres.diffusion.files import HALF, Release, located
 from superres.diffusion.networks import from_folder, from_single_file, full_precision
 from superres.diffusion.options import Sampling, sampling
 from superres.errors import BadOption, Failed, OutOfMemory, TooLarge
-from superres.geometry import Size, up
+from superres.geometry import Size, round_up
 from superres.image.frame import Pixels
 from superres.inference.device import HALF as HALF_FORMATS
 from superres.inference.device import Device
 from superres.inference.quantize import to_pixels, to_tensor
-from superres.inference.result import Progress, Upscaled
+from superres.inference.result import Progress, Result
 from superres.inference.scheduler import Line
 from superres.model_spec import Speed, Weights
 from superres.weights.store import Store
@@ -57,7 +57,7 @@ class DiffusionSpec:
     system: str = "stable_diffusion"
     scale: int = 4
     weights: tuple[Weights, ...] = HALF
-    good_at: str = "small photos: invents detail to a prompt, a different one for every seed"
+    description: str = "small photos: invents detail to a prompt, a different one for every seed"
     speed: Speed = Speed.SLOW
     overlap: int = 16
     options: tuple[str, ...] = SAMPLING_OPTIONS
@@ -166,7 +166,7 @@ class DiffusionModel:
         """The ways to cut a picture, best first. The tile's edge changes the result, so that only
         as a last resort.
         """
-        padded = Size(*(max(up(side, self.align), LEAST) for side in size))
+        padded = Size(*(max(round_up(side, self.align), LEAST) for side in size))
         pixel = UNET_BYTES // (1 if self.dtype == torch.float32 else 2)
         for edge in [max(tile, LEAST)] if tile else [TILE, LEAST]:
             tiles = patches(padded, edge, overlap, self.align)
@@ -237,7 +237,7 @@ class DiffusionUpscaler:
         tile: int = 0,
         overlap: int | None = None,
         progress: Progress = lambda done, total: None,
-    ) -> Upscaled:
+    ) -> Result:
         """`pixels` (h, w, 3 or 1), uint8 or uint16, enlarged four times in the same format.
 
         `tile` is a tile's edge in input pixels, at least 64; 0 takes 128, or 64 where memory is
@@ -272,7 +272,7 @@ class DiffusionUpscaler:
             ) from error
 
     @torch.inference_mode()
-    def run(self, pixels: Pixels, plan: Plan, progress: Progress) -> Upscaled:
+    def run(self, pixels: Pixels, plan: Plan, progress: Progress) -> Result:
         """Denoise and decode as planned."""
         peak = self.model.device.peak()
         calls = len(plan.tiles) * self.asked.steps + len(plan.decoded)
@@ -290,7 +290,7 @@ class DiffusionUpscaler:
         for top in range(0, len(result), BAND):
             band = picture[None, :, top : min(top + BAND, len(result)), : result.shape[1]]
             result[top : top + BAND] = to_pixels(band, pixels.dtype, channels)
-        return Upscaled(result, work.seconds, peak(), len(plan.tiles), work.redone)
+        return Result(result, work.seconds, peak(), len(plan.tiles), work.redone)
 
     def denoise(self, picture: Tensor, plan: Plan, work: "Work") -> Tensor:
         """The latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in -1..1."""

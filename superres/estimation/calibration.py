@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 
-from superres.model_spec import ModelSpec, Speed
+from superres.model_spec import NetworkSpec, Speed
 
 # Of input pixels that pass through the network, fp32, both cores of an Intel Xeon. Measured by
 # `python -m benchmarks.cost --seconds`.
@@ -62,7 +62,7 @@ WEIGHT = 0.2  # of the newest request in what is learned
 OUTLIER = 8.0  # times the old value that one request can change it by
 
 
-def seconds_per_megapixel(spec: ModelSpec) -> float:
+def seconds_per_megapixel(spec: NetworkSpec) -> float:
     """What a megapixel of input takes at pace 1."""
     return SECONDS_PER_MEGAPIXEL.get(spec.name, SECONDS_BY_SPEED[spec.speed])
 

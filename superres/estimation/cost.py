@@ -21,9 +21,9 @@ from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
 from superres.estimation.calibration import seconds_per_megapixel
 from superres.geometry import Size
-from superres.inference.planning import Plan, chosen
-from superres.inference.tiling import covering
-from superres.model_spec import ModelSpec
+from superres.inference.planning import Plan, plan_cheapest
+from superres.inference.tiling import make_tiles
+from superres.model_spec import NetworkSpec
 
 MEGA = 1_000_000
 SLACK = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
@@ -106,7 +106,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class ExecutionTarget:
     """Where a model runs: `memory` bytes for activations, of half size each in `half` precision."""
 
     memory: int
@@ -114,13 +114,13 @@ class Place:
     half: bool = False
 
     @property
-    def per_value(self) -> float:
+    def bytes_per_value(self) -> float:
         """The size of an activation relative to fp32."""
         return 0.5 if self.half else 1.0
 
 
 @dataclass(frozen=True)
-class Order:
+class Workload:
     """A picture to be enlarged: its `encoded` bytes and dimensions, and the answer wanted.
 
     `target` is the answer's size where it is not the model's own; `tile` and `overlap` are what was
@@ -134,7 +134,7 @@ class Order:
     target: Size | None = None
     tile: int = 0
     overlap: int | None = None
-    whole: bool = False
+    needs_whole_result: bool = False
     copies: int = 1
 
     @property
@@ -147,10 +147,10 @@ class Order:
         return self.target or self.picture.size.times(scale)
 
 
-def estimate(order: Order, model: Described, place: Place) -> Estimate:
+def estimate_request(order: Workload, model: Described, place: ExecutionTarget) -> Estimate:
     """What `order` takes with `model`."""
     picture, answered = order.picture, order.answer_size(model.scale).pixels * order.frames
-    work = network(picture.size, model, place, order.tile, order.overlap)
+    work = estimate_network(picture.size, model, place, order.tile, order.overlap)
     decoding, encoding = DECODING[picture.format], ENCODING[order.format]
     peak = max(decoding.bytes * picture.size.pixels, working_bytes(order, model.scale, work.rows))
     host = order.encoded + picture.bytes + int(peak) + work.host_bytes + SLACK
@@ -160,7 +160,7 @@ def estimate(order: Order, model: Described, place: Place) -> Estimate:
     return Estimate(host, work.device_bytes, seconds, model_seconds)
 
 
-def working_bytes(order: Order, scale: int, rows: int) -> float:
+def working_bytes(order: Workload, scale: int, rows: int) -> float:
     """What is held beside the decoded picture while the model works and its rows are encoded.
 
     `rows` is how many rows of input become rows of the result at once.
@@ -170,7 +170,7 @@ def working_bytes(order: Order, scale: int, rows: int) -> float:
     raw = pixels * picture.sample_bytes
     full = picture.size.times(scale)
     strip = min(2 * rows * scale, full.height) * full.width * picture.sample_bytes
-    held = full.pixels * picture.sample_bytes if order.whole else strip
+    held = full.pixels * picture.sample_bytes if order.needs_whole_result else strip
     if picture.channels in (2, 4):
         held += picture.size.pixels * picture.sample_bytes  # colours under transparent pixels
     file = raw * encoding.file
@@ -179,7 +179,7 @@ def working_bytes(order: Order, scale: int, rows: int) -> float:
     return max(held + raw, raw + encoding.bytes * pixels + file, file * order.copies)
 
 
-class Network(NamedTuple):
+class NetworkCost(NamedTuple):
     """A model's part: `rows` of input whose result comes at once, bytes and seconds of a frame."""
 
     host_bytes: int
@@ -188,22 +188,22 @@ class Network(NamedTuple):
     rows: int
 
 
-def network(
-    size: Size, model: Described, place: Place, tile: int = 0, overlap: int | None = None
-) -> Network:
+def estimate_network(
+    size: Size, model: Described, place: ExecutionTarget, tile: int = 0, overlap: int | None = None
+) -> NetworkCost:
     """What a model's part of a frame of `size` takes."""
-    if not isinstance(model, ModelSpec):
-        return unknown(size, place)
+    if not isinstance(model, NetworkSpec):
+        return estimate_diffusion(size, place)
     if tile:
-        return in_tiles(asked(size, model, tile, overlap), model, place)
-    plan = chosen(size, model, place.memory, place.per_value, place.on_cpu)
+        return estimate_tiles(measure_tile_grid(size, model, tile, overlap), model, place)
+    plan = plan_cheapest(size, model, place.memory, place.bytes_per_value, place.on_cpu)
     if plan.rows and model.stream:
-        return streamed(size, plan, model, place)
+        return estimate_stream(size, plan, model, place)
     outer, core = plan.tiles[0]
-    return in_tiles(Tiling(outer.size, core.size.height, plan.computed), model, place)
+    return estimate_tiles(TileGrid(outer.size, core.size.height, plan.computed), model, place)
 
 
-class Tiling(NamedTuple):
+class TileGrid(NamedTuple):
     """The tiles of a picture: their size, the rows that one adds, pixels computed in all."""
 
     outer: Size
@@ -211,42 +211,46 @@ class Tiling(NamedTuple):
     computed: int
 
 
-def asked(size: Size, model: ModelSpec, tile: int, overlap: int | None) -> Tiling:
+def measure_tile_grid(size: Size, model: NetworkSpec, tile: int, overlap: int | None) -> TileGrid:
     """The tiles of a request that chooses their edge. There may be a million, so none is made:
     those of one row and those of one column tell all.
     """
     edge = Size(tile, tile)
-    across = covering(Size(size.width, 1), model, edge, overlap)
-    down = covering(Size(1, size.height), model, edge, overlap)
+    across = make_tiles(Size(size.width, 1), model, edge, overlap)
+    down = make_tiles(Size(1, size.height), model, edge, overlap)
     outer = Size(across[0].outer.size.width, down[0].outer.size.height)
-    return Tiling(outer, down[0].core.size.height, len(across) * len(down) * outer.pixels)
+    return TileGrid(outer, down[0].core.size.height, len(across) * len(down) * outer.pixels)
 
 
-def in_tiles(tiling: Tiling, model: ModelSpec, place: Place) -> Network:
+def estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget) -> NetworkCost:
     """What tiles take, one at a time."""
-    used = tiling.outer.pixels * model.bytes_per_pixel * place.per_value
-    return Network(0, int(used), model_seconds(tiling.computed, model, place), tiling.rows)
+    used = tiling.outer.pixels * model.bytes_per_pixel * place.bytes_per_value
+    return NetworkCost(0, int(used), estimate_seconds(tiling.computed, model, place), tiling.rows)
 
 
-def model_seconds(computed: int, model: ModelSpec, place: Place) -> float:
+def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) -> float:
     """What it takes that as many pixels pass through the network."""
     seconds = seconds_per_megapixel(model) * computed / MEGA
     return seconds if place.on_cpu else seconds / GPU_SPEED
 
 
-def streamed(size: Size, plan: Plan, model: ModelSpec, place: Place) -> Network:
+def estimate_stream(
+    size: Size, plan: Plan, model: NetworkSpec, place: ExecutionTarget
+) -> NetworkCost:
     """What row streaming takes: what it remembers between steps, and one step's activations."""
     assert model.stream is not None
     width = plan.tiles[0].outer.size.width
-    remembered = model.stream.state_bytes * width + model.stream.held_bytes * size.pixels
-    state = int(remembered * place.per_value)
-    step = int(model.stream.step_bytes * width * plan.rows * place.per_value)
+    remembered = (
+        model.stream.bytes_per_column * width + model.stream.bytes_per_image_pixel * size.pixels
+    )
+    state = int(remembered * place.bytes_per_value)
+    step = int(model.stream.step_bytes * width * plan.rows * place.bytes_per_value)
     # Panels side by side are streamed one after the other, so their rows wait for the last.
     rows = plan.rows if len(plan.tiles) == 1 else size.height
-    seconds = model_seconds(plan.computed, model, place)
+    seconds = estimate_seconds(plan.computed, model, place)
     if place.on_cpu:
-        return Network(state, 2 * step + STREAM_HEAP, seconds, rows)
-    return Network(0, state + step, seconds, rows)
+        return NetworkCost(state, 2 * step + STREAM_HEAP, seconds, rows)
+    return NetworkCost(0, state + step, seconds, rows)
 
 
 # The diffusion upscaler: latents, scheduler, decoded picture, colours (diffusion/upscaler.py), and
@@ -255,33 +259,35 @@ PICTURE_BYTES = 540
 PICTURE_SECONDS = 40_000.0
 
 
-def unknown(size: Size, place: Place) -> Network:
+def estimate_diffusion(size: Size, place: ExecutionTarget) -> NetworkCost:
     """What a model without a row in the catalogue takes; only the diffusion upscaler is one."""
     seconds = PICTURE_SECONDS * size.pixels / MEGA
     state = PICTURE_BYTES * size.pixels
     if place.on_cpu:
-        return Network(state, place.memory, seconds, size.height)
-    return Network(0, state + place.memory, seconds / GPU_SPEED, size.height)
+        return NetworkCost(state, place.memory, seconds, size.height)
+    return NetworkCost(0, state + place.memory, seconds / GPU_SPEED, size.height)
 
 
-def resident(needed: Estimate, place: Place) -> int:
+def sum_host_bytes(needed: Estimate, place: ExecutionTarget) -> int:
     """What a request that runs alone takes of the host's memory."""
     return needed.host_bytes + (needed.device_bytes if place.on_cpu else 0)
 
 
-def fitting(order: Order, model: Described, place: Place, most: int) -> Size | None:
+def find_fitting_size(
+    order: Workload, model: Described, place: ExecutionTarget, most: int
+) -> Size | None:
     """The largest picture of the same kind that takes at most `most` bytes of the host, or None.
 
     Sides are tried in steps of a sixteenth.
     """
     for part in range(15, 0, -1):
-        smaller = sixteenths(order, part)
-        if resident(estimate(smaller, model, place), place) <= most:
+        smaller = shrink_workload(order, part)
+        if sum_host_bytes(estimate_request(smaller, model, place), place) <= most:
             return smaller.picture.size
     return None
 
 
-def sixteenths(order: Order, part: int) -> Order:
+def shrink_workload(order: Workload, part: int) -> Workload:
     """The order of a picture, and an answer, with sides of `part` sixteenths."""
 
     def reduced(size: Size) -> Size:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from superres.errors import BadSetting, Failed, OutOfMemory
 from superres.faces.networks import FACE, gfpgan, parsenet, retinaface
-from superres.geometry import Box, Size, tiles
+from superres.geometry import Box, Size, split_into_tiles
 from superres.image.frame import Pixels
 from superres.inference.quantize import to_tensor
 from superres.inference.result import Progress
@@ -291,7 +291,7 @@ def paste(picture: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
     area = reach(inverse, Size(picture.shape[1], picture.shape[0]))
     if min(area.size) <= 0:
         return
-    for _, core in tiles(area.size, BLOCK, overlap=0):
+    for _, core in split_into_tiles(area.size, BLOCK, overlap=0):
         left, top = area.left + core.left, area.top + core.top
         part = picture[top : area.top + core.bottom, left : area.left + core.right]
         shifted = inverse - np.array([[0, 0, left], [0, 0, top]])

@@ -20,7 +20,7 @@ from superres.inference.cuda_graphs import REMEMBERED, SEEN, Function, compiled
 from superres.inference.device import Device
 from superres.inference.scheduler import OVERLAPPING, Pending, Work
 from superres.inference.transfers import Download, Lanes
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 from superres.networks.subpixel import COLOURS, Subpixels
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Made(NamedTuple):
 class Runner:
     """One network on one device. Only the thread of the device's scheduler calls `run`."""
 
-    def __init__(self, spec: ModelSpec, network: nn.Module, device: Device) -> None:
+    def __init__(self, spec: NetworkSpec, network: nn.Module, device: Device) -> None:
         self.spec = spec
         self.device = device
         self.dtype = device.dtype(spec)

@@ -10,7 +10,7 @@ import torch
 from superres.errors import BadSetting
 from superres.inference.cuda_graphs import Graphs
 from superres.inference.scheduler import Scheduler
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Optimize = Literal["auto", "none", "max"]
@@ -38,7 +38,7 @@ class Device:
     scheduler: Scheduler = field(default_factory=Scheduler, compare=False, repr=False)
     graphs: Graphs = field(default_factory=Graphs, compare=False, repr=False)
 
-    def dtype(self, spec: ModelSpec) -> torch.dtype:
+    def dtype(self, spec: NetworkSpec) -> torch.dtype:
         """The number format for a model: half on CUDA where the model stays within tolerance."""
         if self.precision == "auto":
             half = self.cuda and spec.half

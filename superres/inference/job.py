@@ -9,7 +9,7 @@ from superres.inference.result import Cost, Progress
 
 
 @dataclass
-class Job:
+class FrameJob:
     """One picture. `done` counts the rows of the result that were given out."""
 
     pixels: Pixels

@@ -14,7 +14,7 @@ Progress = Callable[[int, int], None]  # parts done and in all
 HEIGHT = 256  # rows of a strip where the whole picture is there already
 
 
-class Upscaled(NamedTuple):
+class Result(NamedTuple):
     """A picture and what it cost: `seconds` of model time, `peak_memory` in bytes or None."""
 
     pixels: Pixels
@@ -36,7 +36,7 @@ class Cost:
     computed: int = 0  # input pixels that passed through the network
 
 
-class Strips:
+class RowStream:
     """Rows (n, w, c) from top to bottom, to be taken once.
 
     `size` is the whole result's; `cost` is complete after the last rows. Whoever stops early calls
@@ -56,7 +56,7 @@ class Strips:
         if isinstance(self.rows, Generator):
             self.rows.close()
 
-    def whole(self) -> Upscaled:
+    def read_all(self) -> Result:
         """All rows as one picture."""
         parts = iter(self.rows)
         first = next(parts)
@@ -71,11 +71,11 @@ class Strips:
             for rows in parts:
                 pixels[top : top + len(rows)] = rows
                 top += len(rows)
-        return Upscaled(
+        return Result(
             pixels, cost.seconds, cost.peak_memory, cost.tiles, cost.redone, cost.computed
         )
 
 
-def in_strips(pixels: Pixels) -> Iterator[Pixels]:
+def split_into_strips(pixels: Pixels) -> Iterator[Pixels]:
     """A whole picture (h, w, c) in strips."""
     return (pixels[top : top + HEIGHT] for top in range(0, len(pixels), HEIGHT))

@@ -14,13 +14,13 @@ from torch import nn
 from superres.errors import Failed
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
-from superres.inference.job import Job
+from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
 from superres.inference.quantize import Kind, quantised, to_host, to_tensor
-from superres.inference.result import in_strips
+from superres.inference.result import split_into_strips
 from superres.inference.scheduler import Line, Work
-from superres.inference.tiling import cut
-from superres.model_spec import ModelSpec
+from superres.inference.tiling import crop_with_border
+from superres.model_spec import NetworkSpec
 from superres.networks.streaming.stages import Maker
 
 STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
@@ -48,13 +48,13 @@ class Rows(NamedTuple):
 class Way:
     """A network ready to be streamed, and where and in which format it computes."""
 
-    spec: ModelSpec
+    spec: NetworkSpec
     stages: Maker
     device: torch.device
     dtype: torch.dtype
 
     @classmethod
-    def through(cls, spec: ModelSpec, network: nn.Module) -> "Way":
+    def through(cls, spec: NetworkSpec, network: nn.Module) -> "Way":
         """The way through a network, as it lies on its device. Prepared once for all pictures."""
         assert spec.stream is not None
         like = next(network.parameters())
@@ -86,7 +86,7 @@ class Stream:
         """The next rows of the result. Raises NotFinite."""
         started = time.perf_counter()
         outer, core, scale = self.panel.outer, self.panel.core, self.spec.scale
-        seen = cut(self.pixels, Box(outer.left, step.top, outer.right, step.bottom))
+        seen = crop_with_border(self.pixels, Box(outer.left, step.top, outer.right, step.bottom))
         x = (
             to_tensor(seen, self.device)
             .to(self.dtype)
@@ -104,7 +104,7 @@ class Stream:
         return Rows(to_host(levels[0]), time.perf_counter() - started)
 
 
-def streamed(plan: Plan, job: Job, line: Line, way: Way) -> Iterator[Pixels]:
+def streamed(plan: Plan, job: FrameJob, line: Line, way: Way) -> Iterator[Pixels]:
     """The rows of the result from `job.done` on; of several panels once all of them are there."""
     spec = way.spec
     streams = [Stream(way, job.pixels, tile) for tile in plan.tiles]
@@ -123,7 +123,7 @@ def streamed(plan: Plan, job: Job, line: Line, way: Way) -> Iterator[Pixels]:
             bottom = top + len(rows)
             result[top:bottom, core.left * spec.scale : core.right * spec.scale] = rows
             top = bottom
-    yield from in_strips(result[above:])
+    yield from split_into_strips(result[above:])
 
 
 def steps_of(height: int, rows: int) -> list[Step]:
@@ -131,7 +131,7 @@ def steps_of(height: int, rows: int) -> list[Step]:
     return [Step(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def stepped(stream: Stream, steps: list[Step], job: Job, line: Line) -> Iterator[Pixels]:
+def stepped(stream: Stream, steps: list[Step], job: FrameJob, line: Line) -> Iterator[Pixels]:
     """The rows of one panel; further steps are submitted before they are taken."""
     width = stream.panel.outer.size.width
     ahead: deque[Future[Rows]] = deque()
@@ -143,7 +143,7 @@ def stepped(stream: Stream, steps: list[Step], job: Job, line: Line) -> Iterator
         yield from noted(ahead.popleft(), job)
 
 
-def noted(future: Future[Rows], job: Job) -> Iterator[Pixels]:
+def noted(future: Future[Rows], job: FrameJob) -> Iterator[Pixels]:
     """The rows of a step, if it gave any."""
     made = future.result()
     job.note(made.seconds)

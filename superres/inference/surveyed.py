@@ -9,11 +9,11 @@ import torch
 from superres.geometry import Tile
 from superres.image.frame import Pixels
 from superres.inference.batch_runner import Made, Part, Runner
-from superres.inference.job import Job
+from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
 from superres.inference.scheduler import Line, Work
 from superres.inference.tiled import in_rows, inner, remaining
-from superres.inference.tiling import accepted, cut
+from superres.inference.tiling import crop_with_border, pad_to_minimum
 from superres.networks.global_grid import Survey, passes
 
 
@@ -29,13 +29,13 @@ class Look:
     def __call__(self, tiles: Sequence[Tile]) -> list[float]:
         started = time.perf_counter()
         for tile in tiles:
-            self.survey.note(self.runner.seen(cut(self.pixels, tile.outer)), tile)
+            self.survey.note(self.runner.seen(crop_with_border(self.pixels, tile.outer)), tile)
         return [(time.perf_counter() - started) / len(tiles)] * len(tiles)
 
 
-def surveyed(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
+def surveyed(plan: Plan, job: FrameJob, line: Line, runner: Runner) -> Iterator[Pixels]:
     """The rows of the result, from `job.done` on, after a pass over all tiles for every grid."""
-    size = accepted(job.size, runner.spec)
+    size = pad_to_minimum(job.size, runner.spec)
     survey = Survey(runner.network, size)  # type: ignore[arg-type] # spec.whole says so
     job.begin(plan, passes(survey.network, len(plan.tiles)))
     look = Look(survey, runner, job.pixels)
@@ -45,7 +45,7 @@ def surveyed(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixel
         survey.close_pass()
 
     def submit(tile: Tile) -> Future[Made]:
-        seen = cut(job.pixels, tile.outer)
+        seen = crop_with_border(job.pixels, tile.outer)
         keep = inner(tile, runner.spec.scale)
         return line.submit(runner.work(Part(seen, keep, lambda x: survey.within(tile.outer, x))))
 

@@ -10,19 +10,19 @@ import numpy as np
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
 from superres.inference.batch_runner import Made, Part, Runner
-from superres.inference.job import Job
+from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
 from superres.inference.scheduler import Line
-from superres.inference.tiling import cut
+from superres.inference.tiling import crop_with_border
 
 Submit = Callable[[Tile], Future[Made]]
 
 
-def tiled(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
+def tiled(plan: Plan, job: FrameJob, line: Line, runner: Runner) -> Iterator[Pixels]:
     """The rows of the result, from `job.done` on."""
 
     def submit(tile: Tile) -> Future[Made]:
-        part = Part(cut(job.pixels, tile.outer), inner(tile, runner.spec.scale))
+        part = Part(crop_with_border(job.pixels, tile.outer), inner(tile, runner.spec.scale))
         return line.submit(runner.work(part))
 
     rest = remaining(plan, job, runner)
@@ -30,12 +30,12 @@ def tiled(plan: Plan, job: Job, line: Line, runner: Runner) -> Iterator[Pixels]:
     return in_rows(rest, job, runner, submit)
 
 
-def remaining(plan: Plan, job: Job, runner: Runner) -> list[Tile]:
+def remaining(plan: Plan, job: FrameJob, runner: Runner) -> list[Tile]:
     """The tiles of which some rows were not given out."""
     return [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
 
 
-def in_rows(tiles: list[Tile], job: Job, runner: Runner, submit: Submit) -> Iterator[Pixels]:
+def in_rows(tiles: list[Tile], job: FrameJob, runner: Runner, submit: Submit) -> Iterator[Pixels]:
     """Strips of the tiles that lie beside one another; some are submitted ahead."""
     scale, ahead = runner.spec.scale, runner.ahead(tiles[0].outer.size)
     beside = (list(row) for _, row in groupby(tiles, key=lambda tile: tile.core.top))
@@ -50,7 +50,7 @@ def in_rows(tiles: list[Tile], job: Job, runner: Runner, submit: Submit) -> Iter
         yield joined(row, futures, job, scale)[above:]
 
 
-def joined(row: list[Tile], futures: list[Future[Made]], job: Job, scale: int) -> Pixels:
+def joined(row: list[Tile], futures: list[Future[Made]], job: FrameJob, scale: int) -> Pixels:
     """The strip (n, w, c) of tiles that lie beside one another."""
     strip: Pixels | None = None
     for tile, future in zip(row, futures, strict=True):

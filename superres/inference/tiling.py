@@ -4,35 +4,37 @@ from math import lcm
 
 import numpy as np
 
-from superres.geometry import Box, Size, Tile, tiles, up
+from superres.geometry import Box, Size, Tile, round_up, split_into_tiles
 from superres.image.frame import Pixels
-from superres.model_spec import ModelSpec
+from superres.model_spec import NetworkSpec
 
 
-def covering(size: Size, spec: ModelSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
+def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
     """Tiles of at most `tile` input pixels, rim apart, that the network of `spec` accepts."""
     overlap = spec.overlap if overlap is None else overlap
     align = lcm(spec.multiple_of, spec.align)
-    rim = up(spec.overlap, align) if spec.rim == "replicate" else 0
-    covered = accepted(size, spec)
-    asked = Size(max(tile.width, spec.minimum) + 2 * rim, max(tile.height, spec.minimum) + 2 * rim)
-    made = tiles(covered, asked, overlap, align, rim)
+    rim = round_up(spec.overlap, align) if spec.border_mode == "replicate" else 0
+    covered = pad_to_minimum(size, spec)
+    asked = Size(
+        max(tile.width, spec.min_size) + 2 * rim, max(tile.height, spec.min_size) + 2 * rim
+    )
+    made = split_into_tiles(covered, asked, overlap, align, rim)
     # What a network of the whole picture would see past the border is not there for the whole.
-    outer = covered if spec.whole else Size(made[-1].outer.right, made[-1].outer.bottom)
-    return [Tile(clipped(t.outer, outer), clipped(t.core, size)) for t in made]
+    outer = covered if spec.global_context else Size(made[-1].outer.right, made[-1].outer.bottom)
+    return [Tile(clip_box(t.outer, outer), clip_box(t.core, size)) for t in made]
 
 
-def accepted(size: Size, spec: ModelSpec) -> Size:
+def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
     """`size` with each side at least what the network accepts; the rest repeats the border."""
-    return Size(max(size.width, spec.minimum), max(size.height, spec.minimum))
+    return Size(max(size.width, spec.min_size), max(size.height, spec.min_size))
 
 
-def clipped(box: Box, size: Size) -> Box:
+def clip_box(box: Box, size: Size) -> Box:
     """`box` without what lies right of and below a picture of `size`."""
     return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 
 
-def cheapest(size: Size, spec: ModelSpec, pixels: int) -> list[Tile]:
+def find_cheapest_tiles(size: Size, spec: NetworkSpec, pixels: int) -> list[Tile]:
     """The tiles of at most about `pixels` each that compute the fewest pixels in all.
 
     Candidates: the whole picture, full-width strips, full-height strips, squares.
@@ -45,18 +47,18 @@ def cheapest(size: Size, spec: ModelSpec, pixels: int) -> list[Tile]:
     ]
     if size.pixels <= pixels:
         shapes = [size]
-    candidates = [covering(size, spec, shape) for shape in shapes]
+    candidates = [make_tiles(size, spec, shape) for shape in shapes]
     # A strip thinner than its overlaps is widened to them, so some candidates break the limit.
     allowed = [c for c in candidates if c[0].outer.size.pixels <= 1.5 * pixels]
-    return min(allowed or candidates[-1:], key=computed_pixels)
+    return min(allowed or candidates[-1:], key=count_computed_pixels)
 
 
-def computed_pixels(made: list[Tile]) -> int:
+def count_computed_pixels(made: list[Tile]) -> int:
     """Input pixels that pass through the network, overlaps counted each time."""
     return len(made) * made[0].outer.size.pixels
 
 
-def cut(pixels: Pixels, box: Box) -> Pixels:
+def crop_with_border(pixels: Pixels, box: Box) -> Pixels:
     """The (h, w, c) part of `pixels` in `box`; what sticks out repeats the border."""
     height, width = pixels.shape[:2]
     inside = pixels[max(box.top, 0) : box.bottom, max(box.left, 0) : box.right]

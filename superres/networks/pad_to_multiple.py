@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from superres.geometry import up
+from superres.geometry import round_up
 
 WINDOW = 8  # side of every published SwinIR and Swin2SR super-resolution network's windows
 INNER = "network."  # where the wrapped network's entries lie among the wrapper's
@@ -45,7 +45,7 @@ def continued(x: Tensor, multiple: int) -> Tensor:
     for axis in (-2, -1):
         length = x.shape[axis]
         if length % multiple:
-            x = x.index_select(axis, reflected(length, up(length, multiple), x.device))
+            x = x.index_select(axis, reflected(length, round_up(length, multiple), x.device))
     return x
 
 

@@ -12,9 +12,9 @@ from superres.catalogue import CATALOGUE, ROWS, model_named
 from superres.errors import BadOption
 from superres.geometry import Size
 from superres.inference.device import Device
-from superres.inference.tiling import covering
-from superres.inference.upscaler import Upscaler
-from superres.model_spec import ModelSpec
+from superres.inference.tiling import make_tiles
+from superres.inference.upscaler import NetworkUpscaler
+from superres.model_spec import NetworkSpec
 from superres.weights.store import ASSETS
 
 LICENCES = {"Apache-2.0", "BSD-3-Clause", "MIT", "CC-BY-NC-SA-4.0", "none stated"}
@@ -29,11 +29,11 @@ kinds = pytest.mark.parametrize("spec", KINDS.values(), ids=lambda spec: spec.na
 
 
 @cache
-def upscaler(name: str, device: str = "cpu", precision: str = "fp32") -> Upscaler:
+def upscaler(name: str, device: str = "cpu", precision: str = "fp32") -> NetworkUpscaler:
     """The model with random weights, the same at every call."""
     torch.manual_seed(0)
     spec = CATALOGUE[name]
-    return Upscaler(spec, spec.build(), Device(torch.device(device), precision))  # type: ignore[arg-type]
+    return NetworkUpscaler(spec, spec.build(), Device(torch.device(device), precision))  # type: ignore[arg-type]
 
 
 def picture(width: int, height: int) -> NDArray[np.uint8]:
@@ -54,12 +54,12 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 @rows
-def test_a_name_is_architecture_and_weights(spec: ModelSpec) -> None:
+def test_a_name_is_architecture_and_weights(spec: NetworkSpec) -> None:
     assert re.fullmatch(r"[a-z0-9_]+\.[a-z0-9-]+", spec.name)
 
 
 @rows
-def test_weights_say_where_they_come_from_and_who_may_use_them(spec: ModelSpec) -> None:
+def test_weights_say_where_they_come_from_and_who_may_use_them(spec: NetworkSpec) -> None:
     for weights in spec.weights:
         assert weights.licence in LICENCES
         assert weights.embedded or weights.url.startswith("https://")  # type: ignore[union-attr]
@@ -70,7 +70,7 @@ def test_weights_say_where_they_come_from_and_who_may_use_them(spec: ModelSpec) 
 @architectures
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (17, 9)], ids=str)
 def test_the_output_is_exactly_scale_times_the_input(
-    spec: ModelSpec, size: tuple[int, int]
+    spec: NetworkSpec, size: tuple[int, int]
 ) -> None:
     width, height = size
     made = upscaler(spec.name).upscale(picture(width, height)).pixels
@@ -78,11 +78,11 @@ def test_the_output_is_exactly_scale_times_the_input(
 
 
 @kinds
-def test_tiles_give_the_whole_picture_within_one_step(spec: ModelSpec) -> None:
+def test_tiles_give_the_whole_picture_within_one_step(spec: NetworkSpec) -> None:
     step = max(4 * spec.multiple_of, 2 * spec.align, spec.overlap)
     tile = 2 * spec.overlap + step
     pixels = picture(tile + step // 2 + 3, 9)
-    assert len(covering(Size(pixels.shape[1], 9), spec, Size(tile, tile))) > 1
+    assert len(make_tiles(Size(pixels.shape[1], 9), spec, Size(tile, tile))) > 1
     subject = upscaler(spec.name)
     whole = subject.upscale(pixels, tile=10_000).pixels.astype(int)
     tiled = subject.upscale(pixels, tile=tile).pixels.astype(int)
@@ -90,12 +90,12 @@ def test_tiles_give_the_whole_picture_within_one_step(spec: ModelSpec) -> None:
 
 
 @architectures
-def test_the_least_side_and_multiple_are_true_and_minimal(spec: ModelSpec) -> None:
+def test_the_least_side_and_multiple_are_true_and_minimal(spec: NetworkSpec) -> None:
     network = upscaler(spec.name).network
-    multiple = max(spec.multiple_of, spec.minimum)
+    multiple = max(spec.multiple_of, spec.min_size)
     assert output_side(network, multiple) == multiple * spec.scale
     for side in range(max(1, multiple - spec.multiple_of), multiple):
-        if side % spec.multiple_of or side < spec.minimum:
+        if side % spec.multiple_of or side < spec.min_size:
             assert output_side(network, side) != side * spec.scale
 
 
@@ -110,7 +110,7 @@ def output_side(network: torch.nn.Module, side: int) -> int | None:
 
 
 @kinds
-def test_the_same_picture_gives_the_same_result(spec: ModelSpec) -> None:
+def test_the_same_picture_gives_the_same_result(spec: NetworkSpec) -> None:
     subject, pixels = upscaler(spec.name), picture(24, 17)
     assert np.array_equal(subject.upscale(pixels).pixels, subject.upscale(pixels).pixels)
 
@@ -118,7 +118,7 @@ def test_the_same_picture_gives_the_same_result(spec: ModelSpec) -> None:
 @architectures
 @pytest.mark.gpu
 @pytest.mark.skipif(not GPU, reason="no CUDA device on this machine")
-def test_half_precision_stays_close_to_full(spec: ModelSpec) -> None:
+def test_half_precision_stays_close_to_full(spec: NetworkSpec) -> None:
     pixels = picture(64, 48)
     full = upscaler(spec.name).upscale(pixels).pixels.astype(float)
     half = upscaler(spec.name, "cuda", "fp16").upscale(pixels).pixels.astype(float)

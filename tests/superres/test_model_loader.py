@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from superres.catalogue import CATALOGUE
 from superres.errors import WeightsMismatch, WeightsMissing
 from superres.inference.device import Device
-from superres.model_loader import Model
+from superres.model_loader import NetworkModel
 from superres.networks import realesrgan
 from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
@@ -43,7 +43,7 @@ def test_a_community_file_works_in_every_layout(tmp_path: Path, store: Store, la
         torch.save(spandrel.ModelLoader().load_from_state_dict(state).model.state_dict(), path)
     else:
         torch.save({"params_ema": state} if layout == "params_ema" else state, path)
-    loaded = Model(ANIME, CPU, store, path).upscaler().network.state_dict()
+    loaded = NetworkModel(ANIME, CPU, store, path).upscaler().network.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
@@ -53,12 +53,12 @@ def test_a_file_of_another_architecture_names_what_does_not_fit(
     path = tmp_path / "other.safetensors"
     save_file(realesrgan.rrdb(4, 2).state_dict(), path)
     with pytest.raises(WeightsMismatch, match=r"other\.safetensors.*body\.2\."):
-        Model(ANIME, CPU, store, path)
+        NetworkModel(ANIME, CPU, store, path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, store: Store) -> None:
     with pytest.raises(WeightsMissing, match="nowhere"):
-        Model(ANIME, CPU, store, tmp_path / "nowhere.pth")
+        NetworkModel(ANIME, CPU, store, tmp_path / "nowhere.pth")
 
 
 def test_denoise_strength_blends_the_two_published_files(tmp_path: Path, store: Store) -> None:
@@ -69,7 +69,7 @@ def test_denoise_strength_blends_the_two_published_files(tmp_path: Path, store: 
         states.append(spec.build().state_dict())
         torch.save({"params": states[-1]}, tmp_path / weights.file)
     unchecked = tuple(replace(w, sha256=None, size=None) for w in spec.weights)
-    model = Model(replace(spec, weights=unchecked), CPU, store, tmp_path)
+    model = NetworkModel(replace(spec, weights=unchecked), CPU, store, tmp_path)
     for strength, name in ((1.0, 0), (0.0, 1)):
         made = model.upscaler(denoise_strength=strength).network.state_dict()
         assert all(torch.equal(made[key], value) for key, value in states[name].items())
@@ -98,7 +98,7 @@ def test_denoise_strength_blends_the_two_published_files(tmp_path: Path, store: 
 def test_official_weights_keep_the_hue_of_a_patch(
     shared_data: Path, store: Store, name: str, file: str, colour: tuple[int, int, int]
 ) -> None:
-    model = Model(CATALOGUE[name], CPU, store, shared_data / "weights" / file)
+    model = NetworkModel(CATALOGUE[name], CPU, store, shared_data / "weights" / file)
     made = model.upscaler().upscale(np.full((32, 32, 3), colour, np.uint8)).pixels.astype(int)
     middle = made[made.shape[0] // 2, made.shape[1] // 2]
     assert abs(middle - colour).max() <= 8, middle

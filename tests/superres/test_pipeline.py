@@ -20,8 +20,8 @@ from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
 from superres.image.size_expression import ScaleExpression
 from superres.inference.device import Device
-from superres.inference.result import Cost, Progress, Strips, Upscaled
-from superres.inference.upscaler import Upscaler
+from superres.inference.result import Cost, Progress, Result, RowStream
+from superres.inference.upscaler import NetworkUpscaler
 from superres.pipeline import Options, turn_of, upscale
 
 CPU = torch.device("cpu")
@@ -30,9 +30,9 @@ LANDMARKS = np.array([[204, 112], [247, 110], [227, 137], [209, 157], [246, 155]
 
 
 @pytest.fixture(scope="module")
-def lanczos() -> Upscaler:
+def lanczos() -> NetworkUpscaler:
     spec = CATALOGUE["lanczos.x2"]
-    return Upscaler(spec, spec.build(), Device(CPU))
+    return NetworkUpscaler(spec, spec.build(), Device(CPU))
 
 
 def picture(width: int, height: int, **fields: object) -> Image:
@@ -46,7 +46,7 @@ def opened(data: bytes) -> PillowImage.Image:
     return made
 
 
-def test_the_answer_records_what_was_made(lanczos: Upscaler) -> None:
+def test_the_answer_records_what_was_made(lanczos: NetworkUpscaler) -> None:
     answer = upscale(picture(9, 7), lanczos, Options(scale=ScaleExpression.parse("12:-1")))
     assert answer.input_size == (9, 7)
     assert answer.output_size == (12, 9)
@@ -55,7 +55,7 @@ def test_the_answer_records_what_was_made(lanczos: Upscaler) -> None:
     assert answer.seconds > 0
 
 
-def test_limits_are_checked_before_any_work(lanczos: Upscaler) -> None:
+def test_limits_are_checked_before_any_work(lanczos: NetworkUpscaler) -> None:
     seen: list[int] = []
 
     def note(done: int, total: int) -> None:
@@ -69,7 +69,7 @@ def test_limits_are_checked_before_any_work(lanczos: Upscaler) -> None:
     assert not seen
 
 
-def test_alpha_keeps_its_full_and_empty_areas_and_nothing_bleeds(lanczos: Upscaler) -> None:
+def test_alpha_keeps_its_full_and_empty_areas_and_nothing_bleeds(lanczos: NetworkUpscaler) -> None:
     alpha = np.zeros((20, 20), np.uint8)
     alpha[:, 10:] = 255
     colour = np.zeros((20, 20, 3), np.uint8)
@@ -83,7 +83,7 @@ def test_alpha_keeps_its_full_and_empty_areas_and_nothing_bleeds(lanczos: Upscal
     assert abs(made[seen][:, :3] - (200, 100, 50)).max() <= 1
 
 
-def test_every_frame_counts_in_the_progress(lanczos: Upscaler) -> None:
+def test_every_frame_counts_in_the_progress(lanczos: NetworkUpscaler) -> None:
     frames = tuple(Frame(np.full((6, 8, 3), 40 * i, np.uint8), None, 100) for i in range(3))
     seen: list[tuple[int, int]] = []
     upscale(
@@ -95,7 +95,7 @@ def test_every_frame_counts_in_the_progress(lanczos: Upscaler) -> None:
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_faces_are_restored_in_the_enlarged_picture(lanczos: Upscaler) -> None:
+def test_faces_are_restored_in_the_enlarged_picture(lanczos: NetworkUpscaler) -> None:
     parsed = torch.zeros(1, 19, 512, 512)
     parsed[:, 1] = 1  # every pixel is skin
     faces = FaceEnhancer(lambda pixels: [LANDMARKS], torch.ones_like, lambda face: parsed, CPU)
@@ -110,7 +110,9 @@ def test_faces_are_restored_in_the_enlarged_picture(lanczos: Upscaler) -> None:
 
 
 @pytest.mark.parametrize("name", ["rgba.png", "palette_transparent.png", "cmyk.jpg", "gray16.png"])
-def test_real_photos_come_back_larger(lanczos: Upscaler, shared_data: Path, name: str) -> None:
+def test_real_photos_come_back_larger(
+    lanczos: NetworkUpscaler, shared_data: Path, name: str
+) -> None:
     image = decode((shared_data / "photos" / name).read_bytes())
     answer = upscale(image, lanczos, Options())
     assert opened(answer.encoded.data).size == (2 * image.size.width, 2 * image.size.height)
@@ -131,11 +133,9 @@ class Whole:
     spec: Twice = Twice()
     report: Mapping[str, Any] = field(default_factory=dict)
 
-    def upscale(
-        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-    ) -> Upscaled:
+    def upscale(self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress) -> Result:
         progress(1, 1)
-        return Upscaled(pixels.repeat(2, 0).repeat(2, 1), 1.5, 7, 1, 0)
+        return Result(pixels.repeat(2, 0).repeat(2, 1), 1.5, 7, 1, 0)
 
 
 @dataclass
@@ -144,10 +144,12 @@ class ByRows(Whole):
 
     closed: bool = False
 
-    def strips(self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress) -> Strips:
+    def strips(
+        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+    ) -> RowStream:
         cost = Cost(1.5, 7, 1, 0)
         size = Size(pixels.shape[1], pixels.shape[0]).times(2)
-        return Strips(size, self.rows(pixels, progress), cost)
+        return RowStream(size, self.rows(pixels, progress), cost)
 
     def rows(self, pixels: Pixels, progress: Progress) -> Iterator[Pixels]:
         try:
@@ -240,7 +242,7 @@ def test_a_compression_out_of_range_is_refused_before_any_work() -> None:
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg"])
-def test_a_model_and_the_encoder_share_the_cores(lanczos: Upscaler, name: str) -> None:
+def test_a_model_and_the_encoder_share_the_cores(lanczos: NetworkUpscaler, name: str) -> None:
     threads = torch.get_num_threads()
     image = picture(700, 900)
     files = []

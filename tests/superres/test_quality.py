@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.catalogue import CATALOGUE
 from superres.inference.device import Device
-from superres.inference.upscaler import Upscaler
+from superres.inference.upscaler import NetworkUpscaler
 from superres.weights.store import ASSETS, load
 
 pytestmark = pytest.mark.weights
@@ -21,7 +21,7 @@ def set5(name: str, weights: Path, folder: Path) -> tuple[float, float]:
     spec = CATALOGUE[name]
     network = spec.build()
     load(network, load_file(weights), weights)
-    subject = Upscaler(spec, network, Device(torch.device("cpu")))
+    subject = NetworkUpscaler(spec, network, Device(torch.device("cpu")))
     values = []
     for path in pictures(folder):
         hr = crop_to_multiple(read_rgb(path), spec.scale)

@@ -15,28 +15,28 @@ from superres.diffusion.upscaler import SPEC
 from superres.estimation.cost import (
     DECODING,
     ENCODING,
-    Order,
-    Place,
-    asked,
-    estimate,
-    fitting,
-    resident,
+    ExecutionTarget,
+    Workload,
+    estimate_request,
+    find_fitting_size,
+    measure_tile_grid,
+    sum_host_bytes,
 )
 from superres.geometry import Size
 from superres.inference import planning
 
 MODEL = CATALOGUE["bicubic_pp.x3"]
-CPU = Place(MODEL.cpu_bytes)
+CPU = ExecutionTarget(MODEL.cpu_bytes)
 MEBIBYTE = 2**20
 
 
-def order(width: int = 1200, height: int = 800, **fields: Any) -> Order:
+def order(width: int = 1200, height: int = 800, **fields: Any) -> Workload:
     picture = Dimensions("JPEG", Size(width, height), 3)
-    return replace(Order(width * height // 4, picture, "png"), **fields)
+    return replace(Workload(width * height // 4, picture, "png"), **fields)
 
 
-def needed(wanted: Order, place: Place = CPU) -> int:
-    return resident(estimate(wanted, MODEL, place), place)
+def needed(wanted: Workload, place: ExecutionTarget = CPU) -> int:
+    return sum_host_bytes(estimate_request(wanted, MODEL, place), place)
 
 
 def test_every_format_has_its_figures() -> None:
@@ -47,15 +47,15 @@ def test_every_format_has_its_figures() -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_model_takes_memory_and_time_that_grow_with_the_picture(name: str) -> None:
     spec = CATALOGUE[name]
-    place = Place(spec.cpu_bytes)
-    small, large = (estimate(order(n, n), spec, place) for n in (64, 900))
+    place = ExecutionTarget(spec.cpu_bytes)
+    small, large = (estimate_request(order(n, n), spec, place) for n in (64, 900))
     assert 0 < small.seconds < large.seconds
-    assert 0 < resident(small, place) < resident(large, place)
+    assert 0 < sum_host_bytes(small, place) < sum_host_bytes(large, place)
     assert small.device_bytes >= 0 and large.model_seconds < large.seconds
 
 
 def test_the_diffusion_model_has_an_estimate_too() -> None:
-    made = estimate(order(64, 64), SPEC, Place(2**30))
+    made = estimate_request(order(64, 64), SPEC, ExecutionTarget(2**30))
     assert made.host_bytes > 64 * 64 * 500 and made.device_bytes == 2**30
     assert made.model_seconds > 10
 
@@ -83,13 +83,16 @@ def test_what_is_more_takes_more(more: dict[str, Any]) -> None:
 def test_a_smaller_answer_takes_less_memory_and_time() -> None:
     small = order(format="webp", target=Size(600, 400))
     assert needed(small) < needed(order(format="webp"))
-    assert estimate(small, MODEL, CPU).seconds < estimate(order(format="webp"), MODEL, CPU).seconds
+    assert (
+        estimate_request(small, MODEL, CPU).seconds
+        < estimate_request(order(format="webp"), MODEL, CPU).seconds
+    )
 
 
 def test_frames_that_the_answer_cannot_hold_are_not_enlarged() -> None:
     frames = Dimensions("GIF", Size(300, 200), 4, 8, 20)
     still, moving = (
-        estimate(order(picture=frames, format=name), MODEL, CPU) for name in ("jpeg", "png")
+        estimate_request(order(picture=frames, format=name), MODEL, CPU) for name in ("jpeg", "png")
     )
     assert moving.model_seconds == pytest.approx(20 * still.model_seconds)
 
@@ -103,11 +106,15 @@ def test_strips_keep_most_of_a_large_result_out_of_memory() -> None:
 def test_activations_on_a_gpu_are_not_the_hosts_and_half_as_large_in_half_precision() -> None:
     spec = CATALOGUE["swinir.lightweight-x2"]
     on_cpu, on_gpu, half = (
-        estimate(order(300, 200), spec, place)
-        for place in (Place(2**30), Place(2**30, False), Place(2**30, False, True))
+        estimate_request(order(300, 200), spec, place)
+        for place in (
+            ExecutionTarget(2**30),
+            ExecutionTarget(2**30, False),
+            ExecutionTarget(2**30, False, True),
+        )
     )
     assert on_gpu.device_bytes == on_cpu.device_bytes == 2 * half.device_bytes
-    assert resident(on_gpu, Place(2**30, False)) == on_gpu.host_bytes
+    assert sum_host_bytes(on_gpu, ExecutionTarget(2**30, False)) == on_gpu.host_bytes
     assert on_gpu.model_seconds < on_cpu.model_seconds
 
 
@@ -118,29 +125,29 @@ def test_tiles_that_are_asked_for_are_counted_without_being_made(
     name: str, tile: int, size: Size
 ) -> None:
     spec = CATALOGUE[name]
-    plan = planning.asked(size, spec, tile, None)
-    told = asked(size, spec, tile, None)
+    plan = planning.plan_for_tile_size(size, spec, tile, None)
+    told = measure_tile_grid(size, spec, tile, None)
     assert told.outer == plan.tiles[0].outer.size
     assert told.computed == plan.computed
     assert told.rows == plan.tiles[0].core.size.height
 
 
 def test_the_seconds_follow_the_pace_of_the_model_alone() -> None:
-    made = estimate(order(), MODEL, CPU)
+    made = estimate_request(order(), MODEL, CPU)
     assert made.at(1.0) == made.seconds
     assert made.at(3.0) - made.at(1.0) == pytest.approx(2 * made.model_seconds)
 
 
 @pytest.mark.parametrize("most", [60, 100, 200])
 def test_what_would_fit_does(most: int) -> None:
-    fits = fitting(order(4000, 3000, format="webp"), MODEL, CPU, most * MEBIBYTE)
+    fits = find_fitting_size(order(4000, 3000, format="webp"), MODEL, CPU, most * MEBIBYTE)
     assert fits is not None and fits.width < 4000
     smaller = order(fits.width, fits.height, format="webp", encoded=0)
     assert needed(smaller) <= most * MEBIBYTE
 
 
 def test_nothing_fits_into_too_little_memory() -> None:
-    assert fitting(order(), MODEL, CPU, MEBIBYTE) is None
+    assert find_fitting_size(order(), MODEL, CPU, MEBIBYTE) is None
 
 
 REQUEST = """

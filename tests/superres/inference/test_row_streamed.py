@@ -6,10 +6,10 @@ from superres.catalogue import CATALOGUE
 from superres.errors import Cancelled
 from superres.geometry import Size
 from superres.inference.device import Device
-from superres.inference.job import Job
-from superres.inference.planning import Plan, by_rows
+from superres.inference.job import FrameJob
+from superres.inference.planning import Plan, plan_rows
 from superres.inference.row_streamed import below, streamed
-from superres.inference.upscaler import Upscaler
+from superres.inference.upscaler import NetworkUpscaler
 
 CPU = torch.device("cpu")
 
@@ -18,20 +18,20 @@ def picture(width: int, height: int) -> np.ndarray:  # type: ignore[type-arg]
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def subject(name: str) -> Upscaler:
+def subject(name: str) -> NetworkUpscaler:
     torch.manual_seed(0)
     spec = CATALOGUE[name]
-    return Upscaler(spec, spec.build(), Device(CPU))
+    return NetworkUpscaler(spec, spec.build(), Device(CPU))
 
 
-def narrow_plan(upscaler: Upscaler, size: Size) -> Plan:
+def narrow_plan(upscaler: NetworkUpscaler, size: Size) -> Plan:
     """Two panels or more, a few rows at a time."""
     stream = upscaler.spec.stream
     assert stream is not None
     step_pixels = 700
     panel = 2 * upscaler.spec.overlap + 40
-    memory = panel * stream.state_bytes + step_pixels * stream.step_bytes
-    return by_rows(size, upscaler.spec, memory, step_pixels)
+    memory = panel * stream.bytes_per_column + step_pixels * stream.step_bytes
+    return plan_rows(size, upscaler.spec, memory, step_pixels)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_panels_are_the_whole_picture_where_its_width_does_not_fit(name: str) ->
     plan, pixels = narrow_plan(upscaler, size), picture(*size)
     assert len(plan.tiles) > 1
     seen: list[tuple[int, int]] = []
-    job = Job(pixels, lambda *parts: seen.append(parts))
+    job = FrameJob(pixels, lambda *parts: seen.append(parts))
     with upscaler.device.scheduler.line() as line:
-        rows = list(streamed(plan, job, line, upscaler.way))
+        rows = list(streamed(plan, job, line, upscaler.streamable_network))
     whole = upscaler.upscale(pixels, tile=10_000).pixels
     assert abs(np.concatenate(rows).astype(int) - whole).max() <= 1
     assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
@@ -55,26 +55,26 @@ def test_panels_are_the_whole_picture_where_its_width_does_not_fit(name: str) ->
 def test_what_was_given_out_before_is_not_given_again() -> None:
     upscaler = subject("realesrgan.animevideo-x4")
     size = Size(60, 40)
-    plan = by_rows(size, upscaler.spec, 1e9, 300)
+    plan = plan_rows(size, upscaler.spec, 1e9, 300)
     whole = upscaler.upscale(picture(*size), tile=10_000).pixels
-    job = Job(picture(*size), lambda done, total: None, done=37)
+    job = FrameJob(picture(*size), lambda done, total: None, done=37)
     with upscaler.device.scheduler.line() as line:
-        rows = list(streamed(plan, job, line, upscaler.way))
+        rows = list(streamed(plan, job, line, upscaler.streamable_network))
     assert abs(np.concatenate(rows).astype(int) - whole[37:]).max() <= 1
 
 
 def test_an_error_of_the_progress_ends_a_stream() -> None:
     upscaler = subject("realesrgan.animevideo-x4")
-    plan = by_rows(Size(40, 200), upscaler.spec, 1e9, 160)
+    plan = plan_rows(Size(40, 200), upscaler.spec, 1e9, 160)
     seen: list[int] = []
 
     def stop(done: int, total: int) -> None:
         seen.append(done)
         raise Cancelled("enough")
 
-    job = Job(picture(40, 200), stop)
+    job = FrameJob(picture(40, 200), stop)
     with pytest.raises(Cancelled), upscaler.device.scheduler.line() as line:
-        list(streamed(plan, job, line, upscaler.way))
+        list(streamed(plan, job, line, upscaler.streamable_network))
     assert seen == [1]
 
 

@@ -12,7 +12,7 @@ from superres.catalogue import CATALOGUE
 from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
 from superres.inference.device import Device, device_named
-from superres.inference.upscaler import Upscaler
+from superres.inference.upscaler import NetworkUpscaler
 
 LANCZOS = CATALOGUE["lanczos.x2"]
 CPU = torch.device("cpu")
@@ -26,13 +26,13 @@ STREAMED = (
 
 
 @cache
-def upscaler(name: str) -> Upscaler:
+def upscaler(name: str) -> NetworkUpscaler:
     """The model with random weights, the same at every call, streamed at any size."""
     torch.manual_seed(0)
     spec = CATALOGUE[name]
     if spec.stream:
         spec = replace(spec, stream=replace(spec.stream, pays_from=0))
-    return Upscaler(spec, spec.build(), Device(CPU))
+    return NetworkUpscaler(spec, spec.build(), Device(CPU))
 
 
 class Fails(nn.Module):
@@ -63,43 +63,43 @@ def doubled(pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_numbers_that_are_not_finite_are_computed_again_in_full_precision() -> None:
     pixels = picture(9, 7)
-    made = Upscaler(LANCZOS, Fails("half"), Device(CPU, "bf16")).upscale(pixels)
+    made = NetworkUpscaler(LANCZOS, Fails("half"), Device(CPU, "bf16")).upscale(pixels)
     assert made.redone == 1
     assert np.array_equal(made.pixels, doubled(pixels))
 
 
 def test_a_network_that_never_gives_numbers_is_an_error_not_a_black_picture() -> None:
     with pytest.raises(Failed) as caught:
-        Upscaler(LANCZOS, Fails("always"), Device(CPU)).upscale(picture(9, 7))
+        NetworkUpscaler(LANCZOS, Fails("always"), Device(CPU)).upscale(picture(9, 7))
     assert caught.value.code == "NON_FINITE"
 
 
 def test_running_out_of_memory_halves_the_tiles_and_gives_the_same_picture() -> None:
     pixels = picture(300, 200)
-    subject = Upscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
+    subject = NetworkUpscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
     made = subject.upscale(pixels)
     assert made.tiles > 1
     assert np.array_equal(made.pixels, doubled(pixels))
 
 
 def test_the_tile_that_fitted_is_remembered() -> None:
-    subject = Upscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
+    subject = NetworkUpscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
     subject.upscale(picture(300, 200))
-    assert subject.ceiling is not None
+    assert subject.max_tile_pixels is not None
     assert subject.plan(Size(300, 200)).tiles[0].outer.size.pixels <= 2 * 6_000
 
 
 def test_memory_that_holds_no_tile_is_an_error() -> None:
     with pytest.raises(OutOfMemory):
-        Upscaler(LANCZOS, Fails("memory", 10), Device(CPU)).upscale(picture(300, 200))
+        NetworkUpscaler(LANCZOS, Fails("memory", 10), Device(CPU)).upscale(picture(300, 200))
 
 
 def test_what_was_made_before_memory_ran_out_is_kept() -> None:
     pixels = picture(40, 400)
     network = Fails("memory", 100_000)
-    subject = Upscaler(LANCZOS, network, Device(CPU, memory=LANCZOS.bytes_per_pixel * 4_000))
+    subject = NetworkUpscaler(LANCZOS, network, Device(CPU, memory=LANCZOS.bytes_per_pixel * 4_000))
     parts = []
-    for rows in subject.strips(pixels):
+    for rows in subject.stream(pixels):
         parts.append(rows)
         network.limit = 2_500
     assert len(parts) > 3
@@ -124,14 +124,14 @@ def test_a_stream_that_is_not_finite_is_computed_again_in_full_precision() -> No
     torch.manual_seed(0)
     network = spec.build()
     pixels = picture(40, 30)
-    expected = Upscaler(spec, deepcopy(network), Device(CPU)).upscale(pixels)
+    expected = NetworkUpscaler(spec, deepcopy(network), Device(CPU)).upscale(pixels)
     # Beyond what fp16 holds, not beyond fp32; the second layer takes it back.
     first, second = network.body[0], network.body[2]  # type: ignore[index]
     with torch.no_grad():
         first.weight.mul_(2.0**18)
         first.bias.mul_(2.0**18)
         second.weight.mul_(2.0**-18)
-    made = Upscaler(spec, network, Device(CPU, "fp16")).upscale(pixels)
+    made = NetworkUpscaler(spec, network, Device(CPU, "fp16")).upscale(pixels)
     assert made.redone
     assert abs(made.pixels.astype(int) - expected.pixels).max() <= 1
 
@@ -140,7 +140,7 @@ def test_a_stream_that_is_not_finite_is_computed_again_in_full_precision() -> No
 def test_a_model_that_sees_the_whole_picture_is_exact_in_tiles_too(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     spec = CATALOGUE["dipnet.x4"]
-    subject = Upscaler(spec, spec.build(), Device(CPU))
+    subject = NetworkUpscaler(spec, spec.build(), Device(CPU))
     pixels = picture(*size)
     seen: list[tuple[int, int]] = []
     whole = subject.upscale(pixels, tile=10_000)
@@ -152,7 +152,7 @@ def test_a_model_that_sees_the_whole_picture_is_exact_in_tiles_too(size: tuple[i
 
 
 def test_memory_bounds_the_tiles() -> None:
-    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU, memory=2_000_000))
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU, memory=2_000_000))
     assert subject.upscale(picture(200, 100)).tiles > 1
 
 
@@ -164,14 +164,14 @@ def test_an_error_of_the_progress_ends_the_work_within_a_tile() -> None:
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        Upscaler(LANCZOS, LANCZOS.build(), Device(CPU)).upscale(
+        NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU)).upscale(
             picture(100, 100), tile=20, progress=stop
         )
     assert seen == [1]
 
 
 def test_a_small_picture_waits_for_a_tile_of_a_large_one_not_for_the_whole() -> None:
-    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU))
     started, done_of_large = threading.Event(), [0]
 
     def note(done: int, total: int) -> None:
@@ -189,7 +189,7 @@ def test_a_small_picture_waits_for_a_tile_of_a_large_one_not_for_the_whole() -> 
 
 
 def test_grey_stays_grey_and_16_bits_stay_16_bits() -> None:
-    subject = Upscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU))
     grey = np.full((5, 6, 1), 40_000, np.uint16)
     made = subject.upscale(grey).pixels
     assert made.shape == (10, 12, 1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from superres.geometry import Size, tiles
+from superres.geometry import Size, split_into_tiles
 from superres.networks import swinir
 from superres.networks.torchvision_compat import repair_torchvision
 
@@ -138,7 +138,7 @@ def test_tiles_of_overlap_32_equal_the_whole_picture(small: nn.Module) -> None:
     with torch.inference_mode():
         whole = small(picture)
         joined = torch.zeros_like(whole)
-        for tile in tiles(Size(104, 16), Size(72, 16), overlap=32, align=8):
+        for tile in split_into_tiles(Size(104, 16), Size(72, 16), overlap=32, align=8):
             enlarged = small(picture[..., tile.outer.left : tile.outer.right])
             offset = 4 * tile.outer.left
             at = slice(4 * tile.core.left, 4 * tile.core.right)
