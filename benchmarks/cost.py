@@ -6,7 +6,8 @@
 Each case runs in a fresh process, decoded, enlarged and encoded there, on the CPU. Memory is the
 process's peak above what it had after a tiny picture went the same way; seconds are also compared
 after the model's pace was learned from another run of the case. Models without weights at hand have
-random ones, which cost the same. `--seconds` prints the table of estimation/calibration.py instead.
+random ones, which cost the same. `--seconds` prints the seconds per megapixel that
+the rows of the catalogue have.
 
 Prints the relative errors (estimated beside measured, above 0 where too much was expected) and
 writes benchmarks/results/cost.json.
@@ -136,7 +137,13 @@ def measured(case: Case, data: bytes) -> Measured:
     from superres.codecs.decode import decode
     from superres.codecs.encode import FORMATS as WRITTEN
     from superres.codecs.probe import dimensions
-    from superres.estimation.cost import ExecutionTarget, Workload, estimate_request, sum_host_bytes
+    from superres.estimation.cost import (
+        ExecutionTarget,
+        Workload,
+        estimate_network,
+        estimate_request,
+        sum_host_bytes,
+    )
     from superres.pipeline import Options, upscale
 
     spec = CATALOGUE[case.model]
@@ -144,7 +151,14 @@ def measured(case: Case, data: bytes) -> Measured:
     options = Options(WRITTEN[case.wanted])
     upscale(decode(tiny(case.given)), upscaler, options)
     place = ExecutionTarget(upscaler.device.free(spec.cpu_bytes))
-    expected = estimate_request(Workload(len(data), dimensions(data), case.wanted), spec, place)
+    workload = Workload(
+        len(data),
+        dimensions(data),
+        case.wanted,
+        spec.scale,
+        lambda size: estimate_network(size, spec, place),
+    )
+    expected = estimate_request(workload)
     before = start_afresh()
     started = time.perf_counter()
     # Not held here: the pipeline lets go of the picture it is given.
@@ -153,7 +167,7 @@ def measured(case: Case, data: bytes) -> Measured:
     return Measured(
         int((peak() - before) * 2**20),
         seconds,
-        made.seconds,
+        made.cost.seconds,
         sum_host_bytes(expected, place),
         expected.seconds,
         expected.model_seconds,
@@ -228,7 +242,7 @@ def print_seconds(names: list[str]) -> None:
         upscaler = ready(spec)
         pixels = np.random.default_rng(0).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
         computed = upscaler.plan(Size(edge, edge), 0, None).computed
-        best = min(upscaler.upscale(pixels).seconds for _ in range(3))
+        best = min(upscaler.upscale(pixels).cost.seconds for _ in range(3))
         print(f'    "{name}": {best / computed * 1e6:.3g},', flush=True)
 
 

@@ -85,7 +85,7 @@ def compared(
         "script": times["script"].seconds,
         "ours": times["ours"].seconds,
         "ours_cpu": times["ours"].cpu_seconds,
-        "model": answer.seconds,
+        "model": answer.cost.seconds,
         "ratio": times["script"].seconds / times["ours"].seconds,
         "goal": GOALS[name],
         "bytes": {"script": len(times["script"].made), "ours": len(answer.encoded.data)},

@@ -26,15 +26,17 @@ from executors.document import (
     write_error,
 )
 from executors.error_response import RequestFailed, causes
-from executors.served_models import Described, Served, load_faces, load_models, warm_up
+from executors.served_models import load_faces, load_models, warm_up
 from executors.settings import read_settings
 from superres.catalogue import ROWS
-from superres.diffusion.upscaler import SPEC
+from superres.diffusion.spec import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
 from superres.estimation.calibration import Pace
+from superres.model_loader import LoadedModel
+from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, upscale
 
-DESCRIBED: tuple[Described, ...] = (*ROWS, SPEC)
+DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
 
 
 class Prepared(NamedTuple):
@@ -42,7 +44,7 @@ class Prepared(NamedTuple):
 
     document: Document
     request: Request
-    model: Served
+    model: LoadedModel
     content: Content
     watch: Watch
     demand: Demand
@@ -93,7 +95,7 @@ class UpscalerExecutor(Executor):
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
-    def load(self) -> Mapping[str, Served]:
+    def load(self) -> Mapping[str, LoadedModel]:
         """The models by name, the default first. Raises Misconfigured."""
         return load_models(self.system, self.settings)
 
@@ -149,7 +151,7 @@ class UpscalerExecutor(Executor):
             for name, model in self.models.items()
         )
 
-    def offered(self, model: Served) -> list[str]:
+    def offered(self, model: LoadedModel) -> list[str]:
         """The model-specific options that work here."""
         without_faces = {"face_enhance"} if self.faces is None else set()
         return [option for option in model.spec.options if option not in without_faces]
@@ -242,25 +244,26 @@ class UpscalerExecutor(Executor):
         name = prepared.model.spec.name
         with self.room.expecting(prepared.demand.needed.at(self.pace.of(name))):
             made = self.answer(prepared)
-        self.pace.note(name, prepared.demand.needed.model_seconds, made.seconds)
+        self.pace.note(name, prepared.demand.needed.model_seconds, made.cost.seconds)
         write_answer(prepared.document, prepared.request, name, made)
 
     def answer(self, prepared: "Prepared") -> Answer:
         """The finished picture."""
-        document, request, model, content, watch, *_ = prepared
+        document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.special.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
         # The pipeline lets go of the picture it is given, which nobody else may hold.
         return upscale(
-            decoded(content, self.settings.limits),
+            decoded(content, self.settings.limits, demand.image),
             model.upscaler(**special),
             request.options,
             self.settings.max_output_pixels,
             partial(watch.note, document),
             faces,
+            demand.needed.plan,
         )
 
-    def chosen(self, request: Request) -> Served:
+    def chosen(self, request: Request) -> LoadedModel:
         """The model a request names, else the default, if it takes the request's options."""
         name = request.model or self.default
         if name not in self.models:

@@ -149,10 +149,10 @@ def measured(content: Content, limits: Limits) -> Dimensions | None:
     return found
 
 
-def decoded(content: Content, limits: Limits) -> Image:
-    """The picture in `content`."""
+def decoded(content: Content, limits: Limits, measured: Dimensions | None) -> Image:
+    """The picture in `content`; the file of one that was `measured` is checked already."""
     if isinstance(content, bytes):
-        return decode(content, limits)
+        return decode(content, limits, measured.format if measured else None)
     image = from_tensor(content)
     check_tensor(image.size, limits)
     return image
@@ -170,7 +170,7 @@ def check_tensor(size: Size, limits: Limits) -> None:
 
 def write_answer(document: Document, request: Request, model: str, answer: Answer) -> None:
     """Put `answer` into the Document; its id and tags stay."""
-    encoded = answer.encoded
+    encoded, cost = answer.encoded, answer.cost
     if request.drop_content:
         document.tensor = None
         document.uri = None
@@ -185,10 +185,11 @@ def write_answer(document: Document, request: Request, model: str, answer: Answe
         "bit_depth": encoded.bit_depth,
         "frames": encoded.frames,
         "frames_dropped": encoded.frames_dropped,
-        "seconds": round(answer.seconds, 6),
-        "peak_memory_mb": megabytes(answer.peak_memory),
-        "tiles": answer.tiles,
-        "tiles_redone_in_fp32": answer.redone,
+        "seconds": round(cost.seconds, 6),
+        "peak_memory_mb": megabytes(cost.peak_memory),
+        "tiles": cost.tiles,
+        "tile_overlap": cost.overlap,
+        "tiles_redone_in_fp32": cost.redone,
         **answer.report,
     }
 

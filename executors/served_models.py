@@ -1,7 +1,7 @@
 """The models an Executor serves, loaded as its settings say."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,13 +10,9 @@ from executors.settings import Settings
 from superres.catalogue import CATALOGUE, model_named
 from superres.errors import BadOption, BadSetting
 from superres.estimation.calibration import Pace
-from superres.estimation.cost import ExecutionTarget, estimate_network
 from superres.geometry import Size
 from superres.inference.device import Device, device_named
-from superres.inference.upscaler import NetworkUpscaler
-from superres.model_loader import NetworkModel
-from superres.model_spec import NetworkSpec
-from superres.pipeline import Enlarger
+from superres.model_loader import LoadedModel, NetworkModel
 from superres.weights.store import Store
 
 if TYPE_CHECKING:
@@ -24,29 +20,6 @@ if TYPE_CHECKING:
 
 WARM_EDGE, WARM_EDGE_GPU = 32, 256  # pixels a side
 TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
-
-
-class Described(Protocol):
-    """What a catalogue row and the diffusion model's say of themselves."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def scale(self) -> int: ...
-    @property
-    def options(self) -> tuple[str, ...]: ...
-
-
-class Served(Protocol):
-    """A loaded model: what it is, where it runs, and the upscaler for a request's options."""
-
-    @property
-    def spec(self) -> Described: ...
-    @property
-    def device(self) -> Device: ...
-
-    @property
-    def upscaler(self) -> Callable[..., Enlarger]: ...
 
 
 def device_of(settings: Settings) -> Device:
@@ -62,39 +35,23 @@ def device_of(settings: Settings) -> Device:
     )
 
 
-def place_of(model: Served) -> ExecutionTarget:
-    """Where a model runs, as the cost model wants to know it."""
-    spec, device = model.spec, model.device
-    if not isinstance(spec, NetworkSpec):
-        return ExecutionTarget(device.free(), device.device.type == "cpu")
-    half = device.dtype(spec) != torch.float32
-    return ExecutionTarget(device.free(spec.cpu_bytes), device.device.type == "cpu", half)
-
-
-def warm_up(models: Mapping[str, Served], pace: Pace) -> None:
+def warm_up(models: Mapping[str, LoadedModel], pace: Pace) -> None:
     """Compute a small tile with each model, so that no request pays for what only happens once.
 
     The second time tells how fast the model is here. Raises what the model raises.
     """
     for name, model in models.items():
-        if not isinstance(model.spec, NetworkSpec):
-            continue  # the diffusion upscaler's smallest picture takes minutes on a CPU
-        place = place_of(model)
-        edge = WARM_EDGE if place.on_cpu else WARM_EDGE_GPU
+        if not isinstance(model, NetworkModel):
+            continue  # the diffusion upscaler's smallest image takes minutes on a CPU
+        edge = WARM_EDGE if model.target.on_cpu else WARM_EDGE_GPU
         tile = np.zeros((edge, edge, 3), np.uint8)
-        enlarger = model.upscaler()
-        if isinstance(enlarger, NetworkUpscaler) and model.device.cuda:
+        upscaler = model.upscaler()
+        if model.device.cuda:
             # Graphs are captured, and networks compiled, for a shape that comes again and again.
-            enlarger.runner.warm_up(Size(edge, edge))
-        seconds = [enlarger.upscale(tile, 0, None, silent).seconds for _ in range(2)]
+            upscaler.runner.warm_up(Size(edge, edge))
+        seconds = [upscaler.upscale(tile).cost.seconds for _ in range(2)]
         if seconds[1] > TELLING_SECONDS:
-            pace.note(
-                name, estimate_network(Size(edge, edge), model.spec, place).seconds, seconds[1]
-            )
-
-
-def silent(_done: int, _total: int) -> None:
-    """Nobody watches."""
+            pace.note(name, model.estimate(Size(edge, edge)).seconds, seconds[1])
 
 
 def store_of(settings: Settings) -> Store:
@@ -117,7 +74,7 @@ def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
     return {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
 
 
-def load_faces(models: Mapping[str, Served], settings: Settings) -> "FaceEnhancer | None":
+def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEnhancer | None":
     """The face model that the operator names, on the models' device; none by default."""
     if settings.face_model is None:
         return None

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from contract.options import SAMPLING_OPTIONS
 from executors.base import UpscalerExecutor
-from executors.served_models import Served, device_of, store_of
+from executors.served_models import device_of, store_of
+from superres.diffusion.model import DiffusionModel
 from superres.diffusion.options import sampling
-from superres.diffusion.upscaler import SPEC, DiffusionModel
+from superres.diffusion.spec import SPEC
 from superres.errors import BadOption, BadSetting
+from superres.model_loader import LoadedModel
 
 
 class StableDiffusion(UpscalerExecutor):
@@ -15,7 +17,7 @@ class StableDiffusion(UpscalerExecutor):
 
     system = SPEC.system
 
-    def load(self) -> Mapping[str, Served]:
+    def load(self) -> Mapping[str, LoadedModel]:
         """The one model of this system. Raises Misconfigured."""
         settings = self.settings
         try:

@@ -1,16 +1,48 @@
 """A model made ready: its weights found, checked and put into networks on a device."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from superres.estimation.cost import ExecutionTarget, NetworkCost, estimate_network
+from superres.geometry import Size
 from superres.inference.device import Device
-from superres.inference.upscaler import NetworkUpscaler
-from superres.model_spec import NetworkSpec, StateDict
+from superres.inference.upscaler import NetworkUpscaler, Upscaler
+from superres.model_spec import ModelSpec, NetworkSpec, StateDict
 from superres.weights.store import Store, interpolate, load, locate, read_state_dict
 
 DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
 
 
-class NetworkModel:
+class LoadedModel(ABC):
+    """A model ready to serve: its row, its device, and an Upscaler for a request's options."""
+
+    spec: ModelSpec
+    device: Device
+
+    @property
+    @abstractmethod
+    def target(self) -> ExecutionTarget:
+        """Where the model runs, for estimates."""
+
+    @abstractmethod
+    def upscaler(self, **options: Any) -> Upscaler:
+        """Return the Upscaler for model-specific options. Raises BadOption."""
+
+    @abstractmethod
+    def estimate(self, size: Size, tile: int = 0, overlap: int | None = None) -> NetworkCost:
+        """Estimate what the model's part of one frame takes.
+
+        Args:
+            size: Of the frame, in pixels.
+            tile: Edge of the tiles in input pixels that a request asks for, 0 to choose.
+            overlap: Overlap in input pixels that a request asks for, None for the model's own.
+        """
+
+
+class NetworkModel(LoadedModel):
     """A catalogue row with its weights in memory, and the Upscaler for given options."""
 
     def __init__(
@@ -20,13 +52,26 @@ class NetworkModel:
 
         Raises WeightsMissing, WeightsCorrupt or WeightsMismatch.
         """
-        self.spec = spec
+        self.spec: NetworkSpec = spec
         self.device = device
         self.states, self.path = read_states(spec, store, weights)
         self.upscalers: dict[float, NetworkUpscaler] = {}
         self.upscaler()
 
-    def upscaler(self, *, denoise_strength: float | None = None) -> NetworkUpscaler:
+    @property
+    def target(self) -> ExecutionTarget:
+        """Where the network runs, for estimates."""
+        is_half = self.device.dtype(self.spec) != torch.float32
+        free = self.device.free(self.spec.cpu_bytes)
+        return ExecutionTarget(free, self.device.device.type == "cpu", is_half)
+
+    def estimate(self, size: Size, tile: int = 0, overlap: int | None = None) -> NetworkCost:
+        """Estimate what the network's part of one frame takes."""
+        return estimate_network(size, self.spec, self.target, tile, overlap)
+
+    def upscaler(  # type: ignore[override] # each model names its own options
+        self, *, denoise_strength: float | None = None
+    ) -> NetworkUpscaler:
         """The Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
         Only models with two interpolated weights files tell strengths apart.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -36,43 +36,59 @@ class Speed(Enum):
     SLOW = "slow"
 
 
-@dataclass(frozen=True)
+class SizeRequirements(NamedTuple):
+    """Sides of an input that a network accepts: at least `minimum`, and a multiple."""
+
+    minimum: int = 1
+    multiple_of: int = 1
+
+
+ANY_SIZE = SizeRequirements()
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowStreaming:
-    """How a network is streamed row by row (networks/streaming) and what it takes."""
+    """How a network is streamed row by row (networks/streaming) and what it takes, in fp32."""
 
-    stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for a picture's Size
-    bytes_per_column: int  # remembered between steps, fp32, per input pixel of width
-    step_bytes: int  # in use during a step, fp32, per input pixel of its rows
+    stages: Callable[[Any], Callable[[Any], Any]]  # of a network: its stages for an image's Size
+    bytes_per_column: int  # remembered between steps, per input pixel of width
+    step_bytes: int  # in use during a step, per input pixel of its rows
     step_pixels: int = 12_000  # of a step on a CPU: what it works on stays in the caches
-    min_pixels: int = 24_000  # input pixels; on a CPU smaller pictures are faster whole
+    min_pixels: int = 24_000  # on a CPU smaller images are faster whole
     passes: int = 1  # over all rows; only the last gives any back
-    bytes_per_image_pixel: int = 0  # between passes, fp32, per input pixel of the picture
+    bytes_per_image_pixel: int = 0  # held between passes
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A model: `(n, 3, h, w)` RGB in 0..1 to `(n, 3, scale·h, scale·w)`."""
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model as one row: what people choose by, and what it takes."""
 
     name: str  # <architecture>.<weights>
     system: str  # the Executor that serves it
     scale: int
-    build: Callable[[], nn.Module]  # imports what it needs only when called
     weights: tuple[Weights, ...]  # none: nothing was learned; two: interpolated or face models
-    description: str  # for the README's table
+    description: str
     speed: Speed
-    overlap: int  # pixels a tile must see beyond its core for one 8-bit step
-    multiple_of: int = 1  # sides the network accepts; tiles also start at multiples of it
+    overlap: int  # pixels a tile must see beyond its core, on each side
+    seconds_per_megapixel: float  # of input, fp32, both cores of an Intel Xeon (benchmarks.cost)
+    options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(ModelSpec):
+    """A model that is one network: `(n, 3, h, w)` RGB in 0..1 to `(n, 3, scale·h, scale·w)`.
+
+    With `overlap` its tiles equal the whole to one 8-bit step; `border_mode` says who pads beyond
+    the image's border: the network itself, or we by repeating it.
+    """
+
+    build: Callable[[], nn.Module]  # imports what it needs only when called
+    input_size: SizeRequirements = ANY_SIZE  # tiles also start at multiples of it
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
-    min_size: int = 1  # least side the network accepts
-    border_mode: Literal["own", "replicate"] = (
-        "own"  # past a border: the network's own padding, or ours
-    )
-    global_context: bool = (
-        False  # sees the whole picture: tiles need a survey (superres/networks/global_grid.py)
-    )
+    border_mode: Literal["own", "replicate"] = "own"
+    global_context: bool = False  # sees the whole image: networks/global_grid.py makes tiles exact
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides
     stream: RowStreaming | None = None  # where every layer reads a few rows only
     convert: Callable[[StateDict], StateDict] | None = None  # publisher's keys to the network's
-    options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength

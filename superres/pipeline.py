@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
-
-import torch
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from superres.codecs.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
 from superres.codecs.png.writer import DEFAULT
@@ -15,9 +13,9 @@ from superres.image.frame import Frame, Image, Pixels, spread
 from superres.image.frame_stream import Scroll
 from superres.image.resample import resized, veiled
 from superres.image.size_expression import ScaleExpression
-from superres.inference.device import Device
-from superres.inference.result import Cost, Progress, Result, RowStream
-from superres.worker_pool import Turn
+from superres.inference.planning import Plan
+from superres.inference.result import Cost, Progress, RowStream
+from superres.inference.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from superres.faces.enhancer import FaceEnhancer
@@ -38,56 +36,25 @@ class Options:
     keep_metadata: bool = False
 
 
-class Scaled(Protocol):
-    """What has a scale; a catalogue row, for one."""
-
-    @property
-    def scale(self) -> int: ...
-
-
-class Enlarger(Protocol):
-    """What enlarges pictures: an Upscaler, or the diffusion upscaler with its options."""
-
-    @property
-    def spec(self) -> Scaled: ...
-    @property
-    def report(self) -> Mapping[str, Any]: ...
-
-    def upscale(
-        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-    ) -> Result: ...
-
-
-@runtime_checkable
-class Streaming(Protocol):
-    """An enlarger that gives rows as it makes them; see Upscaler."""
-
-    def stream(
-        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-    ) -> RowStream: ...
-
-
 class Answer(NamedTuple):
-    """The encoded picture and the record of how it was made. `peak_memory` is in bytes."""
+    """The encoded image and the record of how it was made."""
 
     encoded: Encoded
     model_scale: int
     input_size: Size
     output_size: Size
-    seconds: float
-    peak_memory: int | None
-    tiles: int
-    redone: int
+    cost: Cost
     report: Mapping[str, Any]  # what else the model tells, such as the seed it used
 
 
 def upscale(
     image: Image,
-    upscaler: Enlarger,
+    upscaler: Upscaler,
     options: Options,
     max_output_pixels: int = 268_000_000,
     progress: Progress = lambda done, total: None,
     faces: "FaceEnhancer | None" = None,
+    plan: Plan | None = None,
 ) -> Answer:
     """`image` enlarged and encoded. Every limit is checked before any work is done.
 
@@ -101,7 +68,7 @@ def upscale(
     dropped = image.frames_dropped + len(image.frames) - len(written)
     about, size = replace(image.about, frames_dropped=dropped), image.size
     works = [
-        FrameWork(frame, upscaler, options, shifted(progress, number, len(written)), faces)
+        FrameWork(frame, upscaler, options, shifted(progress, number, len(written)), faces, plan)
         for number, frame in enumerate(written)
     ]
     del image, written  # each Work lets go of its frame when it is done
@@ -112,25 +79,8 @@ def upscale(
     finally:
         for work in works:
             work.close()
-    return answered(encoded, upscaler, size, target, [work.cost for work in works])
-
-
-def answered(
-    encoded: Encoded, upscaler: Enlarger, size: Size, target: Size, costs: list[Cost]
-) -> Answer:
-    """The answer with the cost of all frames."""
-    peaks = [cost.peak_memory for cost in costs if cost.peak_memory is not None]
-    return Answer(
-        encoded,
-        upscaler.spec.scale,
-        size,
-        target,
-        sum(cost.seconds for cost in costs),
-        max(peaks, default=None),
-        sum(cost.tiles for cost in costs),
-        sum(cost.redone for cost in costs),
-        upscaler.report,
-    )
+    cost = Cost.sum(work.cost for work in works)
+    return Answer(encoded, upscaler.spec.scale, size, target, cost, upscaler.report)
 
 
 def target_size(
@@ -157,16 +107,18 @@ class FrameWork:
     def __init__(
         self,
         frame: Frame,
-        upscaler: Enlarger,
+        upscaler: Upscaler,
         options: Options,
         progress: Progress,
         faces: "FaceEnhancer | None",
+        plan: Plan | None,
     ) -> None:
         self.frame: Frame | None = frame
         self.upscaler = upscaler
         self.options = options
         self.progress = progress
         self.faces = faces
+        self.plan = plan
         self.strips: RowStream | None = None
 
     @property
@@ -186,8 +138,9 @@ class FrameWork:
         assert frame is not None
         full = frame.size.times(self.upscaler.spec.scale)
         depth, milliseconds = frame.bit_depth, frame.milliseconds
-        turn = turn_of(self.upscaler)
-        made = Scroll(full, frame.channels, depth, self.rows(full), milliseconds, turn)
+        made = Scroll(
+            full, frame.channels, depth, self.rows(full), milliseconds, self.upscaler.cpu_lock
+        )
         return resized(made, target, veiled(frame))
 
     def rows(self, full: Size) -> Iterator[Frame]:
@@ -213,7 +166,7 @@ class FrameWork:
         """The model's rows, its faces restored where that is asked for."""
         colour = spread(frame).colour
         options = self.options
-        made = strips(self.upscaler, colour, options.tile, options.overlap, self.progress)
+        made = self.upscaler.stream(colour, options.tile, options.overlap, self.progress, self.plan)
         self.strips = made
         if self.faces is None:
             yield from made
@@ -224,32 +177,6 @@ class FrameWork:
         pixels = self.faces.enhance(colour, whole, scale, lambda *_: self.progress(1, 1))
         made.cost.seconds += time.perf_counter() - started
         yield pixels
-
-
-def strips(
-    upscaler: Enlarger, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
-) -> RowStream:
-    """The enlarged rows of `pixels` as they are made; all at once by a model without strips."""
-    if isinstance(upscaler, Streaming):
-        return upscaler.stream(pixels, tile, overlap, progress)
-    cost = Cost()
-
-    def rows() -> Iterator[Pixels]:
-        made = upscaler.upscale(pixels, tile, overlap, progress)
-        cost.seconds, cost.peak_memory = made.seconds, made.peak_memory
-        cost.tiles, cost.redone = made.tiles, made.redone
-        yield made.pixels
-
-    size = Size(pixels.shape[1], pixels.shape[0]).times(upscaler.spec.scale)
-    return RowStream(size, rows(), cost)
-
-
-def turn_of(upscaler: Enlarger) -> Turn | None:
-    """What lends the cores where a model computes on several, so that it does not meanwhile."""
-    device = getattr(upscaler, "device", None)
-    if not isinstance(device, Device) or device.device.type != "cpu":
-        return None
-    return device.scheduler.turn if torch.get_num_threads() > 1 else None
 
 
 def shifted(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:

@@ -20,7 +20,7 @@ def compared(case: Case) -> Iterator[dict[str, Any]]:
     """
     part = case.part(case.small)
     with torch.no_grad():
-        made = case.plain(torch.float32, CPU)(floats(part.pixels, case.spec.multiple_of))
+        made = case.plain(torch.float32, CPU)(floats(part.pixels, case.spec.input_size.multiple_of))
     expected = levels(
         made[..., : case.small.height * case.spec.scale, : case.small.width * case.spec.scale]
     )

@@ -142,7 +142,7 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
     """The publisher's network in NCHW, floats over the bus, whole numbers made on the host."""
     network = case.plain(dtype, case.device)
     picture = case.part(case.size).pixels
-    resident = floats(picture, case.spec.multiple_of).to(case.device, dtype)
+    resident = floats(picture, case.spec.input_size.multiple_of).to(case.device, dtype)
     resident = resident.expand(batch, -1, -1, -1).contiguous()
 
     @torch.no_grad()
@@ -151,7 +151,7 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
 
     @torch.no_grad()
     def single() -> object:
-        x = floats(picture, case.spec.multiple_of).to(case.device, dtype)
+        x = floats(picture, case.spec.input_size.multiple_of).to(case.device, dtype)
         return levels(network(x).float().cpu())
 
     def whole(seconds: float) -> float:

@@ -15,7 +15,9 @@ SIDE = 2048  # of the matrices: large enough that their 12 MFLOP per row hide ev
 def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
     """Floating-point operations of the plain network for a picture of `size`, two per product."""
     network = plain_or_ours(spec, state).to("meta")
-    height, width = (round_up(side, spec.multiple_of) for side in (size.height, size.width))
+    height, width = (
+        round_up(side, spec.input_size.multiple_of) for side in (size.height, size.width)
+    )
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network(torch.empty(1, 3, height, width, device="meta"))

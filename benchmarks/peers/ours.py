@@ -24,7 +24,7 @@ def ours(tile: int = 0, overlap: int | None = None, **settings: Any) -> Callable
 
         def run() -> Output:
             made = upscaler.upscale(case.pixels, tile=tile, overlap=overlap)
-            return Output(made.pixels, made.computed, made.seconds)
+            return Output(made.pixels, made.cost.computed, made.cost.seconds)
 
         return run
 

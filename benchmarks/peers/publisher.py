@@ -20,7 +20,7 @@ def eager(case: Case) -> Run:
 
     @torch.no_grad()
     def run() -> Output:
-        x = to_floats(case.pixels, case.spec.multiple_of)
+        x = to_floats(case.pixels, case.spec.input_size.multiple_of)
         made = to_levels(network(x).numpy(), height * scale, width * scale)
         return Output(made, x.shape[2] * x.shape[3])
 

@@ -21,7 +21,7 @@ INSTALL = "is not installed: pip install -r requirements-bench.txt"
 
 def exported(case: Case) -> Path:
     """The network as an ONNX file for exactly this picture's size, written once."""
-    x = to_floats(case.pixels, case.spec.multiple_of)
+    x = to_floats(case.pixels, case.spec.input_size.multiple_of)
     path = case.folder / f"{case.spec.name}-{x.shape[3]}x{x.shape[2]}.onnx"
     if not path.exists():
         if find_spec("onnx") is None:
@@ -48,7 +48,7 @@ def runs(case: Case, call: Callable[[Floats], Floats]) -> Run:
     height, width = (side * case.spec.scale for side in case.pixels.shape[:2])
 
     def run() -> Output:
-        x = to_floats(case.pixels, case.spec.multiple_of).numpy()
+        x = to_floats(case.pixels, case.spec.input_size.multiple_of).numpy()
         return Output(to_levels(call(x), height, width), x.shape[2] * x.shape[3])
 
     return run

@@ -1,18 +1,17 @@
 """What a Document's picture will take with its model, and the refusal of what never fits."""
 
+from functools import partial
 from typing import NamedTuple
 
 from executors.admission.budget import Claim
 from executors.admission.worker_pools import Lane, Lanes
 from executors.document import Content, Request, measured
-from executors.served_models import Served, place_of
 from superres.codecs.decode import READERS, Limits
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
 from superres.errors import BadOption, TooLarge
 from superres.estimation.cost import (
     Estimate,
-    ExecutionTarget,
     Workload,
     estimate_request,
     find_fitting_size,
@@ -20,6 +19,7 @@ from superres.estimation.cost import (
 )
 from superres.geometry import Size
 from superres.image.size_expression import ScaleExpression
+from superres.model_loader import LoadedModel
 
 MEBIBYTE = 2**20
 # A finished file is in the Document, twice in protobuf's message and once in gRPC's buffer.
@@ -33,6 +33,7 @@ class Demand(NamedTuple):
     held: int
     shared: int
     lane: Lane
+    image: Dimensions | None  # None where decoding tells what is wrong
 
     def claim(self) -> Claim:
         """A claim to the lane's memory. It must be released."""
@@ -44,44 +45,47 @@ class Demand(NamedTuple):
 
 
 def demanded(
-    request: Request, content: Content, limits: Limits, model: Served, lanes: Lanes, pace: float
+    request: Request,
+    content: Content,
+    limits: Limits,
+    model: LoadedModel,
+    lanes: Lanes,
+    pace: float,
 ) -> Demand:
     """The demand of a picture that is not decoded yet, told by its header.
 
     `pace` is how slow the model is here. Raises what decoding would raise of the header, and
     TooLarge where it never fits.
     """
-    picture = measured(content, limits)
-    if picture is None:  # decoding tells what is wrong with the tensor
-        return Demand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick)
+    image = measured(content, limits)
+    if image is None:  # decoding tells what is wrong with the tensor
+        return Demand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick, None)
     encoded = len(content) if isinstance(content, bytes) else 0
-    whole = bool(request.special.get("face_enhance"))
-    order = order_of(request, encoded, picture, model.spec.scale, whole)
-    place = place_of(model)
-    needed = estimate_request(order, model.spec, place)
-    alone = sum_host_bytes(needed, place)
+    workload = describe_workload(request, encoded, image, model)
+    needed = estimate_request(workload)
+    alone = sum_host_bytes(needed, model.target)
     if alone > lanes.most:
-        raise never(order, model, place, alone, lanes.most)
+        raise never(workload, model, alone, lanes.most)
     shared = alone - needed.host_bytes
     lane = lanes.lane(needed.host_bytes, shared, needed.at(pace))
-    return Demand(needed, needed.host_bytes, shared, lane)
+    return Demand(needed, needed.host_bytes, shared, lane, image)
 
 
-def order_of(
-    request: Request, encoded: int, picture: Dimensions, scale: int, whole: bool
+def describe_workload(
+    request: Request, encoded: int, image: Dimensions, model: LoadedModel
 ) -> Workload:
-    """The work that a request asks for; `whole` says that the whole result is needed at once."""
-    options = request.options
-    reader = READERS.get(picture.format)
+    """Return the work that a request asks for; `encoded` is the size of its file in bytes."""
+    options, scale = request.options, model.spec.scale
+    reader = READERS.get(image.format)
     own = FORMATS[reader.answer if reader else "png"]
     return Workload(
         encoded,
-        picture,
+        image,
         (options.image_format or own).name,
-        target_of(options.scale, picture.size, scale),
-        options.tile,
-        options.overlap,
-        whole,
+        scale,
+        partial(model.estimate, tile=options.tile, overlap=options.overlap),
+        target_of(options.scale, image.size, scale),
+        bool(request.special.get("face_enhance")),
         COPIES,
     )
 
@@ -103,16 +107,14 @@ def target_of(expression: ScaleExpression | None, size: Size, scale: int) -> Siz
     return max(found, key=lambda one: one.pixels, default=None)
 
 
-def never(
-    order: Workload, model: Served, place: ExecutionTarget, alone: int, most: int
-) -> TooLarge:
-    """The error of a picture that takes `alone` bytes where one can have `most`."""
-    size, frames = order.picture.size, order.picture.frames
+def never(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
+    """The error of an image that takes `alone` bytes where one can have `most`."""
+    size, frames = workload.image.size, workload.image.frames
     times = f" × {frames} frames" if frames > 1 else ""
-    fits = find_fitting_size(order, model.spec, place, most)
+    fits = find_fitting_size(workload, model.target, most)
     return TooLarge(
         f"a picture of {size}{times} needs about {alone // MEBIBYTE} MB of memory with "
-        f"{model.spec.name} as {order.format}: at most {most // MEBIBYTE} MB are there for one "
+        f"{model.spec.name} as {workload.format}: at most {most // MEBIBYTE} MB are there for one "
         "(host_memory_mb)",
         code="MEMORY",
         allowed=f"a picture of about {fits}, or less" if fits else "a model that needs less",

@@ -319,6 +319,7 @@ SCHEMAS: Json = {
             "seconds": {"type": "number", "description": "The model's time."},
             "peak_memory_mb": {"type": ["number", "null"], "description": "On the device."},
             "tiles": COUNT,
+            "tile_overlap": COUNT | {"description": "Input pixels on each side of a tile."},
             "tiles_redone_in_fp32": COUNT,
         },
     ),

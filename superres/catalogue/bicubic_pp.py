@@ -3,7 +3,7 @@
 from functools import partial
 
 from superres.catalogue.publishers import RAW
-from superres.model_spec import NetworkSpec, Speed, Weights
+from superres.model_spec import NetworkSpec, SizeRequirements, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPlusPlus
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
@@ -36,12 +36,13 @@ ROWS = (
             description="clean photos, fast; keeps flat colours exactly",
             speed=Speed.FAST,
             overlap=8,
-            multiple_of=2,
+            input_size=SizeRequirements(multiple_of=2),
             border_mode="replicate",
+            seconds_per_megapixel=seconds,
             bytes_per_pixel=bytes_per_pixel,
             cpu_bytes=CACHE,
         )
-        for scale, bytes_per_pixel in ((3, 300), (2, 200), (4, 470))
+        for scale, seconds, bytes_per_pixel in ((3, 0.13, 300), (2, 0.055, 200), (4, 0.16, 470))
     ),
     NetworkSpec(
         name="bicubic_pp.official-x3",
@@ -61,7 +62,8 @@ ROWS = (
         description="the authors' weights, for comparison",
         speed=Speed.FAST,
         overlap=8,
-        multiple_of=2,
+        input_size=SizeRequirements(multiple_of=2),
+        seconds_per_megapixel=0.13,
         bytes_per_pixel=300,
         cpu_bytes=CACHE,
     ),

@@ -1,7 +1,7 @@
 """DIPNet."""
 
 from superres.catalogue.publishers import RAW
-from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
+from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
 from superres.networks.dipnet import MINIMUM, DIPNet
 from superres.networks.streaming.dipnet import dipnet_rows
 
@@ -28,11 +28,17 @@ ROWS = (
         speed=Speed.FAST,
         overlap=24,
         align=6,
-        min_size=MINIMUM,
+        input_size=SizeRequirements(minimum=MINIMUM),
         global_context=True,
+        seconds_per_megapixel=1.8,
         bytes_per_pixel=1350,
         stream=RowStreaming(
-            dipnet_rows, 9_000, 1_600, min_pixels=150_000, passes=5, bytes_per_image_pixel=290
+            stages=dipnet_rows,
+            bytes_per_column=9_000,
+            step_bytes=1_600,
+            min_pixels=150_000,
+            passes=5,
+            bytes_per_image_pixel=290,
         ),
     ),
 )

@@ -41,9 +41,19 @@ MS_FILES = {
 
 
 LAPSRN_STREAMING = {
-    2: RowStreaming(lapsrn_rows, 7_800, 2_500, 12_000),
-    4: RowStreaming(lapsrn_rows, 24_500, 10_000, 6_000),
-    8: RowStreaming(lapsrn_rows, 46_500, 40_000, 2_000, min_pixels=4_000),
+    2: RowStreaming(
+        stages=lapsrn_rows, bytes_per_column=7_800, step_bytes=2_500, step_pixels=12_000
+    ),
+    4: RowStreaming(
+        stages=lapsrn_rows, bytes_per_column=24_500, step_bytes=10_000, step_pixels=6_000
+    ),
+    8: RowStreaming(
+        stages=lapsrn_rows,
+        bytes_per_column=46_500,
+        step_bytes=40_000,
+        step_pixels=2_000,
+        min_pixels=4_000,
+    ),
 }
 
 
@@ -62,7 +72,9 @@ def ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
     return LumaUpscaler(MSLapSRN(scale, 5, recursions))
 
 
-def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int) -> NetworkSpec:
+def lapsrn_row(
+    scale: int, weights: Weights, overlap: int, bytes_per_pixel: int, seconds: float
+) -> NetworkSpec:
     """A row for LapSRN; depth 10, at x8 5."""
     return NetworkSpec(
         name=f"lapsrn.x{scale}",
@@ -73,13 +85,16 @@ def lapsrn_row(scale: int, weights: Weights, overlap: int, bytes_per_pixel: int)
         description="clean photos; the classic of progressive upscaling",
         speed=Speed.MEDIUM,
         overlap=overlap,
+        seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
         stream=LAPSRN_STREAMING.get(scale),
         convert=partial(within, wrappers=2) if scale == 3 else within,
     )
 
 
-def ms_lapsrn_row(recursions: int, scale: int, overlap: int, bytes_per_pixel: int) -> NetworkSpec:
+def ms_lapsrn_row(
+    recursions: int, scale: int, overlap: int, bytes_per_pixel: int, seconds: float
+) -> NetworkSpec:
     """A row for MS-LapSRN."""
     return NetworkSpec(
         name=f"lapsrn.ms-d5r{recursions}-x{scale}",
@@ -90,19 +105,20 @@ def ms_lapsrn_row(recursions: int, scale: int, overlap: int, bytes_per_pixel: in
         description="as LapSRN with a quarter of its weights, one file for every scale",
         speed=Speed.MEDIUM,
         overlap=overlap,
+        seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
         convert=within,
     )
 
 
 ROWS = (
-    lapsrn_row(4, LAPSRN_X4, 17, 8_200),
-    lapsrn_row(2, LAPSRN_X2, 12, 2_200),
-    lapsrn_row(8, LAPSRN_X8, 11, 21_700),
-    lapsrn_row(3, LAPSRN_X4, 18, 8_400),
-    ms_lapsrn_row(2, 2, 12, 2_300),
-    ms_lapsrn_row(2, 4, 17, 8_400),
-    ms_lapsrn_row(2, 8, 20, 22_000),
-    ms_lapsrn_row(5, 4, 40, 8_400),
-    ms_lapsrn_row(8, 4, 62, 8_400),
+    lapsrn_row(4, LAPSRN_X4, 17, 8_200, 13.6),
+    lapsrn_row(2, LAPSRN_X2, 12, 2_200, 2.67),
+    lapsrn_row(8, LAPSRN_X8, 11, 21_700, 44.2),
+    lapsrn_row(3, LAPSRN_X4, 18, 8_400, 13.5),
+    ms_lapsrn_row(2, 2, 12, 2_300, 2.61),
+    ms_lapsrn_row(2, 4, 17, 8_400, 13.6),
+    ms_lapsrn_row(2, 8, 20, 22_000, 68),
+    ms_lapsrn_row(5, 4, 40, 8_400, 28.1),
+    ms_lapsrn_row(8, 4, 62, 8_400, 42.6),
 )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
+from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
 from superres.networks import realesrgan
 from superres.networks.streaming.rrdb import rrdb_rows
 from superres.networks.streaming.srvgg import srvgg_rows
@@ -24,9 +24,15 @@ def published(tag: str, file: str, size: int, sha256: str) -> Weights:
 
 
 def rrdb(
-    name: str, weights: Weights, good_at: str, scale: int = 4, blocks: int = 23, photos: bool = True
+    name: str,
+    weights: Weights,
+    description: str,
+    seconds: float,
+    scale: int = 4,
+    blocks: int = 23,
+    photos: bool = True,
 ) -> NetworkSpec:
-    """A row for an RRDB network; x2 works at half the resolution, x4 at the full one.
+    """Return the row of an RRDB network; x2 works at half the resolution, x4 at the full one.
 
     Overlap 64 was measured with the x4plus weights: 0.95 of an 8-bit step.
     """
@@ -36,12 +42,18 @@ def rrdb(
         scale=scale,
         build=partial(realesrgan.rrdb, scale, blocks),
         weights=(weights,),
-        description=good_at,
+        description=description,
         speed=Speed.SLOW if (scale, blocks) == (4, 23) else Speed.MEDIUM,
         overlap={4: 64, 2: 128}[scale],
-        multiple_of={4: 1, 2: 2}[scale],
+        input_size=SizeRequirements(multiple_of={4: 1, 2: 2}[scale]),
+        seconds_per_megapixel=seconds,
         bytes_per_pixel={4: 10_500, 2: 2_600}[scale],
-        stream=RowStreaming(rrdb_rows, *RRDB_BYTES[scale, blocks], min_pixels=14_000),
+        stream=RowStreaming(
+            stages=rrdb_rows,
+            bytes_per_column=RRDB_BYTES[scale, blocks][0],
+            step_bytes=RRDB_BYTES[scale, blocks][1],
+            min_pixels=14_000,
+        ),
         convert=realesrgan.from_numbered,
         options=("face_enhance",) if photos else (),
     )
@@ -57,6 +69,7 @@ ROWS = (
             "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
         ),
         DEGRADED,
+        107,
     ),
     rrdb(
         "net-x4plus",
@@ -67,6 +80,7 @@ ROWS = (
             "a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
         ),
         "as x4plus, smoother and without invented texture",
+        107,
     ),
     rrdb(
         "x2plus",
@@ -77,6 +91,7 @@ ROWS = (
             "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
         ),
         "degraded photos at twice the size, a quarter of x4plus's cost",
+        27,
         scale=2,
     ),
     rrdb(
@@ -88,6 +103,7 @@ ROWS = (
             "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
         ),
         "drawings and anime stills",
+        36,
         blocks=6,
         photos=False,
     ),
@@ -107,8 +123,11 @@ ROWS = (
         description="anime video frames",
         speed=Speed.FAST,
         overlap=18,
+        seconds_per_megapixel=3.3,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 9_200, 1_300, min_pixels=SRVGG_PAYS_FROM),
+        stream=RowStreaming(
+            stages=srvgg_rows, bytes_per_column=9_200, step_bytes=1_300, min_pixels=SRVGG_PAYS_FROM
+        ),
     ),
     NetworkSpec(
         name="realesrgan.general-x4",
@@ -132,8 +151,11 @@ ROWS = (
         description="degraded photos, small and quick, with adjustable denoising",
         speed=Speed.MEDIUM,
         overlap=34,
+        seconds_per_megapixel=6.5,
         bytes_per_pixel=1_050,
-        stream=RowStreaming(srvgg_rows, 17_600, 1_300, min_pixels=SRVGG_PAYS_FROM),
+        stream=RowStreaming(
+            stages=srvgg_rows, bytes_per_column=17_600, step_bytes=1_300, min_pixels=SRVGG_PAYS_FROM
+        ),
         options=("denoise_strength", "face_enhance"),
     ),
 )

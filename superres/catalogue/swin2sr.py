@@ -5,7 +5,12 @@ from functools import partial
 
 from torch import nn
 
-from superres.catalogue.window_transformers import CLASSICAL, LIGHTWEIGHT, REAL_PSNR, row
+from superres.catalogue.window_transformers import (
+    CLASSICAL,
+    LIGHTWEIGHT,
+    REAL_PSNR,
+    window_transformer,
+)
 from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swin2sr import (
     convert_release,
@@ -24,25 +29,33 @@ def swin2sr(
     build: Callable[[], nn.Module],
     file: str,
     bytes_per_pixel: int,
-    good_at: str,
+    seconds: float,
+    description: str,
 ) -> NetworkSpec:
-    """A row for one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
+    """Return the row of one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
     url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
-    return row(
+    weights = Weights(file, "Apache-2.0", SWIN2SR, url)
+    return window_transformer(
         f"swin2sr.{name}",
-        "swin2sr",
         scale,
         build,
-        Weights(file, "Apache-2.0", SWIN2SR, url),
+        weights,
         bytes_per_pixel,
-        good_at,
+        seconds,
+        description,
         convert_release,
     )
 
 
 ROWS = (
     swin2sr(
-        "real-x4", 4, swin2sr_real, "Swin2SR_RealworldSR_X4_64_BSRGAN_PSNR.pth", 11_900, REAL_PSNR
+        "real-x4",
+        4,
+        swin2sr_real,
+        "Swin2SR_RealworldSR_X4_64_BSRGAN_PSNR.pth",
+        11_900,
+        133,
+        REAL_PSNR,
     ),
     swin2sr(
         "classical-x2",
@@ -50,6 +63,7 @@ ROWS = (
         partial(swin2sr_classical, 2),
         "Swin2SR_ClassicalSR_X2_64.pth",
         5_000,
+        141,
         CLASSICAL,
     ),
     swin2sr(
@@ -58,6 +72,7 @@ ROWS = (
         partial(swin2sr_classical, 4),
         "Swin2SR_ClassicalSR_X4_64.pth",
         12_300,
+        126,
         CLASSICAL,
     ),
     swin2sr(
@@ -66,6 +81,7 @@ ROWS = (
         swin2sr_lightweight,
         "Swin2SR_Lightweight_X2_64.pth",
         1_600,
+        65.5,
         LIGHTWEIGHT,
     ),
     swin2sr(
@@ -74,6 +90,7 @@ ROWS = (
         swin2sr_compressed,
         "Swin2SR_CompressedSR_X4_48.pth",
         14_700,
+        127,
         "photos with JPEG traces",
     ),
 )

@@ -1,16 +1,13 @@
 """SwinIR."""
 
-from collections.abc import Callable
 from functools import partial
-
-from torch import nn
 
 from superres.catalogue.window_transformers import (
     CLASSICAL,
     LIGHTWEIGHT,
     REAL_GAN,
     REAL_PSNR,
-    row,
+    window_transformer,
 )
 from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swinir import (
@@ -23,123 +20,154 @@ from superres.networks.swinir import (
 SWINIR = "https://github.com/JingyunLiang/SwinIR"
 
 
-def swinir(
-    name: str,
-    scale: int,
-    build: Callable[[], nn.Module],
-    file: str,
-    size: int | None,
-    sha256: str | None,
-    bytes_per_pixel: int,
-    good_at: str,
-) -> NetworkSpec:
-    """A row for one file of SwinIR's release v0.0."""
+def published(file: str, size: int | None, sha256: str | None) -> Weights:
+    """Return a file of SwinIR's release v0.0."""
     url = f"{SWINIR}/releases/download/v0.0/{file}"
-    return row(
-        f"swinir.{name}",
-        "swinir",
-        scale,
-        build,
-        Weights(file, "Apache-2.0", SWINIR, url, sha256, size),
-        bytes_per_pixel,
-        good_at,
-    )
+    return Weights(file, "Apache-2.0", SWINIR, url, sha256, size)
 
 
-def medium(patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int) -> NetworkSpec:
-    """Classical SwinIR-M, trained on DF2K with patches of 64 or on DIV2K with patches of 48."""
+def medium(
+    patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int, seconds: float
+) -> NetworkSpec:
+    """Return classical SwinIR-M, trained on DF2K with patches of 64 or on DIV2K with 48."""
     data = {64: "DF2K", 48: "DIV2K"}[patch]
-    return swinir(
-        f"classical-x{scale}" if patch == 64 else f"classical-div2k-x{scale}",
+    return window_transformer(
+        f"swinir.classical-x{scale}" if patch == 64 else f"swinir.classical-div2k-x{scale}",
         scale,
         partial(swinir_classical, scale, patch),
-        f"001_classicalSR_{data}_s{patch}w8_SwinIR-M_x{scale}.pth",
-        size,
-        sha256,
+        published(f"001_classicalSR_{data}_s{patch}w8_SwinIR-M_x{scale}.pth", size, sha256),
         bytes_per_pixel,
+        seconds,
         CLASSICAL,
     )
 
 
-def small(scale: int, size: int, sha256: str) -> NetworkSpec:
-    """Lightweight SwinIR-S."""
-    return swinir(
-        f"lightweight-x{scale}",
+def small(scale: int, size: int, sha256: str, seconds: float) -> NetworkSpec:
+    """Return lightweight SwinIR-S."""
+    return window_transformer(
+        f"swinir.lightweight-x{scale}",
         scale,
         partial(swinir_lightweight, scale),
-        f"002_lightweightSR_DIV2K_s64w8_SwinIR-S_x{scale}.pth",
-        size,
-        sha256,
+        published(f"002_lightweightSR_DIV2K_s64w8_SwinIR-S_x{scale}.pth", size, sha256),
         1_400,
+        seconds,
         LIGHTWEIGHT,
     )
 
 
 def real(
-    kind: str, scale: int, size: int | None, sha256: str | None, large: bool = False
+    kind: str,
+    scale: int,
+    size: int | None,
+    sha256: str | None,
+    seconds: float,
+    large: bool = False,
 ) -> NetworkSpec:
-    """Real-world SwinIR; `kind` is GAN or PSNR."""
-    file = (
-        f"003_realSR_BSRGAN_DFOWMFC_s64w8_SwinIR-L_x{scale}_{kind}.pth"
-        if large
-        else f"003_realSR_BSRGAN_DFO_s64w8_SwinIR-M_x{scale}_{kind}.pth"
-    )
-    return swinir(
-        f"real{'-l' if large else ''}-x{scale}{'' if kind == 'GAN' else '-psnr'}",
+    """Return real-world SwinIR; `kind` is GAN or PSNR."""
+    network = "BSRGAN_DFOWMFC_s64w8_SwinIR-L" if large else "BSRGAN_DFO_s64w8_SwinIR-M"
+    return window_transformer(
+        f"swinir.real{'-l' if large else ''}-x{scale}{'' if kind == 'GAN' else '-psnr'}",
         scale,
         swinir_real_large if large else partial(swinir_real, scale),
-        file,
-        size,
-        sha256,
+        published(f"003_realSR_{network}_x{scale}_{kind}.pth", size, sha256),
         {2: 4_700, 4: 9_500}[scale],
+        seconds,
         REAL_GAN if kind == "GAN" else REAL_PSNR,
     )
 
 
 ROWS = (
-    real("GAN", 4, 67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6"),
-    small(2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7"),
-    small(3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c"),
-    small(4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e"),
+    real(
+        "GAN", 4, 67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6", 118
+    ),
+    small(2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5),
+    small(3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8),
+    small(4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8),
     medium(
-        64, 2, 67277475, "2032ebf8f401dd3ce2fae5f3852117cb72101ec6ed8358faa64c2a3fa09ed4ac", 3_600
+        64,
+        2,
+        67277475,
+        "2032ebf8f401dd3ce2fae5f3852117cb72101ec6ed8358faa64c2a3fa09ed4ac",
+        3_600,
+        108,
     ),
     medium(
-        64, 3, 68016035, "6eca3aee41f53322cd2f5a13650e212b80be8f3c0439d6fe19aef13ab1f509c7", 6_000
+        64,
+        3,
+        68016035,
+        "6eca3aee41f53322cd2f5a13650e212b80be8f3c0439d6fe19aef13ab1f509c7",
+        6_000,
+        110,
     ),
     medium(
-        64, 4, 67869037, "4e78e33f22c1aa8a773db0cf4a7381bae97c2362c717f155439ebc690cbd9215", 8_500
+        64,
+        4,
+        67869037,
+        "4e78e33f22c1aa8a773db0cf4a7381bae97c2362c717f155439ebc690cbd9215",
+        8_500,
+        113,
     ),
     medium(
-        64, 8, 68460535, "6b522c1ea5c21006ce3398797eb20b131ca0024cc6e7b8f3d5d29fad1310a49c", 36_000
+        64,
+        8,
+        68460535,
+        "6b522c1ea5c21006ce3398797eb20b131ca0024cc6e7b8f3d5d29fad1310a49c",
+        36_000,
+        136,
     ),
     medium(
-        48, 2, 59019939, "ac6d4895f73aa1b3d563937e29dcedcfdff4d401280e248f23db3c6f68e8343b", 3_600
+        48,
+        2,
+        59019939,
+        "ac6d4895f73aa1b3d563937e29dcedcfdff4d401280e248f23db3c6f68e8343b",
+        3_600,
+        108,
     ),
     medium(
-        48, 3, 59758497, "d835497f2332aae839ae19a033290ced8686fa2a795f76fc5153ec2c83003f75", 6_000
+        48,
+        3,
+        59758497,
+        "d835497f2332aae839ae19a033290ced8686fa2a795f76fc5153ec2c83003f75",
+        6_000,
+        110,
     ),
     medium(
-        48, 4, 59611499, "129dc773ba2d4c07f3eb0bb116fbe692011b7cc072d9ca12797cd3748198610a", 8_500
+        48,
+        4,
+        59611499,
+        "129dc773ba2d4c07f3eb0bb116fbe692011b7cc072d9ca12797cd3748198610a",
+        8_500,
+        118,
     ),
     medium(
-        48, 8, 60202999, "3c3ae9238a7125e52aab457df052aa8981adb2fb8e42b6d4112a96b3c19432d7", 36_000
+        48,
+        8,
+        60202999,
+        "3c3ae9238a7125e52aab457df052aa8981adb2fb8e42b6d4112a96b3c19432d7",
+        36_000,
+        142,
     ),
-    real("GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342"),
-    real("PSNR", 2, None, None),
-    real("PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5"),
+    real(
+        "GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342", 113
+    ),
+    real("PSNR", 2, None, None, 113),
+    real(
+        "PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5", 117
+    ),
     real(
         "GAN",
         4,
         142473939,
         "99adfa91350a84c99e946c1eb3d8fce34bc28f57d807b09dc8fe40a316328c0a",
-        True,
+        249,
+        large=True,
     ),
     real(
         "PSNR",
         4,
         142473947,
         "450be6eac63a59959b55a83df6743444de9f018547f81d16f699b3680d366ad7",
-        True,
+        246,
+        large=True,
     ),
 )

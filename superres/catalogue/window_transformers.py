@@ -17,28 +17,29 @@ REAL_GAN = "degraded photos, sharp, invents texture"
 REAL_PSNR = "degraded photos, smooth, invents nothing"
 
 
-def row(
+def window_transformer(
     name: str,
-    system: str,
     scale: int,
     build: Callable[[], nn.Module],
     weights: Weights,
     bytes_per_pixel: int,
-    good_at: str,
+    seconds: float,
+    description: str,
     convert: Callable[[StateDict], StateDict] | None = None,
 ) -> NetworkSpec:
-    """What all window transformers share."""
+    """Return the row of a window transformer; `seconds` are per megapixel of input."""
     return NetworkSpec(
         name=name,
-        system=system,
+        system=name.partition(".")[0],
         scale=scale,
         build=build,
         weights=(weights,),
-        description=good_at,
-        speed=Speed.MEDIUM if good_at == LIGHTWEIGHT else Speed.SLOW,
+        description=description,
+        speed=Speed.MEDIUM if description == LIGHTWEIGHT else Speed.SLOW,
         overlap=OVERLAP,
         align=WINDOW,
         cpu_bytes=CPU_BYTES,
+        seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
         convert=convert,
     )

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterable
 
 from superres.catalogue import ROWS
-from superres.diffusion.upscaler import SPEC, DiffusionSpec
+from superres.diffusion.spec import SPEC
 from superres.faces.enhancer import FACE_WEIGHTS
-from superres.model_spec import NetworkSpec
+from superres.model_spec import ModelSpec
 
-DESCRIBED: tuple[NetworkSpec | DiffusionSpec, ...] = (*ROWS, SPEC)
+DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
 NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
@@ -54,7 +54,7 @@ def models() -> str:
     )
 
 
-def size(spec: NetworkSpec | DiffusionSpec) -> str:
+def size(spec: ModelSpec) -> str:
     """The megabytes to download, or that there are none."""
     if not spec.weights:
         return "none"

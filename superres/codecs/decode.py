@@ -83,14 +83,25 @@ DAMAGED = (
 DEFAULT_LIMITS = Limits()
 
 
-def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image:
-    """The picture in `data`, upright, RGB or grey with alpha apart, its depth and profile kept.
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, checked: str | None = None) -> Image:
+    """Decode an image file.
 
-    Sizes are checked from the headers before any pixel is read. Raises TooLarge with BYTES, PIXELS
-    or FRAMES, and BadImage with EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, or BLOB_IS_URL,
-    BLOB_IS_PATH, BLOB_IS_BASE64 for text in place of a picture.
+    Sizes are checked from the headers before any pixel is read.
+
+    Args:
+        data: The file.
+        limits: The largest input.
+        checked: The format of a file that was probed already, which is not checked again.
+
+    Returns:
+        The image upright, RGB or grey with alpha apart, its depth and profile kept.
+
+    Raises:
+        TooLarge: BYTES, PIXELS or FRAMES beyond the limits.
+        BadImage: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, or BLOB_IS_URL, BLOB_IS_PATH,
+            BLOB_IS_BASE64 for text in place of an image.
     """
-    name = checked_format(data, limits)
+    name = checked or checked_format(data, limits)
     with blamed_on_the_file(name):
         picture = READERS[name].opener(BytesIO(data))
         return _image(picture, data, name, limits)

@@ -13,13 +13,12 @@ The coefficients are data: bytes per pixel or sample here, seconds per megapixel
 calibration.py. `python -m benchmarks.cost` measures them again and says how far they are off.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
-from superres.estimation.calibration import seconds_per_megapixel
 from superres.geometry import Size
 from superres.inference.planning import Plan, plan_cheapest
 from superres.inference.tiling import make_tiles
@@ -90,19 +89,11 @@ class Estimate(NamedTuple):
     device_bytes: int
     seconds: float
     model_seconds: float
+    plan: Plan | None = None  # of a frame, where it was worth making
 
     def at(self, pace: float) -> float:
         """The seconds where the model is `pace` times as slow."""
         return self.seconds + self.model_seconds * (pace - 1)
-
-
-class Described(Protocol):
-    """A model that this module may know no figures of."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def scale(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -119,66 +110,6 @@ class ExecutionTarget:
         return 0.5 if self.half else 1.0
 
 
-@dataclass(frozen=True)
-class Workload:
-    """A picture to be enlarged: its `encoded` bytes and dimensions, and the answer wanted.
-
-    `target` is the answer's size where it is not the model's own; `tile` and `overlap` are what was
-    asked for; `whole` says that something needs the whole result at once, such as faces; `copies`
-    counts how often a finished file is in memory on its way out.
-    """
-
-    encoded: int
-    picture: Dimensions
-    format: str
-    target: Size | None = None
-    tile: int = 0
-    overlap: int | None = None
-    needs_whole_result: bool = False
-    copies: int = 1
-
-    @property
-    def frames(self) -> int:
-        """How many frames are enlarged: those that the answer's format can hold."""
-        return self.picture.frames if FORMATS[self.format].animation else 1
-
-    def answer_size(self, scale: int) -> Size:
-        """The size of the answer."""
-        return self.target or self.picture.size.times(scale)
-
-
-def estimate_request(order: Workload, model: Described, place: ExecutionTarget) -> Estimate:
-    """What `order` takes with `model`."""
-    picture, answered = order.picture, order.answer_size(model.scale).pixels * order.frames
-    work = estimate_network(picture.size, model, place, order.tile, order.overlap)
-    decoding, encoding = DECODING[picture.format], ENCODING[order.format]
-    peak = max(decoding.bytes * picture.size.pixels, working_bytes(order, model.scale, work.rows))
-    host = order.encoded + picture.bytes + int(peak) + work.host_bytes + SLACK
-    model_seconds = work.seconds * order.frames
-    seconds = decoding.seconds * picture.size.pixels * picture.frames / MEGA
-    seconds += encoding.seconds * answered / MEGA + model_seconds
-    return Estimate(host, work.device_bytes, seconds, model_seconds)
-
-
-def working_bytes(order: Workload, scale: int, rows: int) -> float:
-    """What is held beside the decoded picture while the model works and its rows are encoded.
-
-    `rows` is how many rows of input become rows of the result at once.
-    """
-    picture, encoding = order.picture, ENCODING[order.format]
-    pixels = order.answer_size(scale).pixels * order.frames
-    raw = pixels * picture.sample_bytes
-    full = picture.size.times(scale)
-    strip = min(2 * rows * scale, full.height) * full.width * picture.sample_bytes
-    held = full.pixels * picture.sample_bytes if order.needs_whole_result else strip
-    if picture.channels in (2, 4):
-        held += picture.size.pixels * picture.sample_bytes  # colours under transparent pixels
-    file = raw * encoding.file
-    if order.format in STREAMED:
-        return held + file * order.copies
-    return max(held + raw, raw + encoding.bytes * pixels + file, file * order.copies)
-
-
 class NetworkCost(NamedTuple):
     """A model's part: `rows` of input whose result comes at once, bytes and seconds of a frame."""
 
@@ -186,21 +117,88 @@ class NetworkCost(NamedTuple):
     device_bytes: int
     seconds: float
     rows: int
+    plan: Plan | None = None  # where it was worth making
+
+
+@dataclass(frozen=True)
+class Workload:
+    """An image to be upscaled by a model, and the answer wanted.
+
+    `network` estimates the model's part of a frame of some size; `target` is the answer's size
+    where it is not the model's own; `needs_whole_result` says that something needs all of it at
+    once, such as faces; `copies` counts how often a finished file is in memory on its way out.
+    """
+
+    encoded: int  # bytes of the file that came
+    image: Dimensions
+    format: str
+    scale: int
+    network: Callable[[Size], NetworkCost]
+    target: Size | None = None
+    needs_whole_result: bool = False
+    copies: int = 1
+
+    @property
+    def frames(self) -> int:
+        """How many frames are upscaled: those that the answer's format can hold."""
+        return self.image.frames if FORMATS[self.format].animation else 1
+
+    @property
+    def answer_size(self) -> Size:
+        """The size of the answer."""
+        return self.target or self.image.size.times(self.scale)
+
+
+def estimate_request(workload: Workload) -> Estimate:
+    """Estimate what a request takes, all of it."""
+    image, answered = workload.image, workload.answer_size.pixels * workload.frames
+    cost = workload.network(image.size)
+    decoding, encoding = DECODING[image.format], ENCODING[workload.format]
+    peak = max(decoding.bytes * image.size.pixels, count_working_bytes(workload, cost.rows))
+    host = workload.encoded + image.bytes + int(peak) + cost.host_bytes + SLACK
+    model_seconds = cost.seconds * workload.frames
+    seconds = decoding.seconds * image.size.pixels * image.frames / MEGA
+    seconds += encoding.seconds * answered / MEGA + model_seconds
+    return Estimate(host, cost.device_bytes, seconds, model_seconds, cost.plan)
+
+
+def count_working_bytes(workload: Workload, rows: int) -> float:
+    """Return what is held beside the decoded image while the model works and rows are encoded.
+
+    `rows` is how many rows of input become rows of the result at once.
+    """
+    image, encoding = workload.image, ENCODING[workload.format]
+    pixels = workload.answer_size.pixels * workload.frames
+    raw = pixels * image.sample_bytes
+    full = image.size.times(workload.scale)
+    strip = min(2 * rows * workload.scale, full.height) * full.width * image.sample_bytes
+    held = full.pixels * image.sample_bytes if workload.needs_whole_result else strip
+    if image.channels in (2, 4):
+        held += image.size.pixels * image.sample_bytes  # colours under transparent pixels
+    file = raw * encoding.file
+    if workload.format in STREAMED:
+        return held + file * workload.copies
+    return max(held + raw, raw + encoding.bytes * pixels + file, file * workload.copies)
 
 
 def estimate_network(
-    size: Size, model: Described, place: ExecutionTarget, tile: int = 0, overlap: int | None = None
+    size: Size,
+    spec: NetworkSpec,
+    target: ExecutionTarget,
+    tile: int = 0,
+    overlap: int | None = None,
 ) -> NetworkCost:
-    """What a model's part of a frame of `size` takes."""
-    if not isinstance(model, NetworkSpec):
-        return estimate_diffusion(size, place)
+    """Estimate what a network's part of a frame of `size` takes."""
     if tile:
-        return estimate_tiles(measure_tile_grid(size, model, tile, overlap), model, place)
-    plan = plan_cheapest(size, model, place.memory, place.bytes_per_value, place.on_cpu)
-    if plan.rows and model.stream:
-        return estimate_stream(size, plan, model, place)
-    outer, core = plan.tiles[0]
-    return estimate_tiles(TileGrid(outer.size, core.size.height, plan.computed), model, place)
+        return estimate_tiles(measure_tile_grid(size, spec, tile, overlap), spec, target)
+    plan = plan_cheapest(size, spec, target.memory, target.bytes_per_value, target.on_cpu, overlap)
+    if plan.rows and spec.stream:
+        cost = estimate_stream(size, plan, spec, target)
+    else:
+        outer, core = plan.tiles[0]
+        grid = TileGrid(outer.size, core.size.height, plan.computed)
+        cost = estimate_tiles(grid, spec, target)
+    return cost._replace(plan=plan)
 
 
 class TileGrid(NamedTuple):
@@ -230,7 +228,7 @@ def estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget)
 
 def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) -> float:
     """What it takes that as many pixels pass through the network."""
-    seconds = seconds_per_megapixel(model) * computed / MEGA
+    seconds = model.seconds_per_megapixel * computed / MEGA
     return seconds if place.on_cpu else seconds / GPU_SPEED
 
 
@@ -253,49 +251,32 @@ def estimate_stream(
     return NetworkCost(0, state + step, seconds, rows)
 
 
-# The diffusion upscaler: latents, scheduler, decoded picture, colours (diffusion/upscaler.py), and
-# what 75 steps take.
-PICTURE_BYTES = 540
-PICTURE_SECONDS = 40_000.0
+def sum_host_bytes(needed: Estimate, target: ExecutionTarget) -> int:
+    """Return what a request that runs alone takes of the host's memory."""
+    return needed.host_bytes + (needed.device_bytes if target.on_cpu else 0)
 
 
-def estimate_diffusion(size: Size, place: ExecutionTarget) -> NetworkCost:
-    """What a model without a row in the catalogue takes; only the diffusion upscaler is one."""
-    seconds = PICTURE_SECONDS * size.pixels / MEGA
-    state = PICTURE_BYTES * size.pixels
-    if place.on_cpu:
-        return NetworkCost(state, place.memory, seconds, size.height)
-    return NetworkCost(0, state + place.memory, seconds / GPU_SPEED, size.height)
+def find_fitting_size(workload: Workload, target: ExecutionTarget, max_bytes: int) -> Size | None:
+    """Find the largest image of the same kind that takes at most `max_bytes` of the host.
 
-
-def sum_host_bytes(needed: Estimate, place: ExecutionTarget) -> int:
-    """What a request that runs alone takes of the host's memory."""
-    return needed.host_bytes + (needed.device_bytes if place.on_cpu else 0)
-
-
-def find_fitting_size(
-    order: Workload, model: Described, place: ExecutionTarget, most: int
-) -> Size | None:
-    """The largest picture of the same kind that takes at most `most` bytes of the host, or None.
-
-    Sides are tried in steps of a sixteenth.
+    Sides are tried in steps of a sixteenth; None where not even the smallest fits.
     """
     for part in range(15, 0, -1):
-        smaller = shrink_workload(order, part)
-        if sum_host_bytes(estimate_request(smaller, model, place), place) <= most:
-            return smaller.picture.size
+        smaller = shrink_workload(workload, part)
+        if sum_host_bytes(estimate_request(smaller), target) <= max_bytes:
+            return smaller.image.size
     return None
 
 
-def shrink_workload(order: Workload, part: int) -> Workload:
-    """The order of a picture, and an answer, with sides of `part` sixteenths."""
+def shrink_workload(workload: Workload, part: int) -> Workload:
+    """Return the workload of an image, and an answer, with sides of `part` sixteenths."""
 
-    def reduced(size: Size) -> Size:
+    def shrink(size: Size) -> Size:
         return Size(max(size.width * part // 16, 1), max(size.height * part // 16, 1))
 
     return replace(
-        order,
-        encoded=order.encoded * part * part // 256,
-        picture=order.picture._replace(size=reduced(order.picture.size)),
-        target=reduced(order.target) if order.target else None,
+        workload,
+        encoded=workload.encoded * part * part // 256,
+        image=workload.image._replace(size=shrink(workload.image.size)),
+        target=shrink(workload.target) if workload.target else None,
     )

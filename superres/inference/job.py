@@ -28,6 +28,7 @@ class FrameJob:
         """`total` parts follow, as `plan` has it."""
         self.parts, self.total = 0, total
         self.cost.tiles = len(plan.tiles)
+        self.cost.overlap = plan.overlap
         self.cost.computed += plan.computed
 
     def note(self, seconds: float) -> None:

@@ -19,33 +19,49 @@ SMALLEST_TILE = 32  # input pixels a side below which halving a tile is given up
 
 
 class Plan(NamedTuple):
-    """The parts of a picture in the order they are computed.
+    """The parts of an image of `size` in the order they are computed.
 
     With `rows` above 0 each part is a panel of the full height, streamed that many input rows at a
-    time; with 0 it is a tile. `computed` counts the input pixels that pass through the network.
+    time; with 0 it is a tile. Parts see `overlap` input pixels beyond what is kept of them, on each
+    side. `computed` counts the input pixels that pass through the network.
     """
 
+    size: Size
     tiles: list[Tile]
     rows: int
+    overlap: int
     computed: int
 
 
 def plan_for_tile_size(size: Size, spec: NetworkSpec, tile: int, overlap: int | None) -> Plan:
-    """The plan of a request that chooses its tiles."""
-    return plan_tiles(make_tiles(size, spec, Size(tile, tile), overlap))
+    """Return the plan of a request that chooses the edge of its tiles."""
+    return _plan_tiles(size, make_tiles(size, spec, Size(tile, tile), overlap), spec, overlap)
 
 
 def plan_cheapest(
-    size: Size, spec: NetworkSpec, memory: int, per_pixel: float, on_cpu: bool
+    size: Size,
+    spec: NetworkSpec,
+    memory: int,
+    per_pixel: float,
+    on_cpu: bool,
+    overlap: int | None = None,
 ) -> Plan:
-    """The cheapest plan whose activations take about `memory` bytes.
+    """Return the cheapest plan whose activations take about `memory` bytes.
 
-    `per_pixel` is what activations of the whole take per byte of the model's fp32 figures: 1, or
-    0.5 in half precision. On a CPU row streaming is also the faster way for all but small pictures,
-    because its layers stay in the caches.
+    On a CPU row streaming is also the faster way for all but small images, because its layers stay
+    in the caches.
+
+    Args:
+        size: Of the input.
+        spec: The network.
+        memory: Bytes for activations.
+        per_pixel: What activations take per byte of the row's fp32 figures: 1, or 0.5 in half
+            precision.
+        on_cpu: Whether the network runs on a CPU.
+        overlap: What a request asks for; by default the row's own, which is exact.
     """
     pixels = max(int(memory / max(spec.bytes_per_pixel * per_pixel, 1)), SMALLEST_TILE**2)
-    tiles = plan_tiles(find_cheapest_tiles(size, spec, pixels))
+    tiles = _plan_tiles(size, find_cheapest_tiles(size, spec, pixels, overlap), spec, overlap)
     if spec.stream is None:
         return tiles
     if on_cpu and len(tiles.tiles) == 1 and size.pixels < spec.stream.min_pixels:
@@ -54,25 +70,29 @@ def plan_cheapest(
     # A quarter for the steps leaves enough for what is remembered between them.
     fitting = max(int(left / 4 / spec.stream.step_bytes), 1)
     step_pixels = min(spec.stream.step_pixels if on_cpu else LARGE_STEP_PIXELS, fitting)
-    if spec.global_context and find_max_width(left, spec, step_pixels) < size.width:
+    if spec.global_context and _find_max_width(left, spec, step_pixels, 0) < size.width:
         return tiles
-    streamed = plan_rows(size, spec, left, step_pixels)
+    streamed = plan_rows(size, spec, left, step_pixels, overlap)
     handicap = 1.0 if on_cpu else STREAMING_COST
     return streamed if streamed.computed * handicap <= tiles.computed else tiles
 
 
-def plan_tiles(tiles: list[Tile]) -> Plan:
-    """The plan that computes `tiles`."""
-    return Plan(tiles, 0, count_computed_pixels(tiles))
+def _plan_tiles(size: Size, tiles: list[Tile], spec: NetworkSpec, overlap: int | None) -> Plan:
+    """Return the plan that computes `tiles`."""
+    overlap = spec.overlap if overlap is None else overlap
+    return Plan(size, tiles, 0, overlap, count_computed_pixels(tiles))
 
 
-def plan_rows(size: Size, spec: NetworkSpec, memory: float, step_pixels: int) -> Plan:
-    """The plan that streams panels as wide as `memory` bytes of fp32 allow."""
-    assert spec.stream is not None
+def plan_rows(
+    size: Size, spec: NetworkSpec, memory: float, step_pixels: int, overlap: int | None = None
+) -> Plan:
+    """Return the plan that streams panels as wide as `memory` bytes of fp32 allow."""
+    multiple = spec.input_size.multiple_of
+    overlap = spec.overlap if overlap is None else overlap
+    width = _find_max_width(memory, spec, step_pixels, overlap)
     covered = pad_to_minimum(size, spec)
-    height = round_up(covered.height, spec.multiple_of)
-    width = find_max_width(memory, spec, step_pixels)
-    length, across = split_axis(covered.width, width, spec.overlap, spec.multiple_of, 0)
+    height = round_up(covered.height, multiple)
+    length, across = split_axis(covered.width, width, overlap, multiple, 0)
     panels = [
         Tile(
             Box(span.start, 0, span.start + length, height),
@@ -80,13 +100,13 @@ def plan_rows(size: Size, spec: NetworkSpec, memory: float, step_pixels: int) ->
         )
         for span in across
     ]
-    rows = round_up(max(step_pixels // length, FEWEST_ROWS), spec.multiple_of)
-    return Plan(panels, rows, length * height * len(panels))
+    rows = round_up(max(step_pixels // length, FEWEST_ROWS), multiple)
+    return Plan(size, panels, rows, overlap, length * height * len(panels))
 
 
-def find_max_width(memory: float, spec: NetworkSpec, step_pixels: int) -> int:
-    """The width in input pixels of a panel whose streaming takes `memory` bytes of fp32."""
+def _find_max_width(memory: float, spec: NetworkSpec, step_pixels: int, overlap: int) -> int:
+    """Return the width in input pixels of a panel whose streaming takes `memory` bytes of fp32."""
     assert spec.stream is not None
     left = memory - step_pixels * spec.stream.step_bytes
-    least = 0 if spec.global_context else 2 * spec.overlap + SMALLEST_TILE
-    return max(int(left / spec.stream.bytes_per_column), least)
+    minimum = 0 if spec.global_context else 2 * overlap + SMALLEST_TILE
+    return max(int(left / spec.stream.bytes_per_column), minimum)

@@ -1,6 +1,6 @@
 """An enlarged picture as it is made, from top to bottom, and what it cost."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,26 +14,37 @@ Progress = Callable[[int, int], None]  # parts done and in all
 HEIGHT = 256  # rows of a strip where the whole picture is there already
 
 
-class Result(NamedTuple):
-    """A picture and what it cost: `seconds` of model time, `peak_memory` in bytes or None."""
-
-    pixels: Pixels
-    seconds: float
-    peak_memory: int | None
-    tiles: int
-    redone: int  # tiles that were computed again in fp32
-    computed: int = 0  # input pixels that passed through the network
-
-
 @dataclass
 class Cost:
-    """What a picture took so far: `seconds` of model time, `peak_memory` in bytes or None."""
+    """What an image took so far."""
 
-    seconds: float = 0.0
-    peak_memory: int | None = None
+    seconds: float = 0.0  # of model time
+    peak_memory: int | None = None  # bytes, where the device tells
     tiles: int = 0
     redone: int = 0  # tiles that were computed again in fp32
     computed: int = 0  # input pixels that passed through the network
+    overlap: int = 0  # input pixels that tiles share, on each side
+
+    @classmethod
+    def sum(cls, costs: Iterable["Cost"]) -> "Cost":
+        """Return the cost of several frames: the sum, but the highest peak."""
+        total = cls()
+        for cost in costs:
+            total.seconds += cost.seconds
+            total.tiles += cost.tiles
+            total.redone += cost.redone
+            total.computed += cost.computed
+            total.overlap = max(total.overlap, cost.overlap)
+            if cost.peak_memory is not None:
+                total.peak_memory = max(total.peak_memory or 0, cost.peak_memory)
+        return total
+
+
+class Result(NamedTuple):
+    """An upscaled image (h, w, c) and what it cost."""
+
+    pixels: Pixels
+    cost: Cost
 
 
 class RowStream:
@@ -57,23 +68,19 @@ class RowStream:
             self.rows.close()
 
     def read_all(self) -> Result:
-        """All rows as one picture."""
+        """Return all rows as one image."""
         parts = iter(self.rows)
         first = next(parts)
-        cost = self.cost
         if len(first) == self.size.height:
             next(parts, None)  # what follows the last rows completes the cost
-            pixels = first
-        else:
-            pixels = np.empty((self.size.height, *first.shape[1:]), first.dtype)
-            pixels[: len(first)] = first
-            top = len(first)
-            for rows in parts:
-                pixels[top : top + len(rows)] = rows
-                top += len(rows)
-        return Result(
-            pixels, cost.seconds, cost.peak_memory, cost.tiles, cost.redone, cost.computed
-        )
+            return Result(first, self.cost)
+        pixels = np.empty((self.size.height, *first.shape[1:]), first.dtype)
+        pixels[: len(first)] = first
+        top = len(first)
+        for rows in parts:
+            pixels[top : top + len(rows)] = rows
+            top += len(rows)
+        return Result(pixels, self.cost)
 
 
 def split_into_strips(pixels: Pixels) -> Iterator[Pixels]:

@@ -12,11 +12,12 @@ from superres.model_spec import NetworkSpec
 def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
     """Tiles of at most `tile` input pixels, rim apart, that the network of `spec` accepts."""
     overlap = spec.overlap if overlap is None else overlap
-    align = lcm(spec.multiple_of, spec.align)
+    align = lcm(spec.input_size.multiple_of, spec.align)
     rim = round_up(spec.overlap, align) if spec.border_mode == "replicate" else 0
     covered = pad_to_minimum(size, spec)
     asked = Size(
-        max(tile.width, spec.min_size) + 2 * rim, max(tile.height, spec.min_size) + 2 * rim
+        max(tile.width, spec.input_size.minimum) + 2 * rim,
+        max(tile.height, spec.input_size.minimum) + 2 * rim,
     )
     made = split_into_tiles(covered, asked, overlap, align, rim)
     # What a network of the whole picture would see past the border is not there for the whole.
@@ -26,7 +27,7 @@ def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = 
 
 def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
     """`size` with each side at least what the network accepts; the rest repeats the border."""
-    return Size(max(size.width, spec.min_size), max(size.height, spec.min_size))
+    return Size(max(size.width, spec.input_size.minimum), max(size.height, spec.input_size.minimum))
 
 
 def clip_box(box: Box, size: Size) -> Box:
@@ -34,7 +35,9 @@ def clip_box(box: Box, size: Size) -> Box:
     return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 
 
-def find_cheapest_tiles(size: Size, spec: NetworkSpec, pixels: int) -> list[Tile]:
+def find_cheapest_tiles(
+    size: Size, spec: NetworkSpec, pixels: int, overlap: int | None = None
+) -> list[Tile]:
     """The tiles of at most about `pixels` each that compute the fewest pixels in all.
 
     Candidates: the whole picture, full-width strips, full-height strips, squares.
@@ -47,7 +50,7 @@ def find_cheapest_tiles(size: Size, spec: NetworkSpec, pixels: int) -> list[Tile
     ]
     if size.pixels <= pixels:
         shapes = [size]
-    candidates = [make_tiles(size, spec, shape) for shape in shapes]
+    candidates = [make_tiles(size, spec, shape, overlap) for shape in shapes]
     # A strip thinner than its overlaps is widened to them, so some candidates break the limit.
     allowed = [c for c in candidates if c[0].outer.size.pixels <= 1.5 * pixels]
     return min(allowed or candidates[-1:], key=count_computed_pixels)

@@ -1,5 +1,6 @@
 """An Upscaler: one model on one device, ready to enlarge pictures of any size."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -11,41 +12,59 @@ from torch import nn
 from superres.errors import OutOfMemory
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.inference import planning
 from superres.inference.batch_runner import Runner
 from superres.inference.device import Device
 from superres.inference.job import FrameJob
-from superres.inference.planning import SMALLEST_TILE, Plan
+from superres.inference.planning import (
+    SMALLEST_TILE,
+    Plan,
+    plan_cheapest,
+    plan_for_tile_size,
+)
 from superres.inference.result import Progress, Result, RowStream
 from superres.inference.row_streamed import NotFinite, Way, streamed
 from superres.inference.scheduler import Line
 from superres.inference.surveyed import surveyed
 from superres.inference.tiled import tiled
-from superres.model_spec import NetworkSpec
+from superres.model_spec import ModelSpec, NetworkSpec
+from superres.worker_pool import Turn
 
 
-class NetworkUpscaler:
-    """Enlarges pictures with one network; safe to call from several threads.
+class Upscaler(ABC):
+    """Upscales images with one model; safe to call from several threads."""
 
-    Pictures share the device part by part, so a small one does not wait for a large one to end.
-    """
+    spec: ModelSpec
+    device: Device
 
-    def __init__(self, spec: NetworkSpec, network: nn.Module, device: Device) -> None:
-        self.spec = spec
-        self.device = device
-        self.runner = Runner(spec, network, device)
-        self.max_tile_pixels: int | None = None  # pixels a tile, learned from running out of memory
-        self.can_stream = True  # until a stream runs out of memory
+    @abstractmethod
+    def stream(
+        self,
+        pixels: Pixels,
+        tile: int = 0,
+        overlap: int | None = None,
+        progress: Progress = lambda done, total: None,
+        plan: Plan | None = None,
+    ) -> RowStream:
+        """Upscale an image; the work is done while its rows are taken.
 
-    @property
-    def network(self) -> nn.Module:
-        """The network on its device, in its number format."""
-        return self.runner.network
+        Args:
+            pixels: (h, w, 3 or 1), uint8 or uint16.
+            tile: A tile's edge in input pixels, 0 to choose the cheapest exact way from free
+                memory.
+            overlap: Input pixels that a tile sees beyond its core on each side; None for the
+                model's own.
+            progress: Called after every part with parts done and in all; an error it raises ends
+                the work.
+            plan: What an estimate has planned for such an image; planned anew where it is None or
+                of another size.
 
-    @property
-    def report(self) -> Mapping[str, Any]:
-        """Nothing beside what `upscale` gives."""
-        return {}
+        Returns:
+            The rows (n, scale·w, 3 or 1) from top to bottom, in the format of `pixels`.
+
+        Raises:
+            OutOfMemory: Even small tiles do not fit.
+            Failed: The output is not finite.
+        """
 
     def upscale(
         self,
@@ -54,14 +73,38 @@ class NetworkUpscaler:
         overlap: int | None = None,
         progress: Progress = lambda done, total: None,
     ) -> Result:
-        """`pixels` (h, w, 3 or 1), uint8 or uint16, enlarged `scale` times in the same format.
-
-        `tile` is a tile's edge in input pixels, 0 to choose the cheapest exact way from free
-        memory; `overlap` defaults to the model's own. `progress` is called after every part with
-        parts done and in all; an error it raises ends the work. Raises OutOfMemory where even small
-        tiles do not fit, Failed if the output is not finite.
-        """
+        """Upscale an image; as `stream`, but all rows at once."""
         return self.stream(pixels, tile, overlap, progress).read_all()
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What the model tells of its work beside the cost, such as the seed it used."""
+        return {}
+
+    @property
+    def cpu_lock(self) -> Turn | None:
+        """What lends the cores where the model computes on several, None where it does not."""
+        is_alone = self.device.device.type != "cpu" or torch.get_num_threads() <= 1
+        return None if is_alone else self.device.scheduler.turn
+
+
+class NetworkUpscaler(Upscaler):
+    """Upscales images with one network.
+
+    Images share the device part by part, so a small one does not wait for a large one to end.
+    """
+
+    def __init__(self, spec: NetworkSpec, network: nn.Module, device: Device) -> None:
+        self.spec: NetworkSpec = spec
+        self.device = device
+        self.runner = Runner(spec, network, device)
+        self.max_tile_pixels: int | None = None  # learned from running out of memory
+        self.can_stream = True  # until a stream runs out of memory
+
+    @property
+    def network(self) -> nn.Module:
+        """The network on its device, in its number format."""
+        return self.runner.network
 
     def stream(
         self,
@@ -69,18 +112,23 @@ class NetworkUpscaler:
         tile: int = 0,
         overlap: int | None = None,
         progress: Progress = lambda done, total: None,
+        plan: Plan | None = None,
     ) -> RowStream:
-        """As `upscale`, but the rows as they are made."""
+        """Upscale an image in whole, in tiles or row by row; see Upscaler."""
         job = FrameJob(pixels, progress)
-        rows = self.rows(job, tile, overlap)
+        if plan is not None and plan.size != job.size:
+            plan = None
+        rows = self.rows(job, tile, overlap, plan)
         return RowStream(job.size.times(self.spec.scale), rows, job.cost)
 
-    def rows(self, job: FrameJob, tile: int, overlap: int | None) -> Iterator[Pixels]:
+    def rows(
+        self, job: FrameJob, tile: int, overlap: int | None, plan: Plan | None
+    ) -> Iterator[Pixels]:
         """The rows of the result; the rest of what does not fit into memory is planned anew."""
         peak = self.device.peak()
         full = False
         while job.done < job.size.height * self.spec.scale:
-            plan = self.plan(job.size, tile, overlap)
+            plan = plan or self.plan(job.size, tile, overlap)
             try:
                 with self.device.scheduler.line() as line:
                     for rows in self.execute(plan, job, line, full):
@@ -88,6 +136,7 @@ class NetworkUpscaler:
                         yield rows
             except torch.OutOfMemoryError as error:
                 tile = self.reduce_tile_size(job.size, plan, tile, overlap, error)
+                plan = None
             except NotFinite:
                 if full or self.runner.dtype == torch.float32:
                     raise
@@ -116,13 +165,13 @@ class NetworkUpscaler:
     def plan(self, size: Size, tile: int = 0, overlap: int | None = None) -> Plan:
         """How a picture of `size` is gone through."""
         if tile:
-            return planning.plan_for_tile_size(size, self.spec, tile, overlap)
+            return plan_for_tile_size(size, self.spec, tile, overlap)
         share = self.runner.dtype.itemsize / torch.float32.itemsize
         memory = self.device.free(self.spec.cpu_bytes)
         if self.max_tile_pixels:
             memory = min(memory, int(self.max_tile_pixels * self.spec.bytes_per_pixel * share))
         spec = self.spec if self.can_stream else replace(self.spec, stream=None)
-        return planning.plan_cheapest(size, spec, memory, share, self.device.device.type == "cpu")
+        return plan_cheapest(size, spec, memory, share, self.device.device.type == "cpu", overlap)
 
     def reduce_tile_size(
         self, size: Size, made: Plan, tile: int, overlap: int | None, error: torch.OutOfMemoryError

@@ -79,7 +79,7 @@ def test_the_output_is_exactly_scale_times_the_input(
 
 @kinds
 def test_tiles_give_the_whole_picture_within_one_step(spec: NetworkSpec) -> None:
-    step = max(4 * spec.multiple_of, 2 * spec.align, spec.overlap)
+    step = max(4 * spec.input_size.multiple_of, 2 * spec.align, spec.overlap)
     tile = 2 * spec.overlap + step
     pixels = picture(tile + step // 2 + 3, 9)
     assert len(make_tiles(Size(pixels.shape[1], 9), spec, Size(tile, tile))) > 1
@@ -92,10 +92,10 @@ def test_tiles_give_the_whole_picture_within_one_step(spec: NetworkSpec) -> None
 @architectures
 def test_the_least_side_and_multiple_are_true_and_minimal(spec: NetworkSpec) -> None:
     network = upscaler(spec.name).network
-    multiple = max(spec.multiple_of, spec.min_size)
+    multiple = max(spec.input_size.multiple_of, spec.input_size.minimum)
     assert output_side(network, multiple) == multiple * spec.scale
-    for side in range(max(1, multiple - spec.multiple_of), multiple):
-        if side % spec.multiple_of or side < spec.min_size:
+    for side in range(max(1, multiple - spec.input_size.multiple_of), multiple):
+        if side % spec.input_size.multiple_of or side < spec.input_size.minimum:
             assert output_side(network, side) != side * spec.scale
 
 

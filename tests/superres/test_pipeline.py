@@ -1,9 +1,7 @@
 import tracemalloc
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +18,10 @@ from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
 from superres.image.size_expression import ScaleExpression
 from superres.inference.device import Device
-from superres.inference.result import Cost, Progress, Result, RowStream
-from superres.inference.upscaler import NetworkUpscaler
-from superres.pipeline import Options, turn_of, upscale
+from superres.inference.planning import Plan
+from superres.inference.result import Cost, Progress, RowStream
+from superres.inference.upscaler import NetworkUpscaler, Upscaler
+from superres.pipeline import Options, upscale
 
 CPU = torch.device("cpu")
 # Left and right eye, nose, corners of the mouth of the astronaut.
@@ -51,8 +50,8 @@ def test_the_answer_records_what_was_made(lanczos: NetworkUpscaler) -> None:
     assert answer.input_size == (9, 7)
     assert answer.output_size == (12, 9)
     assert opened(answer.encoded.data).size == (12, 9)
-    assert (answer.model_scale, answer.tiles, answer.redone) == (2, 1, 0)
-    assert answer.seconds > 0
+    assert (answer.model_scale, answer.cost.tiles, answer.cost.redone) == (2, 1, 0)
+    assert answer.cost.seconds > 0
 
 
 def test_limits_are_checked_before_any_work(lanczos: NetworkUpscaler) -> None:
@@ -121,31 +120,22 @@ def test_real_photos_come_back_larger(
 # Row by row
 
 
-@dataclass(frozen=True)
-class Twice:
-    scale: int = 2
+class Repeater(Upscaler):
+    """A model that repeats every pixel, some rows at a time."""
 
+    def __init__(self, rows: int = 10_000) -> None:
+        self.spec = CATALOGUE["lanczos.x2"]
+        self.device = Device(CPU)
+        self.step = rows
+        self.closed = False
 
-@dataclass
-class Whole:
-    """A model that repeats every pixel, and gives its result as a whole."""
-
-    spec: Twice = Twice()
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-    def upscale(self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress) -> Result:
-        progress(1, 1)
-        return Result(pixels.repeat(2, 0).repeat(2, 1), 1.5, 7, 1, 0)
-
-
-@dataclass
-class ByRows(Whole):
-    """The same model, a few rows at a time."""
-
-    closed: bool = False
-
-    def strips(
-        self, pixels: Pixels, tile: int, overlap: int | None, progress: Progress
+    def stream(
+        self,
+        pixels: Pixels,
+        tile: int = 0,
+        overlap: int | None = None,
+        progress: Progress = lambda done, total: None,
+        plan: Plan | None = None,
     ) -> RowStream:
         cost = Cost(1.5, 7, 1, 0)
         size = Size(pixels.shape[1], pixels.shape[0]).times(2)
@@ -153,9 +143,9 @@ class ByRows(Whole):
 
     def rows(self, pixels: Pixels, progress: Progress) -> Iterator[Pixels]:
         try:
-            for top in range(0, len(pixels), 9):
-                yield pixels[top : top + 9].repeat(2, 0).repeat(2, 1)
-                progress(top // 9, 1 + (len(pixels) - 1) // 9)
+            for top in range(0, len(pixels), self.step):
+                yield pixels[top : top + self.step].repeat(2, 0).repeat(2, 1)
+                progress(top // self.step + 1, 1 + (len(pixels) - 1) // self.step)
         finally:
             self.closed = True
 
@@ -174,10 +164,10 @@ def test_rows_make_the_file_that_the_whole_makes(
         frame = Frame(frame.colour, levels[..., -1])
     expression = ScaleExpression.parse(scale) if scale else None
     options = Options(format_named(name), expression)
-    model = ByRows()
+    model = Repeater(9)
     made = upscale(Image((frame,), "png"), model, options)
-    assert made == upscale(Image((frame,), "png"), Whole(), options)
-    assert (made.seconds, made.peak_memory, made.tiles) == (1.5, 7, 1)
+    assert made == upscale(Image((frame,), "png"), Repeater(), options)
+    assert (made.cost.seconds, made.cost.peak_memory, made.cost.tiles) == (1.5, 7, 1)
     assert model.closed
 
 
@@ -193,7 +183,7 @@ def test_the_result_is_never_held_as_a_whole(
     expression = ScaleExpression.parse(scale) if scale else None
     tracemalloc.start()
     try:
-        upscale(image, ByRows(), Options(format_named(name), expression))
+        upscale(image, Repeater(9), Options(format_named(name), expression))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -201,7 +191,7 @@ def test_the_result_is_never_held_as_a_whole(
 
 
 def test_a_caller_who_leaves_ends_the_model_s_work() -> None:
-    model = ByRows()
+    model = Repeater(9)
 
     def leave(done: int, total: int) -> None:
         if done == 2:
@@ -217,25 +207,26 @@ def test_frames_that_the_format_cannot_hold_are_not_made() -> None:
     seen: list[tuple[int, int]] = []
     answer = upscale(
         Image(frames, "gif", frames_dropped=2),
-        Whole(),
+        Repeater(),
         Options(format_named("jpeg")),
         progress=lambda *tiles: seen.append(tiles),
     )
     assert seen == [(1, 1)]
-    assert (answer.tiles, answer.encoded.frames, answer.encoded.frames_dropped) == (1, 1, 4)
+    assert (answer.cost.tiles, answer.encoded.frames, answer.encoded.frames_dropped) == (1, 1, 4)
 
 
 def test_a_higher_compression_makes_a_smaller_file_of_the_same_pixels() -> None:
     image = picture(80, 60)
     files = [
-        upscale(image, Whole(), Options(png_compression=level)).encoded.data for level in (0, 1, 9)
+        upscale(image, Repeater(), Options(png_compression=level)).encoded.data
+        for level in (0, 1, 9)
     ]
     assert len(files[0]) > len(files[1]) > len(files[2])
     assert all(np.array_equal(opened(files[0]), opened(file)) for file in files)
 
 
 def test_a_compression_out_of_range_is_refused_before_any_work() -> None:
-    model = ByRows()
+    model = Repeater(9)
     with pytest.raises(BadOption, match=r"png_compression.*10.*0 to 9"):
         upscale(picture(8, 8), model, Options(png_compression=10))
     assert not model.closed
@@ -249,7 +240,7 @@ def test_a_model_and_the_encoder_share_the_cores(lanczos: NetworkUpscaler, name:
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            assert (turn_of(lanczos) is None) == (count == 1)
+            assert (lanczos.cpu_lock is None) == (count == 1)
             files.append(upscale(image, lanczos, Options(format_named(name))).encoded.data)
     finally:
         torch.set_num_threads(threads)

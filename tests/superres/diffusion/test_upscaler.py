@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from contract.options import REQUEST_OPTIONS, SAMPLING_OPTIONS
 from superres.diffusion.blending import patches
+from superres.diffusion.colour import keep_colours
+from superres.diffusion.denoiser import MAX_PIXELS, UNET_BYTES, VAE_BYTES
 from superres.diffusion.files import (
     HALF,
     HUB_ID,
@@ -27,16 +30,10 @@ from superres.diffusion.files import (
     absent,
     weight_map,
 )
-from superres.diffusion.options import NUMBERS, OPTIONS, checked, sampling
-from superres.diffusion.upscaler import (
-    MAX_PIXELS,
-    SPEC,
-    UNET_BYTES,
-    VAE_BYTES,
-    DiffusionModel,
-    keep_colours,
-    noises,
-)
+from superres.diffusion.model import DiffusionModel
+from superres.diffusion.options import sampling
+from superres.diffusion.spec import SPEC
+from superres.diffusion.upscaler import noises
 from superres.errors import (
     BadOption,
     Cancelled,
@@ -52,12 +49,16 @@ from superres.image.frame import Frame, Image
 from superres.inference.device import Device, Precision
 from superres.model_spec import Weights
 from superres.pipeline import Options, upscale
+from superres.request_options import read_option
 from superres.weights.store import Store
 from tests.superres.diffusion.published_diffusion import most_bytes, published_networks
 from tests.superres.diffusion.tiny_diffusion import publish, single_file, tiny_pipeline
 from tests.superres.weights.publisher import HASTE
 
 CPU = torch.device("cpu")
+NUMBERS = {
+    name: REQUEST_OPTIONS[name] for name in ("steps", "guidance_scale", "noise_level", "seed")
+}
 QUICK = {"steps": 2, "seed": 7, "prompt": "cat"}
 Pixels = np.ndarray[Any, Any]
 
@@ -125,8 +126,8 @@ def test_a_picture_of_any_size_becomes_exactly_four_times_as_large(
     result = model.upscaler(**QUICK).upscale(picture(width, height, channels, dtype), tile=64)
     assert result.pixels.shape == (4 * height, 4 * width, channels)
     assert result.pixels.dtype == dtype
-    assert result.tiles == (8 if width > 64 else 1)
-    assert result.seconds > 0 and result.redone == 0
+    assert result.cost.tiles == (8 if width > 64 else 1)
+    assert result.cost.seconds > 0 and result.cost.redone == 0
 
 
 @pytest.mark.parametrize(
@@ -436,7 +437,7 @@ def test_what_overflows_in_half_precision_is_computed_again_in_full(
     spoilt(copied, 2e5)
     half = loaded(copied, empty, precision="fp16")
     result = half.upscaler(**QUICK, guidance_scale=1).upscale(picture(8, 8))
-    assert result.redone == 2
+    assert result.cost.redone == 2
     assert next(half.parts.unet.parameters()).dtype == torch.float16
 
 
@@ -463,9 +464,15 @@ def test_the_defaults_are_the_publishers() -> None:
     asked = sampling({})
     assert (asked.steps, asked.guidance_scale, asked.noise_level) == (75, 9.0, 20)
     assert (asked.prompt, asked.negative_prompt) == ("", "")
-    assert set(OPTIONS) == {
+    assert set(SAMPLING_OPTIONS) == {
         "prompt", "negative_prompt", "steps", "guidance_scale", "noise_level", "seed"
     }  # fmt: skip
+
+
+def test_the_estimate_takes_all_memory_for_activations(model: DiffusionModel) -> None:
+    cost = model.estimate(Size(64, 64))
+    assert cost.host_bytes > 64 * 64 * 500 and cost.device_bytes == model.target.memory
+    assert cost.seconds > 10
 
 
 def test_a_seed_that_was_not_given_is_random_and_reported(model: DiffusionModel) -> None:
@@ -501,15 +508,15 @@ def test_a_seed_that_a_float_would_round_is_reported_as_text() -> None:
 def test_allowed_values_are_read_in_every_form_that_the_wire_has(
     name: str, value: Any, expected: Any
 ) -> None:
-    result = checked(name, value)
+    result = read_option(name, value)
     assert result == expected and type(result) is type(expected)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, bounds.least - 1) for name, bounds in NUMBERS.items()),
-        *((name, bounds.most + 1) for name, bounds in NUMBERS.items()),
+        *((name, bounds.minimum - 1) for name, bounds in NUMBERS.items()),
+        *((name, bounds.maximum + 1) for name, bounds in NUMBERS.items()),
         *(
             (name, wrong)
             for name in NUMBERS
@@ -529,7 +536,7 @@ def test_other_values_are_refused_with_option_value_and_what_is_allowed(
     name: str, value: Any
 ) -> None:
     with pytest.raises(BadOption) as caught:
-        checked(name, value)
+        read_option(name, value)
     assert caught.value.option == name and caught.value.allowed
     assert str(caught.value).startswith(f"{name} ")
 
@@ -858,4 +865,3 @@ def test_the_release_names_the_publishers_files() -> None:
         "https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler/resolve/main/"
         "unet/diffusion_pytorch_model.fp16.safetensors"
     )
-    assert SPEC.commercial

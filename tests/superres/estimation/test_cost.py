@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,12 +12,12 @@ from superres.catalogue import CATALOGUE
 from superres.codecs.decode import READERS
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import TENSOR, Dimensions
-from superres.diffusion.upscaler import SPEC
 from superres.estimation.cost import (
     DECODING,
     ENCODING,
     ExecutionTarget,
     Workload,
+    estimate_network,
     estimate_request,
     find_fitting_size,
     measure_tile_grid,
@@ -24,19 +25,27 @@ from superres.estimation.cost import (
 )
 from superres.geometry import Size
 from superres.inference import planning
+from superres.model_spec import NetworkSpec
 
 MODEL = CATALOGUE["bicubic_pp.x3"]
 CPU = ExecutionTarget(MODEL.cpu_bytes)
 MEBIBYTE = 2**20
 
 
-def order(width: int = 1200, height: int = 800, **fields: Any) -> Workload:
-    picture = Dimensions("JPEG", Size(width, height), 3)
-    return replace(Workload(width * height // 4, picture, "png"), **fields)
+def order(
+    width: int = 1200,
+    height: int = 800,
+    spec: NetworkSpec = MODEL,
+    place: ExecutionTarget = CPU,
+    **fields: Any,
+) -> Workload:
+    image = Dimensions("JPEG", Size(width, height), 3)
+    network = partial(estimate_network, spec=spec, target=place)
+    return replace(Workload(width * height // 4, image, "png", spec.scale, network), **fields)
 
 
 def needed(wanted: Workload, place: ExecutionTarget = CPU) -> int:
-    return sum_host_bytes(estimate_request(wanted, MODEL, place), place)
+    return sum_host_bytes(estimate_request(wanted), place)
 
 
 def test_every_format_has_its_figures() -> None:
@@ -48,30 +57,24 @@ def test_every_format_has_its_figures() -> None:
 def test_every_model_takes_memory_and_time_that_grow_with_the_picture(name: str) -> None:
     spec = CATALOGUE[name]
     place = ExecutionTarget(spec.cpu_bytes)
-    small, large = (estimate_request(order(n, n), spec, place) for n in (64, 900))
+    small, large = (estimate_request(order(n, n, spec, place)) for n in (64, 900))
     assert 0 < small.seconds < large.seconds
     assert 0 < sum_host_bytes(small, place) < sum_host_bytes(large, place)
     assert small.device_bytes >= 0 and large.model_seconds < large.seconds
 
 
-def test_the_diffusion_model_has_an_estimate_too() -> None:
-    made = estimate_request(order(64, 64), SPEC, ExecutionTarget(2**30))
-    assert made.host_bytes > 64 * 64 * 500 and made.device_bytes == 2**30
-    assert made.model_seconds > 10
-
-
 @pytest.mark.parametrize(
     "more",
     [
-        {"picture": Dimensions("JPEG", Size(2400, 800), 3)},
-        {"picture": Dimensions("PNG", Size(1200, 800), 3, 16)},
-        {"picture": Dimensions("PNG", Size(1200, 800), 4)},
-        {"picture": Dimensions("GIF", Size(1200, 800), 4, 8, 5)},
+        {"image": Dimensions("JPEG", Size(2400, 800), 3)},
+        {"image": Dimensions("PNG", Size(1200, 800), 3, 16)},
+        {"image": Dimensions("PNG", Size(1200, 800), 4)},
+        {"image": Dimensions("GIF", Size(1200, 800), 4, 8, 5)},
         {"encoded": 50_000_000},
         {"format": "webp"},
         {"format": "bmp"},
         {"format": "avif"},
-        {"whole": True},
+        {"needs_whole_result": True},
         {"copies": 4},
     ],
     ids=str,
@@ -83,17 +86,12 @@ def test_what_is_more_takes_more(more: dict[str, Any]) -> None:
 def test_a_smaller_answer_takes_less_memory_and_time() -> None:
     small = order(format="webp", target=Size(600, 400))
     assert needed(small) < needed(order(format="webp"))
-    assert (
-        estimate_request(small, MODEL, CPU).seconds
-        < estimate_request(order(format="webp"), MODEL, CPU).seconds
-    )
+    assert estimate_request(small).seconds < estimate_request(order(format="webp")).seconds
 
 
 def test_frames_that_the_answer_cannot_hold_are_not_enlarged() -> None:
     frames = Dimensions("GIF", Size(300, 200), 4, 8, 20)
-    still, moving = (
-        estimate_request(order(picture=frames, format=name), MODEL, CPU) for name in ("jpeg", "png")
-    )
+    still, moving = (estimate_request(order(image=frames, format=name)) for name in ("jpeg", "png"))
     assert moving.model_seconds == pytest.approx(20 * still.model_seconds)
 
 
@@ -106,7 +104,7 @@ def test_strips_keep_most_of_a_large_result_out_of_memory() -> None:
 def test_activations_on_a_gpu_are_not_the_hosts_and_half_as_large_in_half_precision() -> None:
     spec = CATALOGUE["swinir.lightweight-x2"]
     on_cpu, on_gpu, half = (
-        estimate_request(order(300, 200), spec, place)
+        estimate_request(order(300, 200, spec, place))
         for place in (
             ExecutionTarget(2**30),
             ExecutionTarget(2**30, False),
@@ -132,22 +130,32 @@ def test_tiles_that_are_asked_for_are_counted_without_being_made(
     assert told.rows == plan.tiles[0].core.size.height
 
 
+@pytest.mark.parametrize("name", ["realesrgan.x4plus", "swinir.real-x4"])
+def test_an_overlap_that_is_asked_for_counts(name: str) -> None:
+    spec = CATALOGUE[name]
+    place = ExecutionTarget(spec.cpu_bytes)
+    size = Size(6000, 2000)
+    narrow, wide = (estimate_network(size, spec, place, 0, overlap) for overlap in (8, 200))
+    assert narrow.seconds < wide.seconds
+    assert narrow.plan is not None and narrow.plan.overlap == 8
+
+
 def test_the_seconds_follow_the_pace_of_the_model_alone() -> None:
-    made = estimate_request(order(), MODEL, CPU)
+    made = estimate_request(order())
     assert made.at(1.0) == made.seconds
     assert made.at(3.0) - made.at(1.0) == pytest.approx(2 * made.model_seconds)
 
 
 @pytest.mark.parametrize("most", [60, 100, 200])
 def test_what_would_fit_does(most: int) -> None:
-    fits = find_fitting_size(order(4000, 3000, format="webp"), MODEL, CPU, most * MEBIBYTE)
+    fits = find_fitting_size(order(4000, 3000, format="webp"), CPU, most * MEBIBYTE)
     assert fits is not None and fits.width < 4000
     smaller = order(fits.width, fits.height, format="webp", encoded=0)
     assert needed(smaller) <= most * MEBIBYTE
 
 
 def test_nothing_fits_into_too_little_memory() -> None:
-    assert find_fitting_size(order(), MODEL, CPU, MEBIBYTE) is None
+    assert find_fitting_size(order(), CPU, MEBIBYTE) is None
 
 
 REQUEST = """

@@ -74,6 +74,20 @@ def test_a_tile_that_was_asked_for_is_obeyed() -> None:
     assert max(plan.tiles[0].outer.size) <= 128
 
 
+@pytest.mark.parametrize("spec", [RRDB, SRVGG, SWINIR], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("size", [Size(6000, 300), Size(2000, 3000)])
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_an_overlap_alone_is_obeyed(spec: NetworkSpec, size: Size, on_cpu: bool) -> None:
+    narrow, wide = (plan_cheapest(size, spec, MEMORY, 1.0, on_cpu, n) for n in (8, 200))
+    assert (narrow.overlap, wide.overlap) == (8, 200)
+    assert covers(narrow, size) and covers(wide, size)
+    if bool(narrow.rows) == bool(wide.rows) and len(wide.tiles) > 1:
+        assert narrow.computed < wide.computed
+    for plan in (narrow, wide):
+        for tile in plan.tiles:
+            assert tile.core.left - tile.outer.left >= plan.overlap or tile.core.left == 0
+
+
 def test_rows_come_in_multiples_of_what_the_network_takes() -> None:
     plan = plan_rows(Size(641, 99), CATALOGUE["realesrgan.x2plus"], 1e9, 3_001)
     assert plan.rows % 2 == 0

@@ -12,6 +12,7 @@ from superres.catalogue import CATALOGUE
 from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
 from superres.inference.device import Device, device_named
+from superres.inference.planning import plan_for_tile_size
 from superres.inference.upscaler import NetworkUpscaler
 
 LANCZOS = CATALOGUE["lanczos.x2"]
@@ -31,7 +32,7 @@ def upscaler(name: str) -> NetworkUpscaler:
     torch.manual_seed(0)
     spec = CATALOGUE[name]
     if spec.stream:
-        spec = replace(spec, stream=replace(spec.stream, pays_from=0))
+        spec = replace(spec, stream=replace(spec.stream, min_pixels=0))
     return NetworkUpscaler(spec, spec.build(), Device(CPU))
 
 
@@ -64,7 +65,7 @@ def doubled(pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
 def test_numbers_that_are_not_finite_are_computed_again_in_full_precision() -> None:
     pixels = picture(9, 7)
     made = NetworkUpscaler(LANCZOS, Fails("half"), Device(CPU, "bf16")).upscale(pixels)
-    assert made.redone == 1
+    assert made.cost.redone == 1
     assert np.array_equal(made.pixels, doubled(pixels))
 
 
@@ -78,7 +79,7 @@ def test_running_out_of_memory_halves_the_tiles_and_gives_the_same_picture() -> 
     pixels = picture(300, 200)
     subject = NetworkUpscaler(LANCZOS, Fails("memory", 6_000), Device(CPU))
     made = subject.upscale(pixels)
-    assert made.tiles > 1
+    assert made.cost.tiles > 1
     assert np.array_equal(made.pixels, doubled(pixels))
 
 
@@ -132,7 +133,7 @@ def test_a_stream_that_is_not_finite_is_computed_again_in_full_precision() -> No
         first.bias.mul_(2.0**18)
         second.weight.mul_(2.0**-18)
     made = NetworkUpscaler(spec, network, Device(CPU, "fp16")).upscale(pixels)
-    assert made.redone
+    assert made.cost.redone
     assert abs(made.pixels.astype(int) - expected.pixels).max() <= 1
 
 
@@ -145,15 +146,15 @@ def test_a_model_that_sees_the_whole_picture_is_exact_in_tiles_too(size: tuple[i
     seen: list[tuple[int, int]] = []
     whole = subject.upscale(pixels, tile=10_000)
     tiled = subject.upscale(pixels, tile=60, progress=lambda *tiles: seen.append(tiles))
-    assert whole.tiles == 1 < tiled.tiles
+    assert whole.cost.tiles == 1 < tiled.cost.tiles
     assert abs(whole.pixels.astype(int) - tiled.pixels.astype(int)).max() <= 1
-    total = 5 * tiled.tiles
+    total = 5 * tiled.cost.tiles
     assert seen == [(done, total) for done in range(1, total + 1)]
 
 
 def test_memory_bounds_the_tiles() -> None:
     subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU, memory=2_000_000))
-    assert subject.upscale(picture(200, 100)).tiles > 1
+    assert subject.upscale(picture(200, 100)).cost.tiles > 1
 
 
 def test_an_error_of_the_progress_ends_the_work_within_a_tile() -> None:
@@ -199,3 +200,26 @@ def test_grey_stays_grey_and_16_bits_stay_16_bits() -> None:
 def test_an_unusable_device_is_named() -> None:
     with pytest.raises(BadSetting, match='"quantum"'):
         device_named("quantum")
+
+
+def test_a_plan_that_was_made_before_is_carried_out() -> None:
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    pixels = picture(60, 40)
+    plan = plan_for_tile_size(Size(60, 40), LANCZOS, 20, None)
+    made = subject.stream(pixels, plan=plan).read_all()
+    assert made.cost.tiles == len(plan.tiles) > 1
+    assert np.array_equal(made.pixels, subject.upscale(pixels).pixels)
+
+
+def test_a_plan_for_another_size_is_made_anew() -> None:
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU))
+    plan = plan_for_tile_size(Size(40, 60), LANCZOS, 20, None)
+    made = subject.stream(picture(60, 40), plan=plan).read_all()
+    assert made.pixels.shape[:2] == (40 * LANCZOS.scale, 60 * LANCZOS.scale)
+
+
+def test_the_cost_tells_the_overlap() -> None:
+    subject = NetworkUpscaler(LANCZOS, LANCZOS.build(), Device(CPU, memory=2_000_000))
+    assert subject.upscale(picture(200, 100)).cost.overlap == LANCZOS.overlap
+    asked = subject.upscale(picture(200, 100), overlap=11)
+    assert asked.cost.overlap == 11 and asked.cost.tiles > 1
