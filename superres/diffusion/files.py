@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 NAME = "stable-diffusion-x4-upscaler"
 HUB_ID = f"stabilityai/{NAME}"
 ORIGIN = f"https://huggingface.co/{HUB_ID}"
+# A branch may move; this commit is the one whose files have the sizes below.
+COMMIT = "572c99286543a273bfd17fac263db5a77be12c4c"
+FILES = f"{ORIGIN}/resolve/{COMMIT}"
 LICENCE = "CreativeML Open RAIL++-M"
 INDEX = "model_index.json"
 PIPELINE = "StableDiffusionUpscalePipeline"
@@ -53,14 +56,29 @@ PARTS: Mapping[str, Part] = MappingProxyType(
     }
 )
 NETWORKS = tuple(name for name, part in PARTS.items() if part.weights)
-FP16_SIZES: Mapping[str, int] = MappingProxyType(
-    {"unet": 946_878_752, "vae": 110_674_374, "text_encoder": 680_821_096}
+SIZES: Mapping[str, int] = MappingProxyType(
+    {
+        INDEX: 485,
+        "scheduler/scheduler_config.json": 348,
+        "low_res_scheduler/scheduler_config.json": 300,
+        "tokenizer/tokenizer_config.json": 825,
+        "tokenizer/special_tokens_map.json": 460,
+        "tokenizer/vocab.json": 1_059_962,
+        "tokenizer/merges.txt": 524_619,
+        "text_encoder/config.json": 634,
+        "text_encoder/model.fp16.safetensors": 680_821_096,
+        "unet/config.json": 982,
+        "unet/diffusion_pytorch_model.fp16.safetensors": 946_878_752,
+        "vae/config.json": 587,
+        "vae/diffusion_pytorch_model.fp16.safetensors": 110_674_374,
+    }
 )
+"""Bytes of the publisher's files, where they are known; their hashes are published nowhere."""
 
 
-def published(file: str, size: int | None = None) -> Weights:
-    """A file of the publisher's folder; no hashes of them are published apart."""
-    return Weights(f"{NAME}/{file}", LICENCE, ORIGIN, f"{ORIGIN}/resolve/main/{file}", None, size)
+def published(file: str) -> Weights:
+    """Return a file of the publisher's folder, pinned to a commit."""
+    return Weights(f"{NAME}/{file}", LICENCE, ORIGIN, f"{FILES}/{file}", None, SIZES.get(file))
 
 
 SETTINGS = (
@@ -68,15 +86,12 @@ SETTINGS = (
     *(published(f"{name}/{file}") for name, part in PARTS.items() for file in part.files),
 )
 FULL = tuple(published(f"{name}/{PARTS[name].weights}.safetensors") for name in NETWORKS)
-HALF = tuple(
-    published(f"{name}/{PARTS[name].weights}.fp16.safetensors", FP16_SIZES[name])
-    for name in NETWORKS
-)
+HALF = tuple(published(f"{name}/{PARTS[name].weights}.fp16.safetensors") for name in NETWORKS)
 SINGLE = Weights(
     "x4-upscaler-ema.safetensors",
     LICENCE,
     ORIGIN,
-    f"{ORIGIN}/resolve/main/x4-upscaler-ema.safetensors",
+    f"{FILES}/x4-upscaler-ema.safetensors",
     "35c01d6160bdfe6644b0aee52ac2667da2f40a33a5d1ef12bbd011d059057bc6",
     3_531_269_371,
 )

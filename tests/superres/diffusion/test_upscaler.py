@@ -862,6 +862,7 @@ def test_the_release_names_the_publishers_files() -> None:
     ]
     assert sum(w.size or 0 for w in HALF) == 1_738_374_222
     assert HALF[1].url == (
-        "https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler/resolve/main/"
+        "https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler/resolve/"
+        "572c99286543a273bfd17fac263db5a77be12c4c/"
         "unet/diffusion_pytorch_model.fp16.safetensors"
     )
