@@ -176,11 +176,11 @@ def engine(name: str) -> Callable[[bytes], bytes]:
     """From a picture's bytes to those of a larger one, by the model called `name`."""
     from superres.catalogue import CATALOGUE
     from superres.codecs.decode import decode
-    from superres.inference.device import Device, device_named
+    from superres.inference.device import Device, find_device
     from superres.model_loader import NetworkModel
-    from superres.pipeline import Options, upscale
+    from superres.pipeline import OutputOptions, upscale
     from superres.weights.store import Store
 
     store = Store.from_environment(offline=True)
-    model = NetworkModel(CATALOGUE[name], Device(device_named("auto")), store)
-    return lambda data: upscale(decode(data), model.upscaler(), Options()).encoded.data
+    model = NetworkModel(CATALOGUE[name], Device(find_device("auto")), store)
+    return lambda data: upscale(decode(data), model.upscaler(), OutputOptions()).encoded.data

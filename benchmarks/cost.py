@@ -136,7 +136,7 @@ def measured(case: Case, data: bytes) -> Measured:
     """The case, estimated and done; `data` is its picture, which would take memory to make."""
     from superres.codecs.decode import decode
     from superres.codecs.encode import FORMATS as WRITTEN
-    from superres.codecs.probe import dimensions
+    from superres.codecs.probe import probe
     from superres.estimation.cost import (
         ExecutionTarget,
         Workload,
@@ -144,16 +144,16 @@ def measured(case: Case, data: bytes) -> Measured:
         estimate_request,
         sum_host_bytes,
     )
-    from superres.pipeline import Options, upscale
+    from superres.pipeline import OutputOptions, upscale
 
     spec = CATALOGUE[case.model]
     upscaler = ready(spec)
-    options = Options(WRITTEN[case.wanted])
+    options = OutputOptions(WRITTEN[case.wanted])
     upscale(decode(tiny(case.given)), upscaler, options)
     place = ExecutionTarget(upscaler.device.free(spec.cpu_bytes))
     workload = Workload(
         len(data),
-        dimensions(data),
+        probe(data),
         case.wanted,
         spec.scale,
         lambda size: estimate_network(size, spec, place),

@@ -17,7 +17,7 @@ from benchmarks.machine import machine
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
-from superres.inference.device import Device, device_named
+from superres.inference.device import Device, find_device
 from superres.model_loader import NetworkModel
 from superres.model_spec import NetworkSpec
 from superres.weights.store import Store
@@ -40,7 +40,7 @@ def main() -> None:
         spec = CATALOGUE[name]
         try:
             model = NetworkModel(
-                spec, Device(device_named(options.device)), store(), options.weights
+                spec, Device(find_device(options.device)), store(), options.weights
             )
         except Misconfigured as error:
             print(f"{name}: left out: {error}")

@@ -25,13 +25,13 @@ from benchmarks.photo import photo
 from benchmarks.stopwatch import fastest
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
-from superres.codecs.encode import format_named
+from superres.codecs.encode import find_format
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler
-from superres.model_loader import NetworkModel, read_states
+from superres.model_loader import NetworkModel, read_state_dicts
 from superres.model_spec import NetworkSpec
-from superres.pipeline import Answer, Options, upscale
-from superres.weights.store import Store, load
+from superres.pipeline import Answer, OutputOptions, upscale
+from superres.weights.store import Store, load_state_dict
 
 RESULTS = Path(__file__).parent / "results"
 GOALS = {"png": 12.0, "jpeg": 2.4}  # for Bicubic++ from 1280x720
@@ -64,9 +64,9 @@ def main() -> None:
 
 def plain(spec: NetworkSpec, store: Store) -> nn.Module:
     """The network with its weights, as PyTorch lays it out."""
-    states, path = read_states(spec, store, None)
+    states, path = read_state_dicts(spec, store, None)
     network = spec.build().eval()
-    load(network, states[0], path)
+    load_state_dict(network, states[0], path)
     return network
 
 
@@ -95,7 +95,7 @@ def compared(
 
 def ours(data: bytes, upscaler: NetworkUpscaler, name: str) -> Answer:
     """The engine's answer with its default options."""
-    return upscale(decode(data), upscaler, Options(format_named(name)))
+    return upscale(decode(data), upscaler, OutputOptions(find_format(name)))
 
 
 @torch.no_grad()

@@ -10,28 +10,28 @@ from docarray import Document, DocumentArray
 from jina import Executor, requests
 
 from contract.parent_watchdog import end_with_parent
-from executors.admission.deadline import Watch, granted
-from executors.admission.estimate import Demand, demanded
-from executors.admission.memory_limit import memory_for_pictures
-from executors.admission.queue import Room
-from executors.admission.worker_pools import Lanes, automatic_workers
+from executors.admission.deadline import Deadline, wait_for_memory
+from executors.admission.estimate import MemoryDemand, estimate_demand
+from executors.admission.memory_limit import choose_image_memory
+from executors.admission.queue import AdmissionQueue
+from executors.admission.worker_pools import WorkerPools, choose_worker_count
 from executors.document import (
     Content,
-    Request,
-    decoded,
-    lies_elsewhere,
+    UpscaleRequest,
+    decode_content,
+    needs_fetch,
     read_content,
     read_request,
     write_answer,
     write_error,
 )
-from executors.error_response import RequestFailed, causes
+from executors.error_response import RequestFailed, list_causes
 from executors.served_models import load_faces, load_models, warm_up
 from executors.settings import read_settings
 from superres.catalogue import ROWS
 from superres.diffusion.spec import SPEC
 from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
-from superres.estimation.calibration import Pace
+from superres.estimation.calibration import PaceTracker
 from superres.model_loader import LoadedModel
 from superres.model_spec import ModelSpec
 from superres.pipeline import Answer, upscale
@@ -39,15 +39,15 @@ from superres.pipeline import Answer, upscale
 DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
 
 
-class Prepared(NamedTuple):
+class PreparedRequest(NamedTuple):
     """A Document whose picture is known but not decoded."""
 
     document: Document
-    request: Request
+    request: UpscaleRequest
     model: LoadedModel
     content: Content
-    watch: Watch
-    demand: Demand
+    deadline: Deadline
+    demand: MemoryDemand
 
 
 class UpscalerExecutor(Executor):
@@ -72,26 +72,26 @@ class UpscalerExecutor(Executor):
         # With `quiet_error`, Jina 3.34 logs an empty line for every refusal.
         name = getattr(self.runtime_args, "name", "")
         logging.getLogger(name).addFilter(lambda record: bool(record.getMessage()))
-        self.pace = Pace()
+        self.pace_tracker = PaceTracker()
         try:
             self.settings = read_settings(options)
-            self.guards = self.settings.guards
+            self.source_policy = self.settings.source_policy
             self.models = self.load()
             self.faces = load_faces(self.models, self.settings)
             if self.settings.optimize != "none":
-                warm_up(self.models, self.pace)
+                warm_up(self.models, self.pace_tracker)
         except SuperresError as error:
             self.logger.error(f"{self.system}: {error}")
             raise SystemExit(f"{self.system}: {error}") from None
         self.default = next(iter(self.models))
-        self.lanes = Lanes(
-            memory_for_pictures(self.settings.host_memory_mb),
-            self.settings.workers or automatic_workers(),
+        self.worker_pools = WorkerPools(
+            choose_image_memory(self.settings.host_memory_mb),
+            self.settings.workers or choose_worker_count(),
             self.system,
         )
-        self.room = Room(self.settings.max_waiting)
-        self.watches: dict[str, Watch] = {}
-        end_with_parent(is_busy=lambda: self.room.inside > 0)
+        self.admission = AdmissionQueue(self.settings.max_waiting)
+        self.deadlines: dict[str, Deadline] = {}
+        end_with_parent(is_busy=lambda: self.admission.admitted > 0)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
@@ -110,27 +110,27 @@ class UpscalerExecutor(Executor):
         """
         parameters = parameters or {}
         try:
-            tagged = errors_as_tags(parameters, len(docs))
+            tagged = should_tag_errors(parameters, len(docs))
             self.check_count(docs)
-            self.room.enter(len(docs))
+            self.admission.admit(len(docs))
         except SuperresError as error:
-            raise self.failure(error) from None
-        watch = Watch(self.settings.deadline_seconds)
+            raise self.report_failure(error) from None
+        watch = Deadline(self.settings.deadline_seconds)
         request_id = str(parameters.get("request_id"))
-        self.watches[request_id] = watch
+        self.deadlines[request_id] = watch
         try:
             await self.upscale_all(docs, parameters, tagged, watch)
         finally:
-            self.room.leave(len(docs))
-            self.watches.pop(request_id, None)
+            self.admission.release(len(docs))
+            self.deadlines.pop(request_id, None)
         return docs
 
     @requests(on="/progress")
     async def progress(self, parameters: dict[str, Any] | None = None, **_: Any) -> DocumentArray:
         """One Document: tiles `done` and `total` of the running request `request_id`."""
         request_id = str((parameters or {}).get("request_id"))
-        watch = self.watches.get(request_id)
-        done, total = watch.tiles() if watch else (0, 0)
+        watch = self.deadlines.get(request_id)
+        done, total = watch.count_tiles() if watch else (0, 0)
         tags = {"known": watch is not None, "done": done, "total": total}
         return DocumentArray([Document(id=f"{request_id}/{self.system}", tags=tags)])
 
@@ -145,23 +145,25 @@ class UpscalerExecutor(Executor):
                     "scale": model.spec.scale,
                     "default": name == self.default,
                     "system": self.system,
-                    "options": self.offered(model),
+                    "options": self.list_options(model),
                 },
             )
             for name, model in self.models.items()
         )
 
-    def offered(self, model: LoadedModel) -> list[str]:
+    def list_options(self, model: LoadedModel) -> list[str]:
         """The model-specific options that work here."""
         without_faces = {"face_enhance"} if self.faces is None else set()
         return [option for option in model.spec.options if option not in without_faces]
 
     async def upscale_all(
-        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: Watch
+        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: Deadline
     ) -> None:
         """Upscale the Documents side by side; leave at once when the caller has gone."""
         try:
-            errors = await asyncio.gather(*(self.attempt(doc, parameters, watch) for doc in docs))
+            errors = await asyncio.gather(
+                *(self.try_upscale(doc, parameters, watch) for doc in docs)
+            )
         except asyncio.CancelledError:
             watch.cancelled.set()
             raise
@@ -169,21 +171,21 @@ class UpscalerExecutor(Executor):
             if error is None:
                 continue
             if not tagged:
-                raise self.failure(error, doc.id) from None
-            self.failure(error, doc.id)
+                raise self.report_failure(error, doc.id) from None
+            self.report_failure(error, doc.id)
             write_error(doc, error)
 
-    async def attempt(
-        self, document: Document, parameters: Mapping[str, Any], watch: Watch
+    async def try_upscale(
+        self, document: Document, parameters: Mapping[str, Any], watch: Deadline
     ) -> SuperresError | None:
         """Upscale one Document in place; the error if that fails."""
-        elsewhere = lies_elsewhere(document)
-        pool = self.lanes.readers if elsewhere else self.lanes.quick.pool
+        elsewhere = needs_fetch(document)
+        pool = self.worker_pools.readers if elsewhere else self.worker_pools.quick.pool
         begin = partial(self.begin, document, parameters, watch, not elsewhere)
         try:
             waiting = await asyncio.get_running_loop().run_in_executor(pool, begin)
             if waiting is not None:
-                await self.finish_in_turn(waiting)
+                await self.finish_when_granted(waiting)
         except SuperresError as error:
             return error
         except Exception as error:
@@ -194,15 +196,15 @@ class UpscalerExecutor(Executor):
         return None
 
     def begin(
-        self, document: Document, parameters: Mapping[str, Any], watch: Watch, here: bool
-    ) -> "Prepared | None":
+        self, document: Document, parameters: Mapping[str, Any], watch: Deadline, here: bool
+    ) -> "PreparedRequest | None":
         """What is left to do, after all of it if the picture is small and there is memory now.
 
         `here` says that this thread may do that.
         """
         watch.check()
         prepared = self.prepare(document, parameters, watch)
-        if not here or prepared.demand.lane is not self.lanes.quick:
+        if not here or prepared.demand.pool is not self.worker_pools.quick:
             return prepared
         claim = prepared.demand.claim()
         try:
@@ -214,23 +216,25 @@ class UpscalerExecutor(Executor):
         return None
 
     def prepare(
-        self, document: Document, parameters: Mapping[str, Any], watch: Watch
-    ) -> "Prepared":
+        self, document: Document, parameters: Mapping[str, Any], watch: Deadline
+    ) -> "PreparedRequest":
         """A Document's options, model and picture, not decoded, and what it will take."""
         request = read_request(document, parameters, self.settings.defaults)
-        model = self.chosen(request)
-        content = read_content(document, self.guards)
-        pace = self.pace.of(model.spec.name)
-        demand = demanded(request, content, self.settings.limits, model, self.lanes, pace)
-        return Prepared(document, request, model, content, watch, demand)
+        model = self.choose_model(request)
+        content = read_content(document, self.source_policy)
+        pace = self.pace_tracker.get_pace(model.spec.name)
+        demand = estimate_demand(
+            request, content, self.settings.limits, model, self.worker_pools, pace
+        )
+        return PreparedRequest(document, request, model, content, watch, demand)
 
-    async def finish_in_turn(self, prepared: "Prepared") -> None:
+    async def finish_when_granted(self, prepared: "PreparedRequest") -> None:
         """Finish in a thread of the picture's lane, once there is memory for it."""
         demand = prepared.demand
         claim = demand.claim()
         try:
-            await granted(claim, prepared.watch)
-            work = demand.lane.pool.submit(self.finish, prepared)
+            await wait_for_memory(claim, prepared.deadline)
+            work = demand.pool.pool.submit(self.finish, prepared)
         except BaseException:
             demand.release(claim)
             raise
@@ -238,42 +242,44 @@ class UpscalerExecutor(Executor):
         work.add_done_callback(lambda _: demand.release(claim))
         await asyncio.wrap_future(work)
 
-    def finish(self, prepared: "Prepared") -> None:
+    def finish(self, prepared: "PreparedRequest") -> None:
         """Decode, enlarge, encode, and write the answer."""
-        prepared.watch.check()
+        prepared.deadline.check()
         name = prepared.model.spec.name
-        with self.room.expecting(prepared.demand.needed.at(self.pace.of(name))):
+        with self.admission.expect_work(
+            prepared.demand.estimate.scale_seconds(self.pace_tracker.get_pace(name))
+        ):
             made = self.answer(prepared)
-        self.pace.note(name, prepared.demand.needed.model_seconds, made.cost.seconds)
+        self.pace_tracker.learn(name, prepared.demand.estimate.model_seconds, made.cost.seconds)
         write_answer(prepared.document, prepared.request, name, made)
 
-    def answer(self, prepared: "Prepared") -> Answer:
+    def answer(self, prepared: "PreparedRequest") -> Answer:
         """The finished picture."""
         document, request, model, content, watch, demand = prepared
-        special = {n: v for n, v in request.special.items() if n in model.spec.options}
+        special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
         # The pipeline lets go of the picture it is given, which nobody else may hold.
         return upscale(
-            decoded(content, self.settings.limits, demand.image),
+            decode_content(content, self.settings.limits, demand.image),
             model.upscaler(**special),
             request.options,
             self.settings.max_output_pixels,
-            partial(watch.note, document),
+            partial(watch.note_progress, document),
             faces,
-            demand.needed.plan,
+            demand.estimate.plan,
         )
 
-    def chosen(self, request: Request) -> LoadedModel:
+    def choose_model(self, request: UpscaleRequest) -> LoadedModel:
         """The model a request names, else the default, if it takes the request's options."""
         name = request.model or self.default
         if name not in self.models:
             raise BadOption("model", name, f"one of {', '.join(self.models)}", code="MODEL")
         model = self.models[name]
-        if request.special.get("face_enhance") and self.faces is None:
+        if request.model_options.get("face_enhance") and self.faces is None:
             raise BadOption(
                 "face_enhance", True, "false: this server loads no face model (face_model)"
             )
-        for option, value in request.special.items():
+        for option, value in request.model_options.items():
             if option not in model.spec.options and value != self.settings.defaults.get(option):
                 takers = [row.name for row in DESCRIBED if option in row.options]
                 raise BadOption(
@@ -290,9 +296,9 @@ class UpscalerExecutor(Executor):
                 allowed=f"at most {self.settings.max_documents}",
             )
 
-    def failure(self, error: SuperresError, document: str | None = None) -> RequestFailed:
+    def report_failure(self, error: SuperresError, document: str | None = None) -> RequestFailed:
         """The exception that carries `error` to the caller, after one line in the log."""
-        said = " <- ".join(f"{type(e).__name__}: {e}" for e in causes(error))
+        said = " <- ".join(f"{type(e).__name__}: {e}" for e in list_causes(error))
         # The gateway logs every refusal; what only the log may know is told here.
         level = self.logger.debug if isinstance(error, Refused) else self.logger.warning
         level(f"refused document {document}: {error.code}: {said}")
@@ -300,11 +306,11 @@ class UpscalerExecutor(Executor):
 
     def close(self) -> None:
         """Let running tiles end, then release the threads."""
-        self.lanes.close()
+        self.worker_pools.close()
         super().close()
 
 
-def errors_as_tags(parameters: Mapping[str, Any], documents: int) -> bool:
+def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:
     """Whether failed Documents carry a tag, or the request fails: the parameter `errors`."""
     choice = parameters.get("errors")
     if choice not in (None, "tags", "raise"):

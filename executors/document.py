@@ -10,52 +10,52 @@ from numpy.typing import NDArray
 
 from contract.options import REQUEST_OPTIONS
 from executors.error_response import describe
-from executors.source import SourceGuards, read
+from executors.source import SourcePolicy, read_source
 from superres.codecs.decode import Limits, decode
-from superres.codecs.encode import FORMATS, Format, format_named
-from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
+from superres.codecs.encode import FORMATS, Format, find_format
+from superres.codecs.probe import Dimensions, probe, probe_tensor
 from superres.errors import BadImage, SuperresError, TooLarge
 from superres.geometry import Size
-from superres.image.frame import Image, from_tensor
-from superres.image.size_expression import ScaleExpression
-from superres.pipeline import Answer, Options
+from superres.image.frame import Image, read_tensor
+from superres.image.size_expression import SizeExpression
+from superres.pipeline import Answer, OutputOptions
 from superres.request_options import read_option
 
 URL_SCHEMES = (b"http://", b"https://", b"data:")
-LONGEST_URL = 2048  # a longer text of a URL is no picture either, but no URL
+MAX_URL_CHARACTERS = 2048  # a longer text of a URL is no picture either, but no URL
 
 
 ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
 
 
 @dataclass(frozen=True)
-class Request:
+class UpscaleRequest:
     """What one Document asks for."""
 
-    options: Options
+    options: OutputOptions
     model: str | None = None
-    special: Mapping[str, Any] = field(default_factory=dict)  # model-specific options
-    drop_content: bool = True
+    model_options: Mapping[str, Any] = field(default_factory=dict)  # model-specific options
+    drop_image_content: bool = True
 
 
 def read_request(
     document: Document, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> Request:
+) -> UpscaleRequest:
     """The options of a Document: its tags first, then the parameters, then the Executor's YAML.
 
     Raises BadOption that names option, value and what is allowed.
     """
-    look = lookup(document.tags, parameters, defaults)
+    look = make_lookup(document.tags, parameters, defaults)
 
     def read(name: str) -> Any:
         value = look(name)
         return REQUEST_OPTIONS[name].default if value is None else read_option(name, value)
 
     scale = read("scale")
-    return Request(
-        Options(
-            image_format=asked_format(look),
-            scale=None if scale is None else ScaleExpression.parse(scale),
+    return UpscaleRequest(
+        OutputOptions(
+            image_format=read_format(look),
+            scale=None if scale is None else SizeExpression.parse(scale),
             quality=read("quality"),
             png_compression=read("png_compression"),
             tile=read("tile"),
@@ -63,15 +63,15 @@ def read_request(
             keep_metadata=read("keep_metadata"),
         ),
         model=read("model"),
-        special=special_options(read),
-        drop_content=read("drop_image_content"),
+        model_options=read_model_options(read),
+        drop_image_content=read("drop_image_content"),
     )
 
 
 Look = Callable[[str], Any]
 
 
-def lookup(*layers: Mapping[str, Any]) -> Look:
+def make_lookup(*layers: Mapping[str, Any]) -> Look:
     """A function from an option's name to its value in the first layer that has one."""
 
     def look(name: str) -> Any:
@@ -84,20 +84,20 @@ def lookup(*layers: Mapping[str, Any]) -> Look:
     return look
 
 
-def asked_format(look: Look) -> Format | None:
+def read_format(look: Look) -> Format | None:
     """What the ending of `output_path` says, else `image_format`.
 
     The clients document that order, and the JavaScript client sends only the path. The path itself
     belongs to the client and is never touched.
     """
     name = look("image_format")
-    named = None if name is None else format_named(name)
+    named = None if name is None else find_format(name)
     path = look("output_path")
     ending = PurePosixPath(path).suffix[1:].lower() if isinstance(path, str) else ""
     return ENDINGS.get(ending, named)
 
 
-def special_options(read: Callable[[str], Any]) -> dict[str, Any]:
+def read_model_options(read: Callable[[str], Any]) -> dict[str, Any]:
     """The model-specific options that were given; a switch only where it is on."""
     given = {name: read(name) for name, option in REQUEST_OPTIONS.items() if option.models}
     return {name: v for name, v in given.items() if v is not None and v is not False}
@@ -107,7 +107,7 @@ Content: TypeAlias = bytes | NDArray[Any] | Any
 """A picture before it is decoded: the bytes of an image file, or a tensor of whatever kind."""
 
 
-def lies_elsewhere(document: Document) -> bool:
+def needs_fetch(document: Document) -> bool:
     """Whether the picture must be read from a uri first."""
     blob: bytes = document.blob
     return is_url(blob) if blob else document.tensor is None and bool(document.uri)
@@ -115,10 +115,10 @@ def lies_elsewhere(document: Document) -> bool:
 
 def is_url(blob: bytes) -> bool:
     """Whether a blob is the text of a URL: the JavaScript client sends that for large pictures."""
-    return len(blob) <= LONGEST_URL and blob.startswith(URL_SCHEMES)
+    return len(blob) <= MAX_URL_CHARACTERS and blob.startswith(URL_SCHEMES)
 
 
-def read_content(document: Document, guards: SourceGuards) -> Content:
+def read_content(document: Document, guards: SourcePolicy) -> Content:
     """The picture in a Document: its blob, else its tensor, else what its uri names.
 
     With a blob the uri is never opened: clients send both, and theirs names their own disk. Only a
@@ -126,11 +126,11 @@ def read_content(document: Document, guards: SourceGuards) -> Content:
     """
     blob: bytes = document.blob
     if blob:
-        return read(blob.decode("latin-1"), guards) if is_url(blob) else blob
+        return read_source(blob.decode("latin-1"), guards) if is_url(blob) else blob
     if document.tensor is not None:
         return document.tensor
     if document.uri:
-        return read(document.uri, guards)
+        return read_source(document.uri, guards)
     raise BadImage(
         "the Document has no picture: set blob (an image file's bytes), tensor or uri",
         code="NO_IMAGE",
@@ -139,21 +139,21 @@ def read_content(document: Document, guards: SourceGuards) -> Content:
     )
 
 
-def measured(content: Content, limits: Limits) -> Dimensions | None:
+def probe_content(content: Content, limits: Limits) -> Dimensions | None:
     """What decoding will make, told without it; None for a tensor that holds no picture."""
     if isinstance(content, bytes):
-        return dimensions(content, limits)
-    found = tensor_dimensions(content)
+        return probe(content, limits)
+    found = probe_tensor(content)
     if found is not None:
         check_tensor(found.size, limits)
     return found
 
 
-def decoded(content: Content, limits: Limits, measured: Dimensions | None) -> Image:
+def decode_content(content: Content, limits: Limits, measured: Dimensions | None) -> Image:
     """The picture in `content`; the file of one that was `measured` is checked already."""
     if isinstance(content, bytes):
         return decode(content, limits, measured.format if measured else None)
-    image = from_tensor(content)
+    image = read_tensor(content)
     check_tensor(image.size, limits)
     return image
 
@@ -168,10 +168,10 @@ def check_tensor(size: Size, limits: Limits) -> None:
         )
 
 
-def write_answer(document: Document, request: Request, model: str, answer: Answer) -> None:
+def write_answer(document: Document, request: UpscaleRequest, model: str, answer: Answer) -> None:
     """Put `answer` into the Document; its id and tags stay."""
     encoded, cost = answer.encoded, answer.cost
-    if request.drop_content:
+    if request.drop_image_content:
         document.tensor = None
         document.uri = None
     document.blob = encoded.data
@@ -186,7 +186,7 @@ def write_answer(document: Document, request: Request, model: str, answer: Answe
         "frames": encoded.frames,
         "frames_dropped": encoded.frames_dropped,
         "seconds": round(cost.seconds, 6),
-        "peak_memory_mb": megabytes(cost.peak_memory),
+        "peak_memory_mb": to_mebibytes(cost.peak_memory),
         "tiles": cost.tiles,
         "tile_overlap": cost.overlap,
         "tiles_redone_in_fp32": cost.redone,
@@ -194,7 +194,7 @@ def write_answer(document: Document, request: Request, model: str, answer: Answe
     }
 
 
-def megabytes(size: int | None) -> float | None:
+def to_mebibytes(size: int | None) -> float | None:
     """Bytes as MiB, one decimal."""
     return None if size is None else round(size / 2**20, 1)
 

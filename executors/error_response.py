@@ -29,7 +29,7 @@ def describe(error: SuperresError, document: str | None = None) -> Problem:
     )
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def list_causes(error: BaseException) -> Iterator[BaseException]:
     """`error` and what caused it, outermost first: for the log."""
     current: BaseException | None = error
     while current is not None:

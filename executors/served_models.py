@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from executors.settings import Settings
-from superres.catalogue import CATALOGUE, model_named
+from superres.catalogue import CATALOGUE, find_model
 from superres.errors import BadOption, BadSetting
-from superres.estimation.calibration import Pace
+from superres.estimation.calibration import PaceTracker
 from superres.geometry import Size
-from superres.inference.device import Device, device_named
+from superres.inference.device import Device, find_device
 from superres.model_loader import LoadedModel, NetworkModel
 from superres.weights.store import Store
 
@@ -22,20 +22,20 @@ WARM_EDGE, WARM_EDGE_GPU = 32, 256  # pixels a side
 TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
 
 
-def device_of(settings: Settings) -> Device:
+def make_device(settings: Settings) -> Device:
     """The device and number format that the operator chose. Raises BadSetting."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return Device(
-        device_named(settings.device),
+        find_device(settings.device),
         settings.precision,  # type: ignore[arg-type] # settings.CHOICES
         settings.memory_limit_mb * 2**20 or None,
         settings.optimize,  # type: ignore[arg-type] # settings.CHOICES
-        store_of(settings).cache() if settings.optimize == "max" else None,
+        make_store(settings).cache() if settings.optimize == "max" else None,
     )
 
 
-def warm_up(models: Mapping[str, LoadedModel], pace: Pace) -> None:
+def warm_up(models: Mapping[str, LoadedModel], pace: PaceTracker) -> None:
     """Compute a small tile with each model, so that no request pays for what only happens once.
 
     The second time tells how fast the model is here. Raises what the model raises.
@@ -51,10 +51,10 @@ def warm_up(models: Mapping[str, LoadedModel], pace: Pace) -> None:
             upscaler.runner.warm_up(Size(edge, edge))
         seconds = [upscaler.upscale(tile).cost.seconds for _ in range(2)]
         if seconds[1] > TELLING_SECONDS:
-            pace.note(name, model.estimate(Size(edge, edge)).seconds, seconds[1])
+            pace.learn(name, model.estimate(Size(edge, edge)).seconds, seconds[1])
 
 
-def store_of(settings: Settings) -> Store:
+def make_store(settings: Settings) -> Store:
     """Where the operator keeps weights."""
     return Store.from_environment(settings.cache_dir, settings.offline or None)
 
@@ -67,10 +67,10 @@ def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
     own = {name: spec for name, spec in CATALOGUE.items() if spec.system == system}
     wanted = settings.models or (settings.model or next(iter(own)),)
     try:
-        specs = [model_named(name, own) for name in wanted]
+        specs = [find_model(name, own) for name in wanted]
     except BadOption as error:
         raise BadSetting(str(error), option="models") from error
-    device, store = device_of(settings), store_of(settings)
+    device, store = make_device(settings), make_store(settings)
     return {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
 
 
@@ -81,4 +81,4 @@ def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEn
     from superres.faces.enhancer import FaceEnhancer
 
     device = next(iter(models.values())).device.device
-    return FaceEnhancer.from_store(settings.face_model, device, store_of(settings))
+    return FaceEnhancer.from_store(settings.face_model, device, make_store(settings))

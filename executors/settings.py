@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS, Kind, Option
 from contract.problem import quote
-from executors.source import SourceGuards
+from executors.source import SourcePolicy
 from superres.codecs.decode import Limits
 from superres.errors import BadSetting
 
@@ -69,9 +69,9 @@ class Settings:
         return Limits(self.max_input_mb * 2**20, self.max_input_pixels, self.max_frames)
 
     @property
-    def guards(self) -> SourceGuards:
+    def source_policy(self) -> SourcePolicy:
         """What a uri may name."""
-        return SourceGuards(
+        return SourcePolicy(
             http=self.uri_http,
             hosts=self.uri_hosts,
             ports=self.uri_ports,
@@ -110,38 +110,38 @@ def read_settings(
     return Settings(**values)
 
 
-def whole(value: Any) -> int:
+def read_whole(value: Any) -> int:
     """A whole number that is not negative; truth values do not count."""
     if isinstance(value, bool) or int(value) != float(value) or int(value) < 0:
         raise ValueError
     return int(value)
 
 
-def positive(value: Any) -> float:
+def read_positive(value: Any) -> float:
     """A number that is not negative; truth values do not count."""
     if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
         raise ValueError
     return float(value)
 
 
-def switch(value: Any) -> bool:
+def read_switch(value: Any) -> bool:
     """True or false, as such or as a word."""
     return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
 
 
-def text(value: Any) -> str:
+def read_text(value: Any) -> str:
     """Text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError
     return value
 
 
-def path(value: Any) -> Path:
+def read_path(value: Any) -> Path:
     """A path; `~` is the home folder."""
-    return Path(text(value)).expanduser()
+    return Path(read_text(value)).expanduser()
 
 
-def several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+def read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     """A list, or text with commas, of what `one` converts."""
 
     def convert_all(value: Any) -> tuple[Any, ...]:
@@ -152,14 +152,14 @@ def several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
-    "integer": (whole, "a whole number"),
-    "number": (positive, "a number that is not negative"),
-    "boolean": (switch, "true or false"),
-    "text": (text, "text"),
-    "path": (path, "a path"),
-    "texts": (several(text), "a list of texts"),
-    "integers": (several(whole), "a list of whole numbers"),
-    "paths": (several(path), "a list of paths"),
+    "integer": (read_whole, "a whole number"),
+    "number": (read_positive, "a number that is not negative"),
+    "boolean": (read_switch, "true or false"),
+    "text": (read_text, "text"),
+    "path": (read_path, "a path"),
+    "texts": (read_several(read_text), "a list of texts"),
+    "integers": (read_several(read_whole), "a list of whole numbers"),
+    "paths": (read_several(read_path), "a list of paths"),
 }
 
 
@@ -172,12 +172,12 @@ def convert(option: Option, value: Any) -> Any:
     try:
         result = converter(value)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise wrong(option.name, value, expected) from error
+        raise make_error(option.name, value, expected) from error
     if choices and result not in choices:
-        raise wrong(option.name, value, expected)
+        raise make_error(option.name, value, expected)
     return result
 
 
-def wrong(name: str, value: Any, expected: str) -> BadSetting:
+def make_error(name: str, value: Any, expected: str) -> BadSetting:
     """The error for a value that an option cannot have."""
     return BadSetting(f"{name} {quote(value)}: expected {expected}", option=name, allowed=expected)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from contract.options import SAMPLING_OPTIONS
 from executors.base import UpscalerExecutor
-from executors.served_models import device_of, store_of
+from executors.served_models import make_device, make_store
 from superres.diffusion.model import DiffusionModel
-from superres.diffusion.options import sampling
+from superres.diffusion.options import read_sampling
 from superres.diffusion.spec import SPEC
 from superres.errors import BadOption, BadSetting
 from superres.model_loader import LoadedModel
@@ -21,13 +21,13 @@ class StableDiffusion(UpscalerExecutor):
         """The one model of this system. Raises Misconfigured."""
         settings = self.settings
         try:
-            sampling({name: settings.defaults[name] for name in SAMPLING_OPTIONS})
+            read_sampling({name: settings.defaults[name] for name in SAMPLING_OPTIONS})
         except BadOption as error:
             raise BadSetting(str(error), option=error.option, allowed=error.allowed) from error
         model = DiffusionModel(
             SPEC,
-            device_of(settings),
-            store_of(settings),
+            make_device(settings),
+            make_store(settings),
             settings.weights,
             max_pixels=settings.max_diffusion_pixels,
             keep_colours=settings.keep_colours,

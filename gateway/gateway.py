@@ -15,13 +15,13 @@ from uvicorn import Config, Server
 
 from contract.parent_watchdog import end_with_parent
 from gateway.core.api_keys import KeyedApp, KeyedCalls, keys_from
-from gateway.core.in_flight import InFlight
+from gateway.core.in_flight import RequestsInFlight
 from gateway.core.request_id import Identified
 from gateway.rpc.service import Handler
 from gateway.server.header_timeout import PromptHead
 from gateway.server.protocol_mux import Port, tls_context
 from gateway.web.app import make_app
-from gateway.web.openapi import Pages
+from gateway.web.openapi import PageSettings
 
 MEBIBYTE = 1 << 20
 FLUSH_SECONDS = 1.0
@@ -76,7 +76,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         self._keys = keys_from(api_keys)
         self._pages = _pages(title, description, cors, expose_endpoints, bool(self._keys))
         super().__init__(**kwargs | {"req_handler_cls": Handler})
-        in_flight = InFlight(int(_positive("max_in_flight", max_in_flight)))
+        in_flight = RequestsInFlight(int(_positive("max_in_flight", max_in_flight)))
         self._exchange = self._request_handler.limit_to(in_flight)
         end_with_parent()
         self._stopping = False
@@ -92,7 +92,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         name = f"gateway-{secrets.token_hex(16)}"
         self._grpc = self._make_grpc(name)
         await self._grpc.setup_server()
-        self._web = await _started_web(self._web_config())
+        self._web = await _start_web(self._web_config())
         self._port = Port(self._web_protocol, f"\0{name}", self._tls)
         await self._port.open(self.host, self.port)
         log.info("gRPC, HTTP and WebSocket on %s:%d", self.host, self.port)
@@ -169,7 +169,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         return protocol
 
 
-async def _started_web(config: Config) -> Server:
+async def _start_web(config: Config) -> Server:
     """A uvicorn server without a socket of its own: the Port hands it connections."""
     config.load()
     server = Server(config)
@@ -184,11 +184,11 @@ def _pages(
     cors: bool,
     expose_endpoints: str | None,
     keyed: bool,
-) -> Pages:
-    default = Pages()
+) -> PageSettings:
+    default = PageSettings()
     listed = tuple(json.loads(expose_endpoints or "{}")) or default.listed
     title, description = title or default.title, description or default.description
-    return Pages(title, description, bool(cors), listed, keyed)
+    return PageSettings(title, description, bool(cors), listed, keyed)
 
 
 def _check_names(settings: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from superres.geometry import Size
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler, Upscaler
 from superres.model_spec import ModelSpec, NetworkSpec, StateDict
-from superres.weights.store import Store, interpolate, load, locate, read_state_dict
+from superres.weights.store import Store, interpolate, load_state_dict, locate, read_state_dict
 
 DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
 
@@ -54,7 +54,7 @@ class NetworkModel(LoadedModel):
         """
         self.spec: NetworkSpec = spec
         self.device = device
-        self.states, self.path = read_states(spec, store, weights)
+        self.states, self.path = read_state_dicts(spec, store, weights)
         self.upscalers: dict[float, NetworkUpscaler] = {}
         self.upscaler()
 
@@ -93,11 +93,11 @@ class NetworkModel(LoadedModel):
             state = self.states[0]
             if len(self.states) > 1:
                 state = interpolate(state, self.states[1], strength)
-            load(network, state, self.path)
+            load_state_dict(network, state, self.path)
         return NetworkUpscaler(self.spec, network, self.device)
 
 
-def read_states(
+def read_state_dicts(
     spec: NetworkSpec, store: Store, weights: Path | None
 ) -> tuple[list[StateDict], Path]:
     """The state dicts of `spec` in the network's own keys, and where the first one came from."""

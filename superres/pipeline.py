@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from superres.codecs.encode import FORMATS, Effort, Encoded, Format, check_side, encode_scrolls
-from superres.codecs.png.writer import DEFAULT
+from superres.codecs.encode import FORMATS, Effort, Encoded, Format, check_side, encode_streams
+from superres.codecs.png.writer import DEFAULT_COMPRESSION
 from superres.errors import TooLarge
 from superres.geometry import Size
-from superres.image.frame import Frame, Image, Pixels, spread
-from superres.image.frame_stream import Scroll
-from superres.image.resample import resized, veiled
-from superres.image.size_expression import ScaleExpression
+from superres.image.frame import Frame, Image, Pixels, bleed_alpha
+from superres.image.frame_stream import FrameStream
+from superres.image.resample import needs_premultiplication, resize_stream
+from superres.image.size_expression import SizeExpression
 from superres.inference.planning import Plan
 from superres.inference.result import Cost, Progress, RowStream
 from superres.inference.upscaler import Upscaler
@@ -20,17 +20,17 @@ from superres.inference.upscaler import Upscaler
 if TYPE_CHECKING:
     from superres.faces.enhancer import FaceEnhancer
 
-BAND = 2**18  # pixels of the result that get their alpha at a time
+BAND_PIXELS = 2**18  # pixels of the result that get their alpha at a time
 
 
 @dataclass(frozen=True)
-class Options:
+class OutputOptions:
     """What a request asks of the picture; None leaves the choice to the input or the model."""
 
     image_format: Format | None = None
-    scale: ScaleExpression | None = None
+    scale: SizeExpression | None = None
     quality: int = 95
-    png_compression: int = DEFAULT
+    png_compression: int = DEFAULT_COMPRESSION
     tile: int = 0
     overlap: int | None = None
     keep_metadata: bool = False
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 def upscale(
     image: Image,
     upscaler: Upscaler,
-    options: Options,
+    options: OutputOptions,
     max_output_pixels: int = 268_000_000,
     progress: Progress = lambda done, total: None,
     faces: "FaceEnhancer | None" = None,
@@ -66,16 +66,18 @@ def upscale(
     check_side(image_format, target)
     written = image.frames if image_format.animation else image.frames[:1]
     dropped = image.frames_dropped + len(image.frames) - len(written)
-    about, size = replace(image.about, frames_dropped=dropped), image.size
+    about, size = replace(image.metadata, frames_dropped=dropped), image.size
     works = [
-        FrameWork(frame, upscaler, options, shifted(progress, number, len(written)), faces, plan)
+        FrameWork(
+            frame, upscaler, options, shift_progress(progress, number, len(written)), faces, plan
+        )
         for number, frame in enumerate(written)
     ]
     del image, written  # each Work lets go of its frame when it is done
     effort = Effort(options.quality, options.png_compression)
     try:
         scrolls = [work.scroll(target) for work in works]
-        encoded = encode_scrolls(scrolls, about, image_format, effort, options.keep_metadata)
+        encoded = encode_streams(scrolls, about, image_format, effort, options.keep_metadata)
     finally:
         for work in works:
             work.close()
@@ -84,7 +86,7 @@ def upscale(
 
 
 def target_size(
-    image: Image, scale: int, expression: ScaleExpression | None, max_output_pixels: int
+    image: Image, scale: int, expression: SizeExpression | None, max_output_pixels: int
 ) -> Size:
     """The size of the answer. Raises BadOption for a wrong scale, TooLarge beyond the limit."""
     largest = image.size.times(scale)
@@ -108,7 +110,7 @@ class FrameWork:
         self,
         frame: Frame,
         upscaler: Upscaler,
-        options: Options,
+        options: OutputOptions,
         progress: Progress,
         faces: "FaceEnhancer | None",
         plan: Plan | None,
@@ -132,16 +134,16 @@ class FrameWork:
         if self.strips:
             self.strips.close()
 
-    def scroll(self, target: Size) -> Scroll:
+    def scroll(self, target: Size) -> FrameStream:
         """The enlarged frame at `target` size."""
         frame = self.frame
         assert frame is not None
         full = frame.size.times(self.upscaler.spec.scale)
         depth, milliseconds = frame.bit_depth, frame.milliseconds
-        made = Scroll(
+        made = FrameStream(
             full, frame.channels, depth, self.rows(full), milliseconds, self.upscaler.cpu_lock
         )
-        return resized(made, target, veiled(frame))
+        return resize_stream(made, target, needs_premultiplication(frame))
 
     def rows(self, full: Size) -> Iterator[Frame]:
         """Strips of the frame at `full` size.
@@ -156,15 +158,15 @@ class FrameWork:
             yield from colours
             return
         channels = frame.colour.shape[2]
-        colour = Scroll(full, channels, frame.bit_depth, colours)
-        alpha = resized(Scroll.of(Frame(frame.alpha[..., None])), full, weighted=False)
-        rows = max(1, BAND // full.width)
+        colour = FrameStream(full, channels, frame.bit_depth, colours)
+        alpha = resize_stream(FrameStream.of(Frame(frame.alpha[..., None])), full, weighted=False)
+        rows = max(1, BAND_PIXELS // full.width)
         for strip, veil in zip(colour.bands(rows), alpha.bands(rows), strict=True):
             yield replace(strip, alpha=veil.colour[..., 0])
 
     def colours(self, frame: Frame) -> Iterator[Pixels]:
         """The model's rows, its faces restored where that is asked for."""
-        colour = spread(frame).colour
+        colour = bleed_alpha(frame).colour
         options = self.options
         made = self.upscaler.stream(colour, options.tile, options.overlap, self.progress, self.plan)
         self.strips = made
@@ -179,6 +181,6 @@ class FrameWork:
         yield pixels
 
 
-def shifted(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:
+def shift_progress(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:
     """`progress` for frame `number` of `frames`, counting the tiles of all frames."""
     return lambda done, total: progress(number * total + done, frames * total)

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # What the cores are lent for: a network whose threads wait for each other was measured to take 5
 # times as long beside a busy pool.
-Turn = Callable[[], AbstractContextManager[object]]
+CpuLock = Callable[[], AbstractContextManager[object]]
 
 
 class Workers(NamedTuple):
@@ -23,8 +23,8 @@ class Workers(NamedTuple):
     threads: int
 
 
-def ordered(
-    work: Callable[[Item], Result], items: Iterable[Item], turn: Turn | None = None
+def map_ordered(
+    work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock | None = None
 ) -> Iterator[Result]:
     """`work` of each of `items`, in their order, made by the pool while the next ones are taken.
 
@@ -32,10 +32,12 @@ def ordered(
     it, on a few items at a time. What `work` or `items` raise is raised here, after which nothing
     more is begun. `work` must not use the pool itself.
     """
-    return ahead(work, items) if turn is None else in_turns(work, items, turn)
+    return map_ahead(work, items) if turn is None else map_in_turns(work, items, turn)
 
 
-def in_turns(work: Callable[[Item], Result], items: Iterable[Item], turn: Turn) -> Iterator[Result]:
+def map_in_turns(
+    work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock
+) -> Iterator[Result]:
     """`work` of a few items at a time, within a turn."""
     pool, threads = workers(os.getpid())
     left = iter(items)
@@ -45,7 +47,7 @@ def in_turns(work: Callable[[Item], Result], items: Iterable[Item], turn: Turn) 
         yield from done
 
 
-def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`work` of items that are made meanwhile."""
     pool, threads = workers(os.getpid())
     running: deque[Future[Result]] = deque()

@@ -23,11 +23,15 @@ MAX_PARTICIPLES = 0.03  # of the functions of modules
 MAX_HIDDEN = 0.10  # of the public names: used only in their own file
 MAX_MEDIAN, MAX_P90 = 8, 18  # lines of a function, its docstring apart
 
-IRREGULAR = """begun beheld blown born bound broken brought built bought caught chosen cut done drawn
-driven eaten fallen felt forgotten found frozen given gone grown heard held hidden hit kept known
-laid led left lent let lit lost made meant met paid put quit read rid risen run said seen sent set
-shaken shed shown shut sold spent split spread stood stuck sung sunk sworn taken taught thought
-thrown told torn understood woken won worn wound written""".split()
+IRREGULAR = re.findall(
+    r"\w+",
+    """begun beheld blown born bound broken brought built bought caught chosen cut done
+    drawn driven eaten fallen felt forgotten found frozen given gone grown heard held
+    hidden hit kept known laid led left lent let lit lost made meant met paid put quit
+    read rid risen run said seen sent set shaken shed shown shut sold spent spread stood
+    stuck sung sunk sworn taken taught thought thrown told torn understood woken won
+    worn wound written""",
+)
 # Verbs in their own right: what they name is done, not a thing that was done.
 VERBS = {
     "cut",
@@ -44,9 +48,13 @@ VERBS = {
     "shut",
 }
 PREPOSITIONS = set(
-    "about above across after against along among around as at before behind below beneath beside "
-    "between beyond by down during except for in inside into near of off on onto out outside over "
-    "past per since than through till toward under until up upon via with within without".split()
+    re.findall(
+        r"\w+",
+        """about above across after against along among around as at before behind below
+        beneath beside between beyond by down during except for in inside into near of off
+        on onto out outside over past per since than through till toward under until up upon
+        via with within without""",
+    )
 )
 EED = {"feed", "need", "seed", "speed", "embed", "shed", "bleed", "proceed", "exceed"}
 
@@ -109,8 +117,8 @@ def count_code_lines(module: Module) -> int:
     """Return the lines that are neither blank, comment nor docstring."""
     texts: set[int] = set()
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
                 texts.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return sum(
         bool(line.strip()) and not line.strip().startswith("#") and number not in texts
@@ -147,7 +155,7 @@ def list_used_names(module: Module) -> set[str]:
 
 
 def find_hidden_names(product: list[Module], others: list[Module]) -> tuple[list[str], int]:
-    """Return the public names that only their own file uses, and how many public names there are."""
+    """Return the public names that only their own file uses, and the number of public names."""
     users: dict[str, set[str]] = defaultdict(set)
     for module in [*product, *others]:
         for name in list_used_names(module):

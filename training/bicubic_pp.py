@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss, pad
 
 from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
-from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.networks.bicubic_pp import BicubicPPNetwork
 from training.data import as_tensor, batches, pairs
 from training.flat import FlatExact
 
@@ -121,7 +121,7 @@ def averaged_weights(model: FlatExact, average: dict[str, Tensor]) -> dict[str, 
 def set5(weights: dict[str, Tensor], options: argparse.Namespace) -> float:
     """Mean PSNR over the pictures of the `--check` folder, by the papers' protocol."""
     scale = options.scale
-    network = BicubicPlusPlus(scale)
+    network = BicubicPPNetwork(scale)
     network.load_state_dict(weights)
     values = []
     for path in pictures(options.check):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, pixel_shuffle
 
 from evaluation.protocol import cubic
-from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.networks.bicubic_pp import BicubicPPNetwork
 
 COPIES = 12  # 2×2 pixels × 3 colours
 
@@ -29,7 +29,7 @@ class FlatExact(nn.Module):
     def __init__(self, scale: int, channels: int = 32) -> None:
         super().__init__()
         self.scale = scale
-        plain = BicubicPlusPlus(scale, channels)
+        plain = BicubicPPNetwork(scale, channels)
         with torch.no_grad():
             plain.conv0.weight[:COPIES] = copying_filters()
             plain.conv2.weight *= 0.1

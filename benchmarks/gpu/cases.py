@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
-from superres.inference.batch_runner import Part
+from superres.inference.batch_runner import TileInput
 from superres.model_spec import NetworkSpec, StateDict
 
 # Model, the input's size, batches; and the size for a try of the script.
@@ -74,9 +74,9 @@ class Case:
         state = {name: value.to(device, dtype) for name, value in self.state.items()}
         return publishers(self.spec, state).to(device, dtype)
 
-    def part(self, size: Size, seed: int = 0) -> Part:
+    def part(self, size: Size, seed: int = 0) -> TileInput:
         """A picture, all of whose result is kept."""
-        return Part(noise(size, seed), Box(0, 0, *size.times(self.spec.scale)))
+        return TileInput(noise(size, seed), Box(0, 0, *size.times(self.spec.scale)))
 
 
 def cases_for(

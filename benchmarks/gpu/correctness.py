@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.gpu.cases import Case, LeftOut, Picture
 from benchmarks.gpu.ways import CPU, floats, levels, on_gpu, runner_of
-from superres.inference.cuda_graphs import SEEN
+from superres.inference.cuda_graphs import CAPTURE_AFTER_RUNS
 from superres.inference.device import Precision
 
 
@@ -27,9 +27,9 @@ def compared(case: Case) -> Iterator[dict[str, Any]]:
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16") if on_gpu(case) else ("fp32",)
     for precision in precisions:
         runner = runner_of(case, precision, "auto")
-        with runner.device.scheduler.line() as line:
-            for _ in range(SEEN + 2):
-                got = line.submit(runner.work(part)).result()
+        with runner.device.scheduler.open_queue() as line:
+            for _ in range(CAPTURE_AFTER_RUNS + 2):
+                got = line.submit(runner.make_task(part)).result()
         yield {
             "model": case.spec.name,
             "weights": case.weights,

@@ -19,8 +19,8 @@ from torch import Tensor
 from benchmarks.gpu.cases import Case, Picture
 from benchmarks.gpu.peak import fastest, settle
 from superres.geometry import round_up
-from superres.inference.batch_runner import Runner
-from superres.inference.cuda_graphs import SEEN
+from superres.inference.batch_runner import BatchRunner
+from superres.inference.cuda_graphs import CAPTURE_AFTER_RUNS
 from superres.inference.device import Device, Optimize, Precision
 
 CPU = torch.device("cpu")
@@ -96,41 +96,41 @@ def ours(optimize: Optimize, case: Case, batch: int) -> Calls:
 
     @torch.inference_mode()
     def on_device() -> object:
-        return runner.batch(raw, part)
+        return runner.compute_batch(raw, part)
 
     def whole(seconds: float) -> float:
         return sustained(runner, case, seconds)
 
-    for _ in range(SEEN):
+    for _ in range(CAPTURE_AFTER_RUNS):
         on_device()
     # Further shapes would be compiled for the batches that the scheduler makes.
     once = batch == case.batches[0] and optimize != "max"
     return Calls(on_device, whole if once else None, lambda: held(runner))
 
 
-def runner_of(case: Case, precision: Precision, optimize: Optimize) -> Runner:
+def runner_of(case: Case, precision: Precision, optimize: Optimize) -> BatchRunner:
     """The runner of a case."""
-    return Runner(case.spec, case.network(), Device(case.device, precision, None, optimize))
+    return BatchRunner(case.spec, case.network(), Device(case.device, precision, None, optimize))
 
 
-def held(runner: Runner) -> int:
+def held(runner: BatchRunner) -> int:
     """Bytes of graphs."""
     return runner.device.graphs.held
 
 
-def sustained(runner: Runner, case: Case, seconds: float) -> float:
+def sustained(runner: BatchRunner, case: Case, seconds: float) -> float:
     """Seconds per picture where one request follows the other without a pause."""
     part = case.part(case.size)
-    ahead = runner.ahead(case.size)
-    with runner.device.scheduler.line() as line:
-        for _ in range(SEEN + 1):
-            for future in [line.submit(runner.work(part)) for _ in range(ahead)]:
+    ahead = runner.count_ahead(case.size)
+    with runner.device.scheduler.open_queue() as line:
+        for _ in range(CAPTURE_AFTER_RUNS + 1):
+            for future in [line.submit(runner.make_task(part)) for _ in range(ahead)]:
                 future.result()
-        waiting = deque(line.submit(runner.work(part)) for _ in range(ahead))
+        waiting = deque(line.submit(runner.make_task(part)) for _ in range(ahead))
         started, done = time.perf_counter(), 0
         while done < 2 or time.perf_counter() - started < seconds:
             waiting.popleft().result()
-            waiting.append(line.submit(runner.work(part)))
+            waiting.append(line.submit(runner.make_task(part)))
             done += 1
         return (time.perf_counter() - started) / done
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
-class Claim:
+class MemoryClaim:
     """Bytes that a picture takes: `held` as long as it is worked on, `shared` in turns.
 
     `granted` is done once they are there.
     """
 
-    held: int
-    shared: int = 0
+    held_bytes: int
+    shared_bytes: int = 0
     granted: "Future[None]" = field(default_factory=Future)
 
 
-class Memory:
+class MemoryBudget:
     """Shares `capacity` bytes. Claims are granted in the order they come: none overtakes another,
     so none waits for ever. Where nothing is taken any claim is granted. Safe to use from threads.
     """
@@ -26,18 +26,18 @@ class Memory:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._lock = threading.Lock()
-        self._waiting: deque[Claim] = deque()
-        self._running: list[Claim] = []
+        self._waiting: deque[MemoryClaim] = deque()
+        self._running: list[MemoryClaim] = []
 
-    def claim(self, held: int, shared: int = 0) -> Claim:
+    def claim(self, held: int, shared: int = 0) -> MemoryClaim:
         """A claim, granted at once if it fits and nobody waits. It must be released."""
-        made = Claim(held, shared)
+        made = MemoryClaim(held, shared)
         with self._lock:
             self._waiting.append(made)
             self._grant()
         return made
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: MemoryClaim) -> None:
         """Give the bytes of a claim back, or give it up."""
         with self._lock:
             if claim in self._running:
@@ -53,9 +53,9 @@ class Memory:
             if claim.granted.set_running_or_notify_cancel():
                 claim.granted.set_result(None)
 
-    def _fits(self, claim: Claim) -> bool:
+    def _fits(self, claim: MemoryClaim) -> bool:
         claims = [*self._running, claim]
-        held = sum(one.held for one in claims)
+        held = sum(one.held_bytes for one in claims)
         # One picture at a time has the network's turn, and with it the shared bytes.
-        taken = held + max(one.shared for one in claims)
+        taken = held + max(one.shared_bytes for one in claims)
         return not self._running or taken <= self.capacity

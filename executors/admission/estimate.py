@@ -3,9 +3,9 @@
 from functools import partial
 from typing import NamedTuple
 
-from executors.admission.budget import Claim
-from executors.admission.worker_pools import Lane, Lanes
-from executors.document import Content, Request, measured
+from executors.admission.budget import MemoryClaim
+from executors.admission.worker_pools import WorkerPool, WorkerPools
+from executors.document import Content, UpscaleRequest, probe_content
 from superres.codecs.decode import READERS, Limits
 from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
@@ -18,7 +18,7 @@ from superres.estimation.cost import (
     sum_host_bytes,
 )
 from superres.geometry import Size
-from superres.image.size_expression import ScaleExpression
+from superres.image.size_expression import SizeExpression
 from superres.model_loader import LoadedModel
 
 MEBIBYTE = 2**20
@@ -26,53 +26,53 @@ MEBIBYTE = 2**20
 COPIES = 4
 
 
-class Demand(NamedTuple):
+class MemoryDemand(NamedTuple):
     """What a picture takes, and where it may have it; `held` and `shared` are those of a Claim."""
 
-    needed: Estimate
-    held: int
-    shared: int
-    lane: Lane
+    estimate: Estimate
+    held_bytes: int
+    shared_bytes: int
+    pool: WorkerPool
     image: Dimensions | None  # None where decoding tells what is wrong
 
-    def claim(self) -> Claim:
+    def claim(self) -> MemoryClaim:
         """A claim to the lane's memory. It must be released."""
-        return self.lane.memory.claim(self.held, self.shared)
+        return self.pool.memory.claim(self.held_bytes, self.shared_bytes)
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: MemoryClaim) -> None:
         """Give a claim back."""
-        self.lane.memory.release(claim)
+        self.pool.memory.release(claim)
 
 
-def demanded(
-    request: Request,
+def estimate_demand(
+    request: UpscaleRequest,
     content: Content,
     limits: Limits,
     model: LoadedModel,
-    lanes: Lanes,
+    lanes: WorkerPools,
     pace: float,
-) -> Demand:
+) -> MemoryDemand:
     """The demand of a picture that is not decoded yet, told by its header.
 
     `pace` is how slow the model is here. Raises what decoding would raise of the header, and
     TooLarge where it never fits.
     """
-    image = measured(content, limits)
+    image = probe_content(content, limits)
     if image is None:  # decoding tells what is wrong with the tensor
-        return Demand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick, None)
+        return MemoryDemand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick, None)
     encoded = len(content) if isinstance(content, bytes) else 0
     workload = describe_workload(request, encoded, image, model)
     needed = estimate_request(workload)
     alone = sum_host_bytes(needed, model.target)
-    if alone > lanes.most:
-        raise never(workload, model, alone, lanes.most)
+    if alone > lanes.max_bytes:
+        raise make_memory_error(workload, model, alone, lanes.max_bytes)
     shared = alone - needed.host_bytes
-    lane = lanes.lane(needed.host_bytes, shared, needed.at(pace))
-    return Demand(needed, needed.host_bytes, shared, lane, image)
+    lane = lanes.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
+    return MemoryDemand(needed, needed.host_bytes, shared, lane, image)
 
 
 def describe_workload(
-    request: Request, encoded: int, image: Dimensions, model: LoadedModel
+    request: UpscaleRequest, encoded: int, image: Dimensions, model: LoadedModel
 ) -> Workload:
     """Return the work that a request asks for; `encoded` is the size of its file in bytes."""
     options, scale = request.options, model.spec.scale
@@ -84,13 +84,13 @@ def describe_workload(
         (options.image_format or own).name,
         scale,
         partial(model.estimate, tile=options.tile, overlap=options.overlap),
-        target_of(options.scale, image.size, scale),
-        bool(request.special.get("face_enhance")),
+        estimate_target(options.scale, image.size, scale),
+        bool(request.model_options.get("face_enhance")),
         COPIES,
     )
 
 
-def target_of(expression: ScaleExpression | None, size: Size, scale: int) -> Size | None:
+def estimate_target(expression: SizeExpression | None, size: Size, scale: int) -> Size | None:
     """The size of the answer to a picture of `size`; None where it is the model's own.
 
     Whether the picture is to be turned is not known yet: the larger of both answers counts. A wrong
@@ -107,7 +107,7 @@ def target_of(expression: ScaleExpression | None, size: Size, scale: int) -> Siz
     return max(found, key=lambda one: one.pixels, default=None)
 
 
-def never(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
+def make_memory_error(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
     """The error of an image that takes `alone` bytes where one can have `most`."""
     size, frames = workload.image.size, workload.image.frames
     times = f" × {frames} frames" if frames > 1 else ""

@@ -11,13 +11,13 @@ UNLIMITED = 2**60  # bytes; cgroups of version 1 write a number near 2**63 for n
 KIB = 1024
 
 
-def memory_for_pictures(megabytes: int) -> int:
+def choose_image_memory(megabytes: int) -> int:
     """Bytes that pictures may take beside what this process has already.
 
     `megabytes` is what the process may use in all, 0 to choose.
     """
     all_of_it = megabytes * MEBIBYTE or int(usable_memory() * SHARE)
-    return max(all_of_it - resident(), LEAST)
+    return max(all_of_it - read_resident(), LEAST)
 
 
 def usable_memory(root: Path = Path("/")) -> int:
@@ -25,23 +25,23 @@ def usable_memory(root: Path = Path("/")) -> int:
 
     `root` is the folder that holds `proc` and `sys`.
     """
-    return min([available(root) + resident(root), *cgroup_limits(root)])
+    return min([read_available(root) + read_resident(root), *read_cgroup_limits(root)])
 
 
-def available(root: Path = Path("/")) -> int:
+def read_available(root: Path = Path("/")) -> int:
     """Bytes that the system could give to processes without swapping."""
-    value = _field(root / "proc/meminfo", "MemAvailable:")
+    value = _read_field(root / "proc/meminfo", "MemAvailable:")
     if value is None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return value
 
 
-def resident(root: Path = Path("/")) -> int:
+def read_resident(root: Path = Path("/")) -> int:
     """Bytes of memory that this process has now; 0 where the system does not say."""
-    return _field(root / "proc/self/status", "VmRSS:") or 0
+    return _read_field(root / "proc/self/status", "VmRSS:") or 0
 
 
-def _field(path: Path, name: str) -> int | None:
+def _read_field(path: Path, name: str) -> int | None:
     """A field in kB of a file of Linux's /proc, in bytes."""
     try:
         lines = path.read_text().splitlines()
@@ -51,7 +51,7 @@ def _field(path: Path, name: str) -> int | None:
     return int(found[0]) * KIB if found else None
 
 
-def cgroup_limits(root: Path = Path("/")) -> Iterator[int]:
+def read_cgroup_limits(root: Path = Path("/")) -> Iterator[int]:
     """The memory limits of the cgroups that this process is in, versions 1 and 2, in bytes."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -60,12 +60,12 @@ def cgroup_limits(root: Path = Path("/")) -> Iterator[int]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            yield from _limits(root / "sys/fs/cgroup", path, "memory.max")
+            yield from _read_limits(root / "sys/fs/cgroup", path, "memory.max")
         elif "memory" in controllers.split(","):
-            yield from _limits(root / "sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+            yield from _read_limits(root / "sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
 
 
-def _limits(mount: Path, path: str, name: str) -> Iterator[int]:
+def _read_limits(mount: Path, path: str, name: str) -> Iterator[int]:
     """The limits from a cgroup up to the root. Inside a container the path may not be there."""
     folder = mount / path.lstrip("/")
     for one in (folder, *folder.parents):

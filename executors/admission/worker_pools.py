@@ -4,27 +4,27 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from executors.admission.budget import Memory
+from executors.admission.budget import MemoryBudget
 
 QUICK_SHARE = 8  # of the memory an eighth is for small pictures
 QUICK_SECONDS = 1.0  # that a quick picture takes at most
-MOST_WORKERS = 32
-READERS = 8  # sources that are read from other servers at once
+MAX_WORKERS = 32
+READER_THREADS = 8  # sources that are read from other servers at once
 
 
-def automatic_workers() -> int:
+def choose_worker_count() -> int:
     """As many threads as there are cores to decode and encode with, and two that wait for them."""
-    return min(len(os.sched_getaffinity(0)) + 2, MOST_WORKERS)
+    return min(len(os.sched_getaffinity(0)) + 2, MAX_WORKERS)
 
 
-class Lane(NamedTuple):
+class WorkerPool(NamedTuple):
     """Threads, and the memory of the pictures they work on."""
 
     pool: ThreadPoolExecutor
-    memory: Memory
+    memory: MemoryBudget
 
 
-class Lanes:
+class WorkerPools:
     """The `quick` lane and the `slow` one, each of `workers` threads, with `capacity` bytes in all.
 
     A picture is quick that takes little time, and little enough memory for one on each thread of
@@ -34,16 +34,18 @@ class Lanes:
     def __init__(self, capacity: int, workers: int, name: str) -> None:
         self.workers = workers
         quick = capacity // QUICK_SHARE
-        self.quick = Lane(ThreadPoolExecutor(workers, f"{name}-quick"), Memory(quick))
-        self.slow = Lane(ThreadPoolExecutor(workers, f"{name}-slow"), Memory(capacity - quick))
-        self.readers = ThreadPoolExecutor(READERS, f"{name}-reader")
+        self.quick = WorkerPool(ThreadPoolExecutor(workers, f"{name}-quick"), MemoryBudget(quick))
+        self.slow = WorkerPool(
+            ThreadPoolExecutor(workers, f"{name}-slow"), MemoryBudget(capacity - quick)
+        )
+        self.readers = ThreadPoolExecutor(READER_THREADS, f"{name}-reader")
 
     @property
-    def most(self) -> int:
+    def max_bytes(self) -> int:
         """Bytes that one picture can have."""
         return self.slow.memory.capacity
 
-    def lane(self, held: int, shared: int, seconds: float) -> Lane:
+    def choose_pool(self, held: int, shared: int, seconds: float) -> WorkerPool:
         """The lane for a picture that takes so many bytes, see Claim, and seconds."""
         fits = held * self.workers + shared <= self.quick.memory.capacity
         return self.quick if fits and seconds <= QUICK_SECONDS else self.slow

@@ -19,37 +19,50 @@ One module answers one question:
 import time
 
 from contract.problem import quote
-from executors.source.connection import resolved
-from executors.source.data_uri import MAX_ESCAPES, embedded
-from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, Resolver, Source, scheme_of
-from executors.source.http_fetch import fetched
-from executors.source.local_files import local, stepped
-from executors.source.policy import SourceGuards
-from executors.source.public_addresses import public
+from executors.source.connection import resolve_host
+from executors.source.data_uri import MAX_ESCAPES, read_data_uri
+from executors.source.fetch_context import (
+    CONTROL,
+    MAX_CHARACTERS,
+    FetchContext,
+    Resolver,
+    scheme_of,
+)
+from executors.source.http_fetch import fetch
+from executors.source.local_files import enter_folder, local
+from executors.source.policy import SourcePolicy
+from executors.source.public_addresses import is_public
 from executors.source.urls import DEFAULT_PORTS
 from superres.errors import BadImage
 
-__all__ = ["MAX_CHARACTERS", "MAX_ESCAPES", "SourceGuards", "public", "read", "stepped"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "MAX_ESCAPES",
+    "SourcePolicy",
+    "enter_folder",
+    "is_public",
+    "read_source",
+]
 
 
-def read(uri: str, guards: SourceGuards, resolve: Resolver = resolved) -> bytes:
+def read_source(uri: str, guards: SourcePolicy, resolve: Resolver = resolve_host) -> bytes:
     """The bytes behind `uri`, at least one and at most `guards.max_bytes`.
 
     Raises BadSource (SCHEME, SYNTAX, LENGTH, ADDRESS, REDIRECTS, SOURCE_STATUS, SOURCE_TIMEOUT,
     SOURCE_UNREACHABLE, SOURCE_ENCODING, LOCAL_PATH), TooLarge (BYTES) or BadImage (EMPTY), with
     option "uri" and a message that shows the uri as it was given and never a resolved address.
     """
-    data = by_scheme(Source(uri, guards, resolve, time.monotonic() + guards.seconds))
+    data = read_by_scheme(FetchContext(uri, guards, resolve, time.monotonic() + guards.seconds))
     if not data:
         raise BadImage(f"uri {quote(uri)}: 0 bytes; expected an image", code="EMPTY", option="uri")
     return data
 
 
-def by_scheme(source: Source) -> bytes:
+def read_by_scheme(source: FetchContext) -> bytes:
     """The bytes, by the scheme of the uri."""
     scheme = scheme_of(source.uri)
     if scheme == "data":
-        return embedded(source)
+        return read_data_uri(source)
     if len(source.uri) > MAX_CHARACTERS:
         raise source.refused(
             f"{len(source.uri)} characters", f"at most {MAX_CHARACTERS}", code="LENGTH"
@@ -57,7 +70,7 @@ def by_scheme(source: Source) -> bytes:
     if CONTROL.search(source.uri):
         raise source.refused("a control character", "none", code="SYNTAX")
     if scheme in DEFAULT_PORTS and source.guards.http:
-        return fetched(source)
+        return fetch(source)
     if scheme in ("", "file") and source.guards.folders:
         return local(source)
     raise source.refused("not read here", source.guards.expected(), code="SCHEME")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from threading import Thread
 
-from executors.source.fetch_context import Source
-from executors.source.public_addresses import Address, unwrapped
+from executors.source.fetch_context import FetchContext
+from executors.source.public_addresses import Address, unwrap_mapped
 from executors.source.urls import Url, is_dotted_quad
 
 MAX_CANDIDATES = 4  # addresses of one name that are tried
@@ -22,9 +22,9 @@ CONNECT_SECONDS = 3.0
 
 
 @contextmanager
-def connected(source: Source, url: Url) -> Iterator[socket.socket]:
+def connect(source: FetchContext, url: Url) -> Iterator[socket.socket]:
     """A connection to one of the checked addresses of `url`, with TLS in the host's name."""
-    with dialled(source, url, candidates(source, url.host)) as plain:
+    with dial(source, url, candidates(source, url.host)) as plain:
         if url.scheme == "http":
             yield plain
             return
@@ -34,7 +34,7 @@ def connected(source: Source, url: Url) -> Iterator[socket.socket]:
             yield secured
 
 
-def dialled(source: Source, url: Url, addresses: list[Address]) -> socket.socket:
+def dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.socket:
     """A connection to the first of `addresses` that answers. Raises OSError where none does."""
     failure = OSError("the name has no address")
     for address in addresses[:MAX_CANDIDATES]:
@@ -47,15 +47,15 @@ def dialled(source: Source, url: Url, addresses: list[Address]) -> socket.socket
     raise failure
 
 
-def candidates(source: Source, host: str) -> list[Address]:
+def candidates(source: FetchContext, host: str) -> list[Address]:
     """The addresses of `host`. Raises BadSource (ADDRESS) unless all of them may be reached."""
-    addresses = [unwrapped(ip_address(text)) for text in looked_up(source, host)]
+    addresses = [unwrap_mapped(ip_address(text)) for text in look_up(source, host)]
     if not all(map(source.guards.allow, addresses)):
         raise source.refused("address not allowed", "a host on the public internet", code="ADDRESS")
     return addresses
 
 
-def looked_up(source: Source, host: str) -> list[str]:
+def look_up(source: FetchContext, host: str) -> list[str]:
     """The addresses of `host` as text. Raises OSError, or TimeoutError when time is over."""
     if ":" in host or is_dotted_quad(host):
         return [host]
@@ -72,7 +72,7 @@ def looked_up(source: Source, host: str) -> list[str]:
     return answer.result(source.left())
 
 
-def resolved(host: str) -> list[str]:
+def resolve_host(host: str) -> list[str]:
     """The addresses of `host` as the system knows them. Raises OSError where there are none."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -5,14 +5,14 @@ import binascii
 import string
 from urllib.parse import unquote_to_bytes
 
-from executors.source.fetch_context import Source
+from executors.source.fetch_context import FetchContext
 
 MAX_MEDIA_TYPE = 1024  # characters between "data:" and the comma
 MAX_ESCAPES = 2**20  # "%41" costs about 1 µs each: more of them are a burden, not a picture
 BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
-def embedded(source: Source) -> bytes:
+def read_data_uri(source: FetchContext) -> bytes:
     """The bytes inside a data: uri, of any media type; base64 may be broken into lines, use the
     URL-safe alphabet or lack its padding, as browsers accept it.
     """
@@ -31,7 +31,7 @@ def embedded(source: Source) -> bytes:
     return octets
 
 
-def from_base64(source: Source, text: bytes) -> bytes:
+def from_base64(source: FetchContext, text: bytes) -> bytes:
     """The bytes that `text` encodes, their number checked before they are made."""
     digits = text.rstrip(b"=")
     size = len(digits) * 3 // 4

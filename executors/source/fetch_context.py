@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.problem import quote
-from executors.source.policy import SourceGuards
+from executors.source.policy import SourcePolicy
 from superres.errors import BadSource, TooLarge
 
 Resolver = Callable[[str], list[str]]
@@ -17,11 +17,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Source:
+class FetchContext:
     """One reading of one uri: what its steps share. `end` is on the monotonic clock."""
 
     uri: str
-    guards: SourceGuards
+    guards: SourcePolicy
     resolve: Resolver
     end: float
 

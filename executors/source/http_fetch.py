@@ -9,9 +9,9 @@ from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from contract.problem import quote
-from executors.source.connection import CONNECT_SECONDS, connected
-from executors.source.fetch_context import Source
-from executors.source.urls import Url, onward, parsed
+from executors.source.connection import CONNECT_SECONDS, connect
+from executors.source.fetch_context import FetchContext
+from executors.source.urls import Url, onward, parse_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -20,9 +20,9 @@ PIECE = 2**16
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def fetched(source: Source) -> bytes:
+def fetch(source: FetchContext) -> bytes:
     """What a server answers, after at most `redirects` redirects, each checked like the first."""
-    url = parsed(source, source.uri)
+    url = parse_url(source, source.uri)
     try:
         for _ in range(source.guards.redirects + 1):
             answer = got(source, url)
@@ -55,9 +55,9 @@ class Redirect(NamedTuple):
     location: str
 
 
-def got(source: Source, url: Url) -> bytes | Redirect:
+def got(source: FetchContext, url: Url) -> bytes | Redirect:
     """One request's answer. Raises BadSource, TooLarge, OSError (TimeoutError) or HTTPException."""
-    with connected(source, url) as connection:
+    with connect(source, url) as connection:
         connection.settimeout(source.left())
         connection.sendall(request(url))
         # HTTPResponse only asks its socket for a file; this one knows the end of the fetch.
@@ -70,7 +70,7 @@ def got(source: Source, url: Url) -> bytes | Redirect:
                 raise source.refused(
                     f"the server answered {response.status}", "200", code="SOURCE_STATUS"
                 )
-            return decoded(source, response, body(source, response))
+            return decode_content_encoding(source, response, body(source, response))
 
 
 def request(url: Url) -> bytes:
@@ -84,7 +84,7 @@ def request(url: Url) -> bytes:
 class Wire(io.RawIOBase):
     """What arrives on a connection; no read outlasts the end of the fetch, drip as it may."""
 
-    def __init__(self, source: Source, connection: socket.socket) -> None:
+    def __init__(self, source: FetchContext, connection: socket.socket) -> None:
         super().__init__()
         self.source = source
         self.connection = connection
@@ -103,7 +103,7 @@ class Wire(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def body(source: Source, response: HTTPResponse) -> bytes:
+def body(source: FetchContext, response: HTTPResponse) -> bytes:
     """The answer's body as sent, complete, at most `max_bytes`."""
     limit = source.guards.max_bytes
     announced = response.length
@@ -124,7 +124,7 @@ def body(source: Source, response: HTTPResponse) -> bytes:
     return data.getvalue()
 
 
-def decoded(source: Source, response: HTTPResponse, data: bytes) -> bytes:
+def decode_content_encoding(source: FetchContext, response: HTTPResponse, data: bytes) -> bytes:
     """`data` without the content encoding that some servers apply unasked, within the limit."""
     encoding = response.getheader("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):

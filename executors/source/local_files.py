@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from executors.source.fetch_context import CONTROL, Source, scheme_of
+from executors.source.fetch_context import CONTROL, FetchContext, scheme_of
 
 FILE = re.compile(r"\Afile:(?://(?:localhost)?)?/", re.ASCII | re.IGNORECASE)
 
 
-def local(source: Source) -> bytes:
+def local(source: FetchContext) -> bytes:
     """The content of a regular file in an allowed folder; links are followed only inside of it."""
     path = local_path(source)
     for folder in source.guards.folders:
@@ -25,7 +25,7 @@ def local(source: Source) -> bytes:
     raise source.refused("no such file", "a regular file in an allowed folder", code="LOCAL_PATH")
 
 
-def local_path(source: Source) -> Path:
+def local_path(source: FetchContext) -> Path:
     """The path that the uri names, without "..", not yet resolved."""
     text = source.uri
     if scheme_of(text) == "file":
@@ -37,15 +37,15 @@ def local_path(source: Source) -> Path:
     return Path(os.path.normpath(text))
 
 
-def content(source: Source, folder: Path, path: Path) -> bytes:
+def content(source: FetchContext, folder: Path, path: Path) -> bytes:
     """The file's bytes. Raises OSError, ValueError or RuntimeError where it is not in `folder`."""
     root = folder.resolve(strict=True)
     *parents, name = path.resolve(strict=True).relative_to(root).parts
     file = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     # Step by step, no links: what was checked above may have become a link since.
     for part in parents:
-        file = stepped(file, part, os.O_DIRECTORY)
-    with open(name, "rb", opener=partial(stepped, file)) as opened:
+        file = enter_folder(file, part, os.O_DIRECTORY)
+    with open(name, "rb", opener=partial(enter_folder, file)) as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise OSError("not a regular file")
         data = opened.read(source.guards.max_bytes + 1)
@@ -54,7 +54,7 @@ def content(source: Source, folder: Path, path: Path) -> bytes:
     return data
 
 
-def stepped(folder: int, name: str, flags: int) -> int:
+def enter_folder(folder: int, name: str, flags: int) -> int:
     """A descriptor of `name` in the open `folder`, which is closed. Raises OSError for a link."""
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer.

@@ -5,12 +5,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from contract.problem import quote
-from executors.source.public_addresses import Address, public
+from executors.source.public_addresses import Address, is_public
 from superres.errors import BadSetting
 
 
 @dataclass(frozen=True)
-class SourceGuards:
+class SourcePolicy:
     """What a uri may reach. Raises BadSetting, naming the setting, where it makes no sense.
 
     `hosts`: names, exact or as ".example.org" for all below it; empty is every host. An allowed
@@ -47,7 +47,7 @@ class SourceGuards:
 
     def allow(self, address: Address) -> bool:
         """Whether a connection to `address` may be made."""
-        return public(address) or any(address in network for network in self.networks())
+        return is_public(address) or any(address in network for network in self.networks())
 
     def allow_host(self, host: str) -> bool:
         """Whether the operator's list has `host`, or there is no list."""

@@ -36,20 +36,20 @@ GLOBAL_UNICAST = IPv6Network("2000::/3")
 ISATAP = 0x5EFE  # bits 32..63 of an address that ends in an IPv4 address, but for bit 57
 
 
-def unwrapped(address: Address) -> Address:
+def unwrap_mapped(address: Address) -> Address:
     """The IPv4 address inside an IPv4-mapped one, else `address`."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
-def public(address: Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether `address` belongs to the public internet.
 
     False for every special-purpose range, and for every IPv6 form that carries an IPv4 address
     (compatible, 6to4, NAT64, Teredo, ISATAP) whichever it carries: no public web server needs
     them. IPv4-mapped addresses are judged as the IPv4 address.
     """
-    address = unwrapped(address)
+    address = unwrap_mapped(address)
     if isinstance(address, IPv6Address):
         isatap = (int(address) >> 32) & 0xFDFFFFFF == ISATAP
         if isatap or address not in GLOBAL_UNICAST:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 
 import idna
 
-from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, Source, scheme_of
+from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, FetchContext, scheme_of
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(r"(https?)://([^/?#\\]+)(?:(/[^#]*)(?:#.*)?)?", re.ASCII | re.IGNORECASE)
@@ -37,7 +37,7 @@ class Url(NamedTuple):
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
-def parsed(source: Source, text: str) -> Url:
+def parse_url(source: FetchContext, text: str) -> Url:
     """`text` taken apart strictly. Raises BadSource for any other form than scheme://host/path."""
     if scheme_of(text) not in DEFAULT_PORTS:
         raise source.refused("redirected to another scheme", "http or https", code="SCHEME")
@@ -58,7 +58,7 @@ def parsed(source: Source, text: str) -> Url:
     return Url(scheme, host_of(source, authority[1]), port, target)
 
 
-def host_of(source: Source, text: str) -> str:
+def host_of(source: FetchContext, text: str) -> str:
     """The host in its one canonical spelling. Raises BadSource (SYNTAX, ADDRESS)."""
     try:
         host = canonical(text)
@@ -90,14 +90,14 @@ def is_dotted_quad(host: str) -> bool:
         return False
 
 
-def onward(source: Source, url: Url, location: str) -> Url:
+def onward(source: FetchContext, url: Url, location: str) -> Url:
     """Where a redirect from `url` leads. Raises BadSource like the first address would."""
     # http.client reads headers as Latin-1; servers send UTF-8 and raw spaces.
     text = quote(location.encode("latin-1"), safe=string.punctuation)
     if not text or len(text) > MAX_CHARACTERS:
         raise source.refused("a redirect to nowhere", "a target", code="REDIRECTS")
     try:
-        following = parsed(source, urljoin(str(url), text))
+        following = parse_url(source, urljoin(str(url), text))
     except ValueError as error:  # urljoin, on a broken [address]
         raise source.refused("a broken redirect", "a target", code="REDIRECTS") from error
     if (url.scheme, following.scheme) == ("https", "http"):

@@ -10,7 +10,7 @@ import grpc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.problem import Problem
-from gateway.core.request_id import identity_of
+from gateway.core.request_id import read_request_id
 
 VARIABLE = "SUPERRES_API_KEYS"
 ABSENT = frozenset({"", "undefined", "None", "null"})
@@ -66,7 +66,7 @@ class KeyedApp:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await _refuse(send, identity_of(scope))
+            await _refuse(send, read_request_id(scope))
 
     def _open(self, scope: Scope) -> bool:
         if not self._keys or scope["type"] == "lifespan":

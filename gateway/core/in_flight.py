@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.core.problem import Refusal, refusal
+from gateway.core.problem import ProblemError, make_error
 
-SHUTTING_DOWN = refusal("UNAVAILABLE", "the server is shutting down: retry later").problem
+SHUTTING_DOWN = make_error("UNAVAILABLE", "the server is shutting down: retry later").problem
 
 
-class InFlight:
+class RequestsInFlight:
     """The requests that are being answered: at most `limit`, no new ones after `drain`."""
 
     def __init__(self, limit: int) -> None:
@@ -23,12 +23,14 @@ class InFlight:
         return len(self._tasks)
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def count_one(self) -> Iterator[None]:
         """Counts the current task in. Raises Refusal UNAVAILABLE or OVERLOADED."""
         if self.draining:
-            raise Refusal(SHUTTING_DOWN)
+            raise ProblemError(SHUTTING_DOWN)
         if len(self._tasks) >= self.limit:
-            raise refusal("OVERLOADED", f"{self.limit} requests are waiting already: retry later")
+            raise make_error(
+                "OVERLOADED", f"{self.limit} requests are waiting already: retry later"
+            )
         task = asyncio.current_task()
         assert task is not None and task not in self._tasks
         self._tasks.add(task)

@@ -15,7 +15,7 @@ import numpy as np
 from jina.proto import jina_pb2
 
 from contract.problem import quote
-from gateway.core.problem import refusal
+from gateway.core.problem import make_error
 
 MAX_DOCUMENTS = 1_000
 """With their chunks and matches; Executors set their own, lower limit."""
@@ -26,7 +26,7 @@ MAX_DEPTH = 16
 MAX_VALUES = 20_000
 """In all tags and parameters of a request: reading them takes about 50 ms."""
 
-LONGEST_ID = 256
+MAX_ID_CHARACTERS = 256
 """Characters; an id stands in messages and in the log."""
 
 DTYPE = re.compile(r"[<>|=]?[?a-zA-Z][0-9]{0,3}")
@@ -38,7 +38,7 @@ def check_documents(count: int) -> None:
     if count > MAX_DOCUMENTS:
         allowed = f"at most {MAX_DOCUMENTS}"
         message = f"{count} Documents in one request, or more: expected {allowed}"
-        raise refusal("DOCUMENTS", message, option="data", allowed=allowed)
+        raise make_error("DOCUMENTS", message, option="data", allowed=allowed)
 
 
 def check_message(request: jina_pb2.DataRequestProto) -> None:
@@ -47,8 +47,8 @@ def check_message(request: jina_pb2.DataRequestProto) -> None:
     Every array becomes NumPy's, so that nobody imports a framework because a client names it.
     """
     documents = list(_documents(request.data.docs.docs))
-    check_values([Holder("parameters", request.parameters)])
-    check_values([Holder(f"{d.where}.tags", d.content.tags) for d in documents])
+    check_values([ValueHolder("parameters", request.parameters)])
+    check_values([ValueHolder(f"{d.where}.tags", d.content.tags) for d in documents])
     for where, document in documents:
         _check_id(document.id, where)
         for name in ("tensor", "embedding"):
@@ -57,35 +57,35 @@ def check_message(request: jina_pb2.DataRequestProto) -> None:
 
 
 def _check_id(text: str, where: str) -> None:
-    if len(text) > LONGEST_ID or not text.isprintable():
-        allowed = f"at most {LONGEST_ID} printable characters"
+    if len(text) > MAX_ID_CHARACTERS or not text.isprintable():
+        allowed = f"at most {MAX_ID_CHARACTERS} printable characters"
         message = f"{where}.id {quote(text, 40)}: expected {allowed}"
-        raise refusal("REQUEST", message, option="id", allowed=allowed)
+        raise make_error("REQUEST", message, option="id", allowed=allowed)
 
 
-class Holder(NamedTuple):
+class ValueHolder(NamedTuple):
     """A part of a message, and the words for where it is."""
 
     where: str
     content: Any
 
 
-def _documents(found: Any) -> Iterator[Holder]:
+def _documents(found: Any) -> Iterator[ValueHolder]:
     """The Documents with those inside them, which docarray reads as well."""
-    waiting = [Holder(f"data[{number}]", doc) for number, doc in enumerate(found)]
+    waiting = [ValueHolder(f"data[{number}]", doc) for number, doc in enumerate(found)]
     count = 0
     while waiting:
         check_documents(count + len(waiting))
         count += 1
         where, document = waiting.pop()
-        yield Holder(where, document)
+        yield ValueHolder(where, document)
         for name in ("chunks", "matches"):
             inner = getattr(document, name)
             check_documents(count + len(inner))
-            waiting += [Holder(f"{where}.{name}[{n}]", doc) for n, doc in enumerate(inner)]
+            waiting += [ValueHolder(f"{where}.{name}[{n}]", doc) for n, doc in enumerate(inner)]
 
 
-def check_values(structs: list[Holder]) -> None:
+def check_values(structs: list[ValueHolder]) -> None:
     """Raises Refusal REQUEST for a number that JSON has not, and for too much or too deep."""
     count = 0
     for where, struct in structs:
@@ -93,13 +93,13 @@ def check_values(structs: list[Holder]) -> None:
         while waiting:
             name, value, depth = waiting.pop()
             _check_number(value, where, name)
-            inner = _inside(value)
+            inner = _list_inner(value)
             count += 1
             _check_room(count + len(waiting) + len(inner), depth + bool(inner), where, name)
             waiting += [(name, one, depth + 1) for one in inner]
 
 
-def _inside(value: Any) -> list[Any]:
+def _list_inner(value: Any) -> list[Any]:
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         return list(value.struct_value.fields.values())
@@ -110,7 +110,7 @@ def _check_number(value: Any, where: str, name: str) -> None:
     if value.WhichOneof("kind") == "number_value" and not math.isfinite(value.number_value):
         allowed = "a finite number"
         message = f"{where}.{quote(name, 40)} {value.number_value}: expected {allowed}"
-        raise refusal("REQUEST", message, option=name[:40], allowed=allowed)
+        raise make_error("REQUEST", message, option=name[:40], allowed=allowed)
 
 
 def _check_room(count: int, depth: int, where: str, name: str) -> None:
@@ -121,7 +121,7 @@ def _check_room(count: int, depth: int, where: str, name: str) -> None:
     else:
         return
     message = f"{where}.{quote(name, 40)}: too deep or too large, expected {allowed}"
-    raise refusal("REQUEST", message, option=name[:40], allowed=allowed)
+    raise make_error("REQUEST", message, option=name[:40], allowed=allowed)
 
 
 def _check_array(array: Any, where: str, name: str) -> None:
@@ -131,12 +131,12 @@ def _check_array(array: Any, where: str, name: str) -> None:
     if array.WhichOneof("content") == "sparse" or kind is None:
         message = f"{where}: type {quote(dense.dtype, 20)}"
         allowed = "a dense array of uint8 (0..255) or floating point (0..1)"
-        raise refusal("DTYPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
+        raise make_error("DTYPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
     size = math.prod(dense.shape) * kind.itemsize
     if len(dense.buffer) != size:
         message = f"{where}: {len(dense.buffer)} bytes for shape {quote(str(list(dense.shape)))}"
         allowed = f"as many bytes as shape and type {kind} need"
-        raise refusal("SHAPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
+        raise make_error("SHAPE", f"{message}: expected {allowed}", option=name, allowed=allowed)
     array.cls_name = "numpy"
 
 

@@ -11,6 +11,6 @@ QUICK_BYTES = 2**16
 """Of a message that is read or written sooner than a thread begins and tells, about 0.2 ms."""
 
 
-async def beside(size: int, work: Callable[[Given], Result], given: Given) -> Result:
+async def offload(size: int, work: Callable[[Given], Result], given: Given) -> Result:
     """`work` of what is `given`, done in a thread where it concerns more than a few bytes."""
     return work(given) if size <= QUICK_BYTES else await asyncio.to_thread(work, given)

@@ -7,7 +7,7 @@ from contract.problem import EXCEPTION_NAME, Problem, make_problem, parse_proble
 INTERNAL = Problem("INTERNAL", "the server failed; its log has the cause under the request_id")
 
 
-class Refusal(Exception):
+class ProblemError(Exception):
     """A request that goes no further; `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
@@ -15,14 +15,14 @@ class Refusal(Exception):
         self.problem = problem
 
 
-def refusal(
+def make_error(
     code: str, message: str, *, option: str | None = None, allowed: str | None = None
-) -> Refusal:
+) -> ProblemError:
     """The exception for `code`, with the HTTP status that belongs to it."""
-    return Refusal(make_problem(code, message, option=option, allowed=allowed))
+    return ProblemError(make_problem(code, message, option=option, allowed=allowed))
 
 
-def problem_of(name: str, arguments: Sequence[str]) -> Problem:
+def read_problem(name: str, arguments: Sequence[str]) -> Problem:
     """The Problem inside an Executor's exception; INTERNAL if it was not meant for clients."""
     if name != EXCEPTION_NAME or not arguments:
         return INTERNAL

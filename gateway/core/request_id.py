@@ -18,18 +18,18 @@ PARAMETER = "request_id"
 SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def identity(*offered: str | None) -> str:
+def choose_request_id(*offered: str | None) -> str:
     """The first of `offered` that is sane: up to 128 letters, digits and `._-`; else a new one."""
     sane = (text for text in offered if text and SANE.fullmatch(text))
     return next(sane, None) or secrets.token_hex(16)
 
 
-def identity_of(scope: Scope) -> str:
+def read_request_id(scope: Scope) -> str:
     """The id that an HTTP request was given on arrival."""
     return cast(str, scope["state"]["request_id"])
 
 
-class Active:
+class ActiveRequests:
     """The ids of requests that have arrived and are not answered yet."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Active:
         return request_id in self._counts
 
     @contextmanager
-    def one(self, request_id: str) -> Iterator[None]:
+    def track_one(self, request_id: str) -> Iterator[None]:
         """Counts a request in; several may share an id."""
         self._counts[request_id] += 1
         try:
@@ -53,7 +53,7 @@ class Active:
 class Identified:
     """An ASGI application whose HTTP requests have ids; a POST is active until it is answered."""
 
-    def __init__(self, app: ASGIApp, active: Active) -> None:
+    def __init__(self, app: ASGIApp, active: ActiveRequests) -> None:
         self._app = app
         self._active = active
 
@@ -61,7 +61,7 @@ class Identified:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = identity(_header(scope))
+        request_id = choose_request_id(_header(scope))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_named(message: Message) -> None:
@@ -70,7 +70,7 @@ class Identified:
             await send(message)
 
         is_work = scope["method"] == "POST"
-        with self._active.one(request_id) if is_work else nullcontext():
+        with self._active.track_one(request_id) if is_work else nullcontext():
             await self._app(scope, receive, send_named)
 
 

@@ -24,20 +24,20 @@ from jina.types.request.data import DataRequest
 
 from contract.problem import EXCEPTION_NAME, Problem, quote
 from gateway.core import routing
-from gateway.core.in_flight import SHUTTING_DOWN, InFlight
+from gateway.core.in_flight import SHUTTING_DOWN, RequestsInFlight
 from gateway.core.message_limits import check_message
-from gateway.core.problem import INTERNAL, Refusal, problem_of, refusal
-from gateway.core.request_id import HEADER, PARAMETER, Active, identity
-from gateway.core.routing import Part, Routes, Served
+from gateway.core.problem import INTERNAL, ProblemError, make_error, read_problem
+from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests, choose_request_id
+from gateway.core.routing import RoutedPart, Routes, ServedModel
 
 STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""
 
-Incoming: TypeAlias = DataRequest | Refusal
+Incoming: TypeAlias = DataRequest | ProblemError
 """What a protocol read: a request, or why it is none."""
 
 DISCOVERY_SECONDS = 10.0
-ASIDE_SECONDS = 5.0
+DIRECT_SECONDS = 5.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
 """Executor names and alternatives of them; without quantifiers a pattern cannot run away."""
 
@@ -45,12 +45,12 @@ TARGET = re.compile(r"[\w/^$|.-]{0,128}")
 log = logging.getLogger("gateway")
 
 
-class Exchange:
+class RequestService:
     """Answers requests through the Flow's Executors, counting those in flight."""
 
-    def __init__(self, streamer: GatewayStreamer, in_flight: InFlight) -> None:
+    def __init__(self, streamer: GatewayStreamer, in_flight: RequestsInFlight) -> None:
         self.in_flight = in_flight
-        self.active = Active()
+        self.active = ActiveRequests()
         self._graph = streamer.topology_graph
         # Jina 3.34 has no public way to these.
         self._pool = streamer._connection_pool  # noqa: SLF001
@@ -63,32 +63,32 @@ class Exchange:
 
         It has `request_id` where that is given and sane, else the request's own, else a new one.
         """
-        if isinstance(request, Refusal):
-            return failed(_identified(DataRequest(), request_id), request.problem)
+        if isinstance(request, ProblemError):
+            return make_error_answer(_identify(DataRequest(), request_id), request.problem)
         try:
-            name = _identified(request, request_id).header.request_id
-            with self.in_flight.one(), self.active.one(name):
-                await self._admit(request)
+            name = _identify(request, request_id).header.request_id
+            with self.in_flight.count_one(), self.active.track_one(name):
+                await self._check_request(request)
                 request.proto_with_data.parameters[PARAMETER] = name
-                return _public(await self._ask(request))
-        except Refusal as refused:
-            return failed(request, refused.problem)
+                return _hide_cause(await self._send_to_executors(request))
+        except ProblemError as refused:
+            return make_error_answer(request, refused.problem)
         except InternalNetworkError as error:
             log.error("request %s: %s", request.header.request_id, error.details())
-            return failed(request, unreachable(error))
+            return make_error_answer(request, describe_unreachable(error))
         except asyncio.CancelledError:
-            return self._cancelled(request)
+            return self._answer_cancelled(request)
         except Exception:  # whatever it was, the client gets an answer and the log the cause
             log.exception("request %s", request.header.request_id)
-            return failed(request, INTERNAL)
+            return make_error_answer(request, INTERNAL)
 
-    def _cancelled(self, request: DataRequest) -> DataRequest:
+    def _answer_cancelled(self, request: DataRequest) -> DataRequest:
         """An answer if the shutdown has cancelled it; if the client left, nobody wants one."""
         task = asyncio.current_task()
         if not self.in_flight.draining or task is None:
             raise asyncio.CancelledError
         task.uncancel()
-        return failed(request, SHUTTING_DOWN)
+        return make_error_answer(request, SHUTTING_DOWN)
 
     async def stream(
         self,
@@ -102,11 +102,11 @@ class Exchange:
         Always in order: the official client sends every Document as a request of its own and has
         no way to ask for it, and its users pair results with inputs.
         """
-        metadata = metadata_of(context)
-        window = _window(metadata, prefetch or STREAM_WINDOW)
+        metadata = read_metadata(context)
+        window = _choose_window(metadata, prefetch or STREAM_WINDOW)
         request_id = metadata.get(HEADER)
-        source = _each(request_iterator)
-        reading: asyncio.Task[Incoming | None] | None = _next_of(source)
+        source = _iterate(request_iterator)
+        reading: asyncio.Task[Incoming | None] | None = _start_reading(source)
         answering: list[asyncio.Task[DataRequest]] = []
         try:
             while reading is not None or answering:
@@ -116,7 +116,7 @@ class Exchange:
                 await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
                 if reading is not None and reading in awaited and reading.done():
                     request = reading.result()
-                    reading = None if request is None else _next_of(source)
+                    reading = None if request is None else _start_reading(source)
                     if request is not None:
                         answering.append(asyncio.create_task(self.answer(request, request_id)))
                 while answering and answering[0].done():
@@ -136,50 +136,50 @@ class Exchange:
         status.CopyFrom(answer.status)
         return status
 
-    async def _admit(self, request: DataRequest) -> None:
+    async def _check_request(self, request: DataRequest) -> None:
         if request.proto_with_data.data.WhichOneof("documents") == "docs_bytes":
             # docarray reads docs_bytes with pickle: a client's pickle runs the client's code.
-            raise refusal("REQUEST", "data.docs_bytes is not accepted: send data.docs")
+            raise make_error("REQUEST", "data.docs_bytes is not accepted: send data.docs")
         message = request.proto_with_data
         message.ClearField("routes")  # the server's to tell, as is the status
         message.header.ClearField("status")
         check_message(message)
-        self._admit_target(request.header.target_executor)
-        await self._admit_endpoint(request.header.exec_endpoint)
+        self._check_target(request.header.target_executor)
+        await self._check_endpoint(request.header.exec_endpoint)
 
-    def _admit_target(self, target: str) -> None:
+    def _check_target(self, target: str) -> None:
         names = [node.name for node in self._graph.all_nodes]
         if not target or (TARGET.fullmatch(target) and any(re.match(target, n) for n in names)):
             return
         allowed = ", ".join(sorted(names))
-        raise refusal(
+        raise make_error(
             "TARGET",
             f"target_executor {quote(target)}: expected one of {allowed}",
             option="target_executor",
             allowed=allowed,
         )
 
-    async def _admit_endpoint(self, endpoint: str) -> None:
-        known = await self.endpoints()
+    async def _check_endpoint(self, endpoint: str) -> None:
+        known = await self.list_endpoints()
         if endpoint == __dry_run_endpoint__ or {endpoint, __default_endpoint__} & known:
             return
         allowed = ", ".join(sorted(name for name in known if name.startswith("/")))
-        raise refusal(
+        raise make_error(
             "ENDPOINT",
             f"endpoint {quote(endpoint)}: expected one of {allowed}",
             option="exec_endpoint",
             allowed=allowed,
         )
 
-    async def endpoints(self) -> frozenset[str]:
+    async def list_endpoints(self) -> frozenset[str]:
         """What the Executors listen to. Raises Refusal if they cannot be asked."""
         asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
         try:
             return frozenset(await asyncio.wait_for(asked, DISCOVERY_SECONDS))
         except TimeoutError as error:
-            raise refusal("UNAVAILABLE", "the models are not ready: retry later") from error
+            raise make_error("UNAVAILABLE", "the models are not ready: retry later") from error
 
-    async def tags(
+    async def query_executors(
         self, endpoint: str, parameters: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """The tags of the Documents that each Executor with `endpoint` answers, asked by itself.
@@ -187,13 +187,13 @@ class Exchange:
         It passes by the Flow's graph and is no request in flight: for questions about the service.
         Raises Refusal if an Executor cannot be asked.
         """
-        await self.endpoints()
+        await self.list_endpoints()
         names = [n.name for n in self._graph.all_nodes if endpoint in (n.endpoints or ())]
-        asked = [self._ask_aside(name, endpoint, parameters or {}) for name in names]
+        asked = [self._query_executor(name, endpoint, parameters or {}) for name in names]
         answers = zip(names, await asyncio.gather(*asked), strict=True)
         return [tags | {"executor": name} for name, answer in answers for tags in answer]
 
-    async def _ask_aside(
+    async def _query_executor(
         self, executor: str, endpoint: str, parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         request = DataRequest()
@@ -201,61 +201,62 @@ class Exchange:
         request.parameters = dict(parameters)
         request.data.docs = DocumentArray([Document()])
         result = await self._pool.send_requests_once(
-            [request], executor, head=True, endpoint=endpoint, timeout=ASIDE_SECONDS
+            [request], executor, head=True, endpoint=endpoint, timeout=DIRECT_SECONDS
         )
         if isinstance(result, InternalNetworkError):
-            raise Refusal(unreachable(result))
-        if not isinstance(result, tuple) or problem_in(result[0]) is not None:
+            raise ProblemError(describe_unreachable(result))
+        if not isinstance(result, tuple) or find_problem(result[0]) is not None:
             log.error("%s of Executor %s failed: %s", endpoint, executor, result)
-            raise Refusal(INTERNAL)
+            raise ProblemError(INTERNAL)
         return [MessageToDict(doc.tags) for doc in result[0].proto_with_data.data.docs.docs]
 
-    async def _ask(self, request: DataRequest) -> DataRequest:
+    async def _send_to_executors(self, request: DataRequest) -> DataRequest:
         side_by_side = len(self._graph.origin_nodes) > 1
         if side_by_side and request.header.exec_endpoint == routing.ENDPOINT:
-            return await self._ask_each(request)
+            return await self._send_by_model(request)
         answering, _ = self._send(request=request, return_type=DocumentArray)
         return self._finish(await answering)
 
-    async def _ask_each(self, request: DataRequest) -> DataRequest:
+    async def _send_by_model(self, request: DataRequest) -> DataRequest:
         """Each Document's answer from the Executor that serves its model, in their order."""
         documents, parameters = list(request.docs), request.parameters
-        routes = await self._known_routes()
-        marked = routing.tagged(parameters, len(documents))
+        routes = await self._get_routes()
+        marked = routing.should_tag_errors(parameters, len(documents))
         targets: list[str | Problem] = []
         for document in documents:
             try:
-                targets.append(routes.executor_for(document.tags, parameters))
-            except Refusal as refused:
+                targets.append(routes.find_executor(document.tags, parameters))
+            except ProblemError as refused:
                 if not marked:
                     raise
-                mark(document, refused.problem)
+                mark_failed(document, refused.problem)
                 targets.append(refused.problem)
-        parts = routing.parts(targets)
+        parts = routing.group_by_executor(targets)
         if len(parts) == 1 and len(parts[0].places) == len(documents):
-            return await self._ask_directly(request, parts[0].executor)
+            return await self._send_to_one(request, parts[0].executor)
         asked = [
-            self._ask_directly(part_of(request, part, marked), part.executor) for part in parts
+            self._send_to_one(make_part_request(request, part, marked), part.executor)
+            for part in parts
         ]
         for part, answer in zip(parts, await asyncio.gather(*asked), strict=True):
-            if problem_in(answer) is not None:
+            if find_problem(answer) is not None:
                 return answer
             for place, document in zip(part.places, answer.docs, strict=True):
                 documents[place] = document
         request.data.docs = DocumentArray(documents)
         return request
 
-    async def _known_routes(self) -> Routes:
+    async def _get_routes(self) -> Routes:
         """Where models are served; asked once, for they do not change while a Flow runs."""
         if self._routes is None:
-            listed = await self.tags("/models")
-            served = [Served(t["name"], t["executor"], bool(t["default"])) for t in listed]
+            listed = await self.query_executors("/models")
+            served = [ServedModel(t["name"], t["executor"], bool(t["default"])) for t in listed]
             if not served:
-                raise refusal("UNAVAILABLE", "no Executor serves a model")
+                raise make_error("UNAVAILABLE", "no Executor serves a model")
             self._routes = Routes(served)
         return self._routes
 
-    async def _ask_directly(self, request: DataRequest, executor: str) -> DataRequest:
+    async def _send_to_one(self, request: DataRequest, executor: str) -> DataRequest:
         """One Executor's answer, past the Flow's graph."""
         endpoint = request.header.exec_endpoint
         result = await self._pool.send_requests_once(
@@ -267,7 +268,7 @@ class Exchange:
         return answer
 
 
-def part_of(request: DataRequest, part: Part, marked: bool) -> DataRequest:
+def make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
     """What of `request` goes to one Executor; alone or not, its Documents fail as in the whole."""
     made = DataRequest()
     made.header.request_id = request.header.request_id
@@ -277,7 +278,7 @@ def part_of(request: DataRequest, part: Part, marked: bool) -> DataRequest:
     return made
 
 
-def mark(document: Document, problem: Problem) -> None:
+def mark_failed(document: Document, problem: Problem) -> None:
     """Make `document` a failed one: no picture, and a tag that says why."""
     document.tensor = None
     document.uri = None
@@ -286,13 +287,13 @@ def mark(document: Document, problem: Problem) -> None:
     document.tags["error"] = replace(problem, message=message).as_tag()
 
 
-def _public(answer: DataRequest) -> DataRequest:
+def _hide_cause(answer: DataRequest) -> DataRequest:
     """`answer`, or what a client may know of its error; the Executor's log has the whole."""
-    problem = problem_in(answer)
-    return answer if problem is None else failed(answer, problem)
+    problem = find_problem(answer)
+    return answer if problem is None else make_error_answer(answer, problem)
 
 
-def failed(request: DataRequest, problem: Problem) -> DataRequest:
+def make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
     """An error answer to `request`: its header and the Problem; neither Documents nor stacks."""
     log.warning("request %s: %s", request.header.request_id, problem.description)
     answer = DataRequest()
@@ -302,55 +303,55 @@ def failed(request: DataRequest, problem: Problem) -> DataRequest:
     status.code = jina_pb2.StatusProto.ERROR
     status.description = problem.description
     status.exception.name = EXCEPTION_NAME
-    status.exception.args.append(problem.with_document(_only_id(request)).as_json())
+    status.exception.args.append(problem.with_document(_find_only_id(request)).as_json())
     return answer
 
 
-def problem_in(answer: DataRequest) -> Problem | None:
+def find_problem(answer: DataRequest) -> Problem | None:
     """The Problem of an error answer, None if it succeeded."""
     if answer.status.code != jina_pb2.StatusProto.ERROR:
         return None
-    return problem_of(answer.status.exception.name, answer.status.exception.args)
+    return read_problem(answer.status.exception.name, answer.status.exception.args)
 
 
-def unreachable(error: InternalNetworkError) -> Problem:
+def describe_unreachable(error: InternalNetworkError) -> Problem:
     """What a client may know of a broken connection between gateway and Executor."""
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return refusal("DEADLINE", "the time for this request is over").problem
-    return refusal("UNAVAILABLE", "the model cannot be reached: retry later").problem
+        return make_error("DEADLINE", "the time for this request is over").problem
+    return make_error("UNAVAILABLE", "the model cannot be reached: retry later").problem
 
 
-def _only_id(request: DataRequest) -> str | None:
+def _find_only_id(request: DataRequest) -> str | None:
     if not request.is_decompressed_with_data:
         return None
     docs = request.proto_with_data.data.docs.docs
     return str(docs[0].id) or None if len(docs) == 1 else None
 
 
-def metadata_of(context: Any) -> dict[str, Any]:
+def read_metadata(context: Any) -> dict[str, Any]:
     """What a gRPC client sent beside its requests; empty on other protocols."""
     return dict(context.invocation_metadata() or ()) if context is not None else {}
 
 
-def _identified(request: DataRequest, request_id: str | None) -> DataRequest:
+def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
     """`request` with an id that may stand in logs. Raises Refusal if it is no request at all."""
     try:
         header = request.proto_with_data.header
     except DecodeError as error:
-        request.header.request_id = identity(request_id)
-        raise refusal("REQUEST", "the message is no Jina DataRequest") from error
-    header.request_id = identity(request_id, header.request_id)
+        request.header.request_id = choose_request_id(request_id)
+        raise make_error("REQUEST", "the message is no Jina DataRequest") from error
+    header.request_id = choose_request_id(request_id, header.request_id)
     return request
 
 
-def _window(metadata: Mapping[str, Any], window: int) -> int:
+def _choose_window(metadata: Mapping[str, Any], window: int) -> int:
     """What the client's metadata asks for, never more than STREAM_WINDOW."""
     asked = str(metadata.get("__prefetch__", window))
     window = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else window
     return max(1, min(window, STREAM_WINDOW))
 
 
-async def _each(
+async def _iterate(
     requests: AsyncIterable[Incoming] | Iterable[Incoming],
 ) -> AsyncIterator[Incoming]:
     if isinstance(requests, AsyncIterable):
@@ -361,7 +362,7 @@ async def _each(
         yield request
 
 
-def _next_of(source: AsyncIterator[Incoming]) -> asyncio.Task[Incoming | None]:
+def _start_reading(source: AsyncIterator[Incoming]) -> asyncio.Task[Incoming | None]:
     async def advance() -> Incoming | None:
         return await anext(source, None)
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from contract.problem import Problem, quote
-from gateway.core.problem import refusal
+from gateway.core.problem import make_error
 
 ENDPOINT = "/upscale"
 
 
-class Served(NamedTuple):
+class ServedModel(NamedTuple):
     """A model and where it is served."""
 
     model: str
@@ -21,7 +21,7 @@ class Served(NamedTuple):
     default: bool
 
 
-class Part(NamedTuple):
+class RoutedPart(NamedTuple):
     """What one Executor gets of a request: the places of its Documents."""
 
     executor: str
@@ -31,12 +31,12 @@ class Part(NamedTuple):
 class Routes:
     """Models by name; the first Executor's default model is the Flow's."""
 
-    def __init__(self, served: Sequence[Served]) -> None:
+    def __init__(self, served: Sequence[ServedModel]) -> None:
         self.executors = {one.model: one.executor for one in reversed(served)}
         self.default = next(one.model for one in served if one.default)
         self.names = [one.model for one in served]
 
-    def executor_for(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    def find_executor(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
         """The Executor for a Document. Raises Refusal for a model that nobody serves."""
         asked = tags.get("model")
         name = parameters.get("model") if asked is None else asked
@@ -44,20 +44,20 @@ class Routes:
         if not isinstance(name, str) or name not in self.executors:
             allowed = f"one of {', '.join(self.names)}"
             message = f"model {quote(str(name))}: expected {allowed}"
-            raise refusal("MODEL", message, option="model", allowed=allowed)
+            raise make_error("MODEL", message, option="model", allowed=allowed)
         return self.executors[name]
 
 
-def parts(executors: Sequence[str | Problem]) -> list[Part]:
+def group_by_executor(executors: Sequence[str | Problem]) -> list[RoutedPart]:
     """The Documents of each Executor, in the order of their first Document."""
     found: dict[str, list[int]] = {}
     for place, executor in enumerate(executors):
         if isinstance(executor, str):
             found.setdefault(executor, []).append(place)
-    return [Part(executor, places) for executor, places in found.items()]
+    return [RoutedPart(executor, places) for executor, places in found.items()]
 
 
-def tagged(parameters: Mapping[str, Any], documents: int) -> bool:
+def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:
     """Whether a failed Document gets a tag, as the Executors decide it; else the request fails."""
     choice = parameters.get("errors")
     return choice == "tags" or (choice is None and documents > 1)

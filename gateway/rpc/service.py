@@ -9,16 +9,16 @@ from jina.proto import jina_pb2
 from jina.serve.runtimes.gateway.request_handling import GatewayRequestHandler
 from jina.types.request.data import DataRequest
 
-from gateway.core.in_flight import InFlight
+from gateway.core.in_flight import RequestsInFlight
 from gateway.core.request_id import HEADER
-from gateway.core.request_service import Exchange, metadata_of
+from gateway.core.request_service import RequestService, read_metadata
 from gateway.rpc.cancellation import Cancelling
 
 
 class Handler(GatewayRequestHandler):
     """Jina's request handler whose answers come from `exchange`, set by `limit_to`."""
 
-    exchange: Exchange
+    exchange: RequestService
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Handler(GatewayRequestHandler):
         interceptors = [*(aio_tracing_client_interceptors or ()), Cancelling()]
         super().__init__(*args, aio_tracing_client_interceptors=interceptors, **kwargs)
 
-    def limit_to(self, in_flight: InFlight) -> Exchange:
+    def limit_to(self, in_flight: RequestsInFlight) -> RequestService:
         """The exchange that every protocol shares from now on."""
-        self.exchange = Exchange(self.streamer, in_flight)
+        self.exchange = RequestService(self.streamer, in_flight)
         self.streamer._streamer.stream = self.exchange.stream  # noqa: SLF001
         return self.exchange
 
@@ -46,7 +46,7 @@ class Handler(GatewayRequestHandler):
 
     async def process_single_data(self, request: DataRequest, context: Any = None) -> DataRequest:
         """One request, one answer."""
-        return await self.exchange.answer(request, metadata_of(context).get(HEADER))
+        return await self.exchange.answer(request, read_metadata(context).get(HEADER))
 
     async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
         """Whether every Executor answers."""

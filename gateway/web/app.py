@@ -12,14 +12,20 @@ from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
 from contract.problem import quote
-from gateway.core.offload import beside
-from gateway.core.problem import refusal
-from gateway.core.request_service import Exchange, problem_in
+from gateway.core.offload import offload
+from gateway.core.problem import make_error
+from gateway.core.request_service import RequestService, find_problem
 from gateway.web import progress_events, static_pages, upscale_endpoint
 from gateway.web.docs_page import docs_page
 from gateway.web.jina_json import request_from_json
-from gateway.web.openapi import Pages, describe
-from gateway.web.request_body import check_coding, is_json, media_type, read_body, unless_gone
+from gateway.web.openapi import PageSettings, describe_service
+from gateway.web.request_body import (
+    answer_unless_gone,
+    check_coding,
+    is_json,
+    media_type,
+    read_body,
+)
 from gateway.web.responses import add_error_handlers, answer_response, error_response, json_response
 from gateway.web.websocket import add_sockets
 
@@ -31,7 +37,7 @@ Read = Callable[[bytes], DataRequest]
 Write = Callable[[DataRequest], Awaitable[Response]]
 
 
-def make_app(exchange: Exchange, max_bytes: int, pages: Pages) -> FastAPI:
+def make_app(exchange: RequestService, max_bytes: int, pages: PageSettings) -> FastAPI:
     """The application: the page, health, models, progress, every endpoint, and WebSockets."""
     app = FastAPI(
         title=pages.title, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
@@ -53,7 +59,7 @@ def make_app(exchange: Exchange, max_bytes: int, pages: Pages) -> FastAPI:
     return app
 
 
-def _add_health(app: FastAPI, exchange: Exchange, pages: Pages) -> None:
+def _add_health(app: FastAPI, exchange: RequestService, pages: PageSettings) -> None:
     @app.api_route("/", methods=["GET", "HEAD"])
     async def health(request: Request) -> Response:
         draining = exchange.in_flight.draining
@@ -72,8 +78,8 @@ def _add_health(app: FastAPI, exchange: Exchange, pages: Pages) -> None:
         return json_response({"jina": {"jina": __version__}, "envs": {}})
 
 
-def _add_pages(app: FastAPI, pages: Pages) -> None:
-    description = describe(pages, __version__)
+def _add_pages(app: FastAPI, pages: PageSettings) -> None:
+    description = describe_service(pages, __version__)
     text, policy = docs_page(description)
     page = static_pages.Page()
 
@@ -92,12 +98,12 @@ def _add_pages(app: FastAPI, pages: Pages) -> None:
     app.mount("/ui", page)
 
 
-def _add_questions(app: FastAPI, exchange: Exchange) -> None:
+def _add_questions(app: FastAPI, exchange: RequestService) -> None:
     places = progress_events.Places(min(progress_events.MAX_STREAMS, exchange.in_flight.limit))
 
     @app.get("/models")
     async def models() -> Response:
-        listed = await exchange.tags("/models")
+        listed = await exchange.query_executors("/models")
         return json_response({"models": [upscale_endpoint.whole_numbers(m) for m in listed if m]})
 
     @app.get("/progress/{request_id}")
@@ -105,32 +111,34 @@ def _add_questions(app: FastAPI, exchange: Exchange) -> None:
         return progress_events.ProgressStream(exchange, places, request_id)
 
 
-def _add_posts(app: FastAPI, exchange: Exchange, limit: int) -> None:
+def _add_posts(app: FastAPI, exchange: RequestService, limit: int) -> None:
     @app.post("/post")
     async def post(request: Request) -> Response:
-        return await _answered_json(request, exchange, limit, None)
+        return await _answer_json(request, exchange, limit, None)
 
     @app.post(upscale_endpoint.ENDPOINT)
     async def upscale(request: Request) -> Response:
-        call = upscale_endpoint.PictureCall(request)
-        return await _answered(request, exchange, limit, call.read, call.write)
+        call = upscale_endpoint.UpscaleCall(request)
+        return await _answer(request, exchange, limit, call.read, call.write)
 
     @app.api_route("/{endpoint:path}", methods=ALL_METHODS)
     async def other(request: Request, endpoint: str) -> Response:
         path = f"/{endpoint}"
-        if path not in await exchange.endpoints():
-            raise refusal("PATH", f"path {quote(path)}: expected /post, or an endpoint as /upscale")
+        if path not in await exchange.list_endpoints():
+            raise make_error(
+                "PATH", f"path {quote(path)}: expected /post, or an endpoint as /upscale"
+            )
         if request.method != "POST":
-            raise refusal("METHOD", f"{quote(request.method)} {quote(path)}: expected POST")
-        return await _answered_json(request, exchange, limit, path)
+            raise make_error("METHOD", f"{quote(request.method)} {quote(path)}: expected POST")
+        return await _answer_json(request, exchange, limit, path)
 
 
-async def _answered_json(
-    request: Request, exchange: Exchange, limit: int, endpoint: str | None
+async def _answer_json(
+    request: Request, exchange: RequestService, limit: int, endpoint: str | None
 ) -> Response:
     media = media_type(request)
     if media and not is_json(media):
-        raise refusal(
+        raise make_error(
             "CONTENT_TYPE",
             f"content-type {quote(media)}: expected application/json",
             option="content-type",
@@ -138,22 +146,22 @@ async def _answered_json(
         )
     check_coding(request)
     read: Any = partial(request_from_json, endpoint=endpoint)
-    return await _answered(request, exchange, limit, read, answer_response)
+    return await _answer(request, exchange, limit, read, answer_response)
 
 
-async def _answered(
-    request: Request, exchange: Exchange, limit: int, read: Read, write: Write
+async def _answer(
+    request: Request, exchange: RequestService, limit: int, read: Read, write: Write
 ) -> Response:
     try:
         body = await read_body(request, limit)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
-    asked = await beside(len(body), read, body)
+    asked = await offload(len(body), read, body)
     del body
-    answer = await unless_gone(request, exchange.answer(asked, request.state.request_id))
+    answer = await answer_unless_gone(request, exchange.answer(asked, request.state.request_id))
     if answer is None:
         return Response(status_code=CLIENT_GONE)
-    problem = problem_in(answer)
+    problem = find_problem(answer)
     if problem is not None:
         return error_response(problem, answer.header.request_id)
     return await write(answer)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from gateway.core.message_limits import check_documents
-from gateway.core.problem import Refusal, refusal
+from gateway.core.problem import ProblemError, make_error
 
 URI_SCHEMES = ("http://", "https://", "data:")
 
@@ -24,49 +24,55 @@ def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
 
     Raises Refusal: JSON if it cannot be parsed, BASE64 for a blob, REQUEST for any other shape.
     """
-    return request_from_dict(_parsed(body), endpoint)
+    return request_from_dict(_parse_json(body), endpoint)
 
 
 def request_from_dict(payload: object, endpoint: str | None = None) -> DataRequest:
     """The request in parsed JSON, as for `request_from_json`."""
     if not isinstance(payload, dict):
-        raise refusal("REQUEST", "the body: expected a JSON object with data and parameters")
+        raise make_error("REQUEST", "the body: expected a JSON object with data and parameters")
     request = DataRequest()
-    request.header.exec_endpoint = endpoint or _text(payload, "exec_endpoint", "execEndpoint", "/")
-    request.header.target_executor = _text(payload, "target_executor", "targetExecutor", "")
+    request.header.exec_endpoint = endpoint or _read_text(
+        payload, "exec_endpoint", "execEndpoint", "/"
+    )
+    request.header.target_executor = _read_text(payload, "target_executor", "targetExecutor", "")
     header = payload.get("header")
     if isinstance(header, dict):  # of a message on a WebSocket, whose client pairs answers by it
-        own = _text(header, "request_id", "requestId", request.header.request_id)
+        own = _read_text(header, "request_id", "requestId", request.header.request_id)
         request.header.request_id = own
     parameters = payload.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise refusal("REQUEST", "parameters: expected a JSON object", option="parameters")
+        raise make_error("REQUEST", "parameters: expected a JSON object", option="parameters")
     try:
         request.parameters = parameters
-        docs = DocumentArray([_document(doc, n) for n, doc in enumerate(_listed(payload))])
+        docs = DocumentArray(
+            [_read_document(doc, n) for n, doc in enumerate(_list_documents(payload))]
+        )
         request.data.docs = docs
-    except Refusal:
+    except ProblemError:
         raise
     except Exception as error:  # docarray, pydantic and protobuf each raise what they please
-        raise refusal("REQUEST", f"a field has a wrong type: {_why(error)}") from error
+        raise make_error(
+            "REQUEST", f"a field has a wrong type: {_describe_cause(error)}"
+        ) from error
     return request
 
 
 def answer_to_json(answer: DataRequest) -> bytes:
     """`answer` as Jina's HTTP app writes it: camelCase header, Documents with base64 blobs."""
-    return _json(_as_dict(answer, snake_case=False))
+    return _json(_to_dict(answer, snake_case=False))
 
 
 def answer_to_text(answer: DataRequest) -> str:
     """`answer` as Jina's WebSocket app writes it: snake_case header, blobs as base64."""
-    return _json(_as_dict(answer, snake_case=True)).decode()
+    return _json(_to_dict(answer, snake_case=True)).decode()
 
 
-def _parsed(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     try:
         return json.loads(body, parse_float=_finite, parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
-        raise refusal("JSON", f"the body is not JSON: {_why(error)}") from error
+        raise make_error("JSON", f"the body is not JSON: {_describe_cause(error)}") from error
 
 
 def _finite(text: str) -> float:
@@ -80,30 +86,30 @@ def _not_json(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _text(payload: dict[str, Any], name: str, alias: str, default: str) -> str:
+def _read_text(payload: dict[str, Any], name: str, alias: str, default: str) -> str:
     value = payload.get(name, payload.get(alias))
     if value is None:
         return default
     if not isinstance(value, str) or not value.isprintable():
-        raise refusal("REQUEST", f"{name}: expected text", option=name)
+        raise make_error("REQUEST", f"{name}: expected text", option=name)
     return value
 
 
-def _listed(payload: dict[str, Any]) -> list[object]:
+def _list_documents(payload: dict[str, Any]) -> list[object]:
     data = payload.get("data")
     docs = data.get("docs") if isinstance(data, dict) else data
     if docs is None:
         return []
     if not isinstance(docs, list):
-        raise refusal("REQUEST", "data: expected a list of Documents", option="data")
+        raise make_error("REQUEST", "data: expected a list of Documents", option="data")
     check_documents(len(docs))
     return docs
 
 
-def _document(fields: object, number: int) -> Document:
+def _read_document(fields: object, number: int) -> Document:
     where = f"data[{number}]"
     if not isinstance(fields, dict):
-        raise refusal("REQUEST", f"{where}: expected a JSON object", option="data")
+        raise make_error("REQUEST", f"{where}: expected a JSON object", option="data")
     rest = {name: value for name, value in fields.items() if name != "blob" and value is not None}
     text = fields.get("blob")
     if isinstance(text, str) and text[:8].lower().startswith(URI_SCHEMES):
@@ -111,13 +117,13 @@ def _document(fields: object, number: int) -> Document:
         rest["uri"], text = text, None
     doc = Document.from_dict(rest)
     if text is not None:
-        doc.blob = _decoded(text, f"{where}.blob")
+        doc.blob = _decode_base64(text, f"{where}.blob")
     if isinstance(doc.tensor, np.ndarray):
-        doc.tensor = _levels(doc.tensor)
+        doc.tensor = _to_levels(doc.tensor)
     return doc
 
 
-def _levels(tensor: NDArray[Any]) -> NDArray[Any]:
+def _to_levels(tensor: NDArray[Any]) -> NDArray[Any]:
     """Whole numbers in 0..255 as uint8, which JSON cannot say; any other tensor as it is."""
     is_whole = tensor.dtype.kind == "i" and tensor.size > 0
     if is_whole and tensor.min() >= 0 and tensor.max() <= 255:
@@ -125,19 +131,19 @@ def _levels(tensor: NDArray[Any]) -> NDArray[Any]:
     return tensor
 
 
-def _decoded(text: object, where: str) -> bytes:
+def _decode_base64(text: object, where: str) -> bytes:
     expected = "standard base64 with padding"
     if not isinstance(text, str):
-        raise refusal("BASE64", f"{where}: expected text", option="blob", allowed=expected)
+        raise make_error("BASE64", f"{where}: expected text", option="blob", allowed=expected)
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except ValueError as error:
         hint = "; it looks URL-safe, use + and /" if {"-", "_"} & set(text[-4096:]) else ""
-        message = f"{where}: expected {expected} ({_why(error)}{hint})"
-        raise refusal("BASE64", message, option="blob", allowed=expected) from error
+        message = f"{where}: expected {expected} ({_describe_cause(error)}{hint})"
+        raise make_error("BASE64", message, option="blob", allowed=expected) from error
 
 
-def _why(error: Exception) -> str:
+def _describe_cause(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
@@ -148,7 +154,7 @@ def _why(error: Exception) -> str:
     return str(error)[:120] or type(error).__name__
 
 
-def _as_dict(answer: DataRequest, snake_case: bool) -> dict[str, Any]:
+def _to_dict(answer: DataRequest, snake_case: bool) -> dict[str, Any]:
     for doc in answer.proto_with_data.data.docs.docs:
         for field in ("tensor", "embedding"):
             if doc.HasField(field):

@@ -6,12 +6,12 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from gateway.core.problem import Refusal, refusal
+from gateway.core.problem import ProblemError, make_error
 
 MAX_PARTS = 64
 
 
-class Part(NamedTuple):
+class FormPart(NamedTuple):
     """A field (`file_name` is None) or a file of a form."""
 
     name: str
@@ -19,11 +19,11 @@ class Part(NamedTuple):
     data: bytes
 
 
-def parts_of(body: bytes, content_type: str) -> list[Part]:
+def parse_form(body: bytes, content_type: str) -> list[FormPart]:
     """The parts of a form in their order. Raises Refusal FORM for anything malformed."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
-        raise _malformed("its content-type has no boundary")
+        raise _make_form_error("its content-type has no boundary")
     collector = _Collector()
     try:
         parser = MultipartParser(
@@ -40,26 +40,26 @@ def parts_of(body: bytes, content_type: str) -> list[Part]:
         )
         parser.write(body)
     except (FormParserError, UnicodeDecodeError) as error:
-        raise _malformed("its parts cannot be told apart") from error
+        raise _make_form_error("its parts cannot be told apart") from error
     if not collector.finished:
-        raise _malformed("it ends in the middle of a part")
+        raise _make_form_error("it ends in the middle of a part")
     return collector.parts
 
 
-def _malformed(why: str) -> Refusal:
-    return refusal("FORM", f"the form is no multipart/form-data: {why}", option="body")
+def _make_form_error(why: str) -> ProblemError:
+    return make_error("FORM", f"the form is no multipart/form-data: {why}", option="body")
 
 
 class _Collector:
     """Puts the pieces of a form together as the parser finds them."""
 
     def __init__(self) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[FormPart] = []
         self.finished = False
 
     def begin(self) -> None:
         if len(self.parts) >= MAX_PARTS:
-            raise refusal("FORM", f"the form has more than {MAX_PARTS} parts", option="body")
+            raise make_error("FORM", f"the form has more than {MAX_PARTS} parts", option="body")
         self._name = self._value = b""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
@@ -80,10 +80,10 @@ class _Collector:
     def end(self) -> None:
         _, words = parse_options_header(self._headers.get(b"content-disposition", b""))
         if b"name" not in words:
-            raise _malformed("a part has no name")
+            raise _make_form_error("a part has no name")
         file_name = words.get(b"filename")
         self.parts.append(
-            Part(
+            FormPart(
                 words[b"name"].decode(),
                 None if file_name is None else file_name.decode(errors="replace"),
                 b"".join(self._pieces),

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from contract.options import REQUEST_OPTIONS, Option
 from contract.problem import STATUS
-from gateway.web.options import PICTURE_OPTIONS
+from gateway.web.options import IMAGE_OPTIONS
 
 Json: TypeAlias = dict[str, Any]
 
@@ -29,7 +29,7 @@ ERROR_CODES = ", ".join(sorted(STATUS))
 
 
 @dataclass(frozen=True)
-class Pages:
+class PageSettings:
     """What the operator chose for the HTTP side; `keyed` says whether API keys are set."""
 
     title: str = "Super-resolution"
@@ -39,7 +39,7 @@ class Pages:
     keyed: bool = False
 
 
-def describe(pages: Pages, version: str) -> Json:
+def describe_service(pages: PageSettings, version: str) -> Json:
     """The OpenAPI document of a gateway whose Executors' endpoints are `pages.listed`."""
     paths = {path: {"post": _endpoint(path)} for path in pages.listed if path != "/upscale"}
     if "/upscale" in pages.listed:
@@ -70,7 +70,7 @@ REQUEST_IDS = (
 OTHERS = "gRPC (jina.JinaRPC) and WebSocket, at the path /, are on the same port."
 
 
-def _keys(pages: Pages) -> str:
+def _keys(pages: PageSettings) -> str:
     if not pages.keyed:
         return "No API key is needed."
     return "An API key is needed, in the header authorization, except for / and /ui."
@@ -107,16 +107,16 @@ def _upscale() -> Json:
                 "description": _meaning(name, option),
                 "schema": option.schema,
             }
-            for name, option in PICTURE_OPTIONS.items()
+            for name, option in IMAGE_OPTIONS.items()
         ],
         "requestBody": {"required": True, "content": _bodies()},
-        "responses": {"200": _upscaled()} | _errors(*(ERRORS.keys() - {405})),
+        "responses": {"200": _describe_answer()} | _errors(*(ERRORS.keys() - {405})),
     }
 
 
 def _bodies() -> Json:
     file = {"contentMediaType": "application/octet-stream"}
-    fields = {name: option.schema for name, option in PICTURE_OPTIONS.items()}
+    fields = {name: option.schema for name, option in IMAGE_OPTIONS.items()}
     form = {
         "type": "object",
         "description": "Exactly one of file and image.",
@@ -130,7 +130,7 @@ def _bodies() -> Json:
     }
 
 
-def _upscaled() -> Json:
+def _describe_answer() -> Json:
     record = {
         "description": "The record of the work: the answer's tag upscale as JSON.",
         "content": {"application/json": {"schema": _ref("Record")}},

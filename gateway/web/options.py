@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from contract.options import REQUEST_OPTIONS
 from contract.problem import quote
-from gateway.core.problem import Refusal, refusal
+from gateway.core.problem import ProblemError, make_error
 
-LONGEST_VALUE = 2000
+MAX_VALUE_CHARACTERS = 2000
 
-PICTURE_OPTIONS = {
+IMAGE_OPTIONS = {
     name: option
     for option in REQUEST_OPTIONS.values()
     if option.scope == "image"
@@ -18,7 +18,7 @@ PICTURE_OPTIONS = {
 """Those that a query or a form may name, aliases included."""
 
 
-def given_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def read_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The options in a query or form; empty values count as absent.
 
     Executors check the values. Raises Refusal OPTION for a name that is unknown, which would go
@@ -26,13 +26,13 @@ def given_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name not in PICTURE_OPTIONS:
-            raise _unknown(name)
+        if name not in IMAGE_OPTIONS:
+            raise _make_unknown_error(name)
         if name in given:
-            raise refusal("OPTION", f"{name}: given twice", option=name, allowed="one value")
-        if len(value) > LONGEST_VALUE:
-            allowed = f"at most {LONGEST_VALUE} characters"
-            raise refusal(
+            raise make_error("OPTION", f"{name}: given twice", option=name, allowed="one value")
+        if len(value) > MAX_VALUE_CHARACTERS:
+            allowed = f"at most {MAX_VALUE_CHARACTERS} characters"
+            raise make_error(
                 "OPTION", f"{name}: {len(value)} characters", option=name, allowed=allowed
             )
         if value.strip():
@@ -40,9 +40,9 @@ def given_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return given
 
 
-def _unknown(name: str) -> Refusal:
-    near = difflib.get_close_matches(name[:40], PICTURE_OPTIONS, 1)
+def _make_unknown_error(name: str) -> ProblemError:
+    near = difflib.get_close_matches(name[:40], IMAGE_OPTIONS, 1)
     hint = f", did you mean {near[0]}?" if near else ""
-    allowed = ", ".join(PICTURE_OPTIONS)
+    allowed = ", ".join(IMAGE_OPTIONS)
     message = f"option {quote(name, 40)} is unknown{hint or f': expected one of {allowed}'}"
-    return refusal("OPTION", message, option=name[:40], allowed=allowed)
+    return make_error("OPTION", message, option=name[:40], allowed=allowed)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.core.problem import Refusal, refusal
-from gateway.core.request_id import identity_of
-from gateway.core.request_service import Exchange
+from gateway.core.problem import ProblemError, make_error
+from gateway.core.request_id import read_request_id
+from gateway.core.request_service import RequestService
 from gateway.web.responses import error_response
 
 ENDPOINT = "/progress"
@@ -40,7 +40,7 @@ class Places:
     def __enter__(self) -> None:
         if self._taken >= self._capacity:
             message = f"{self._capacity} progress streams are open already: retry later"
-            raise refusal("OVERLOADED", message)
+            raise make_error("OVERLOADED", message)
         self._taken += 1
 
     def __exit__(self, *_error: object) -> None:
@@ -50,7 +50,7 @@ class Places:
 class ProgressStream(StreamingResponse):
     """The events of one request until it ends; 429 once all places are taken."""
 
-    def __init__(self, exchange: Exchange, places: Places, request_id: str) -> None:
+    def __init__(self, exchange: RequestService, places: Places, request_id: str) -> None:
         events = _events(exchange, request_id)
         super().__init__(events, media_type="text/event-stream", headers=HEADERS)
         self._places = places
@@ -61,11 +61,11 @@ class ProgressStream(StreamingResponse):
             with self._places:
                 async with aclosing(self._events):
                     await super().__call__(scope, receive, send)
-        except Refusal as refused:
-            await error_response(refused.problem, identity_of(scope))(scope, receive, send)
+        except ProblemError as refused:
+            await error_response(refused.problem, read_request_id(scope))(scope, receive, send)
 
 
-async def _events(exchange: Exchange, request_id: str) -> AsyncGenerator[str, None]:
+async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[str, None]:
     """`{"done", "total"}` whenever it changes, at last `{"finished"}` or `{"unknown"}`."""
     yield ": the events of a request\n\n"  # the client hears at once that it is heard
     spoke = time.monotonic()
@@ -80,7 +80,7 @@ async def _events(exchange: Exchange, request_id: str) -> AsyncGenerator[str, No
 
 
 async def _steps(
-    exchange: Exchange, request_id: str
+    exchange: RequestService, request_id: str
 ) -> AsyncGenerator[dict[str, Any] | None, None]:
     """What to tell about five times a second, None where there is nothing new.
 
@@ -97,18 +97,18 @@ async def _steps(
         if not seen and (exchange.in_flight.draining or time.monotonic() - began > UNKNOWN_SECONDS):
             yield {"unknown": True}
             return
-        now = await _asked(exchange, request_id) if active else None
+        now = await _ask_progress(exchange, request_id) if active else None
         news = now is not None and now != told
         yield now._asdict() if now is not None and news else None
         told = now or told
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _asked(exchange: Exchange, request_id: str) -> Done | None:
+async def _ask_progress(exchange: RequestService, request_id: str) -> Done | None:
     """How far the Executors are; None where none of them knows."""
     try:
-        answers = await exchange.tags(ENDPOINT, {"request_id": request_id})
-    except Refusal:
+        answers = await exchange.query_executors(ENDPOINT, {"request_id": request_id})
+    except ProblemError:
         return None  # the request itself will say what is wrong
     known = [answer for answer in answers if answer.get("known") is True]
     try:

@@ -9,7 +9,7 @@ from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
 from contract.problem import quote
-from gateway.core.problem import Refusal, refusal
+from gateway.core.problem import ProblemError, make_error
 
 IDLE_SECONDS = 30.0
 DISCARD_SECONDS = 5.0
@@ -29,7 +29,7 @@ def check_coding(request: Request) -> None:
     """Raises Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise refusal("CONTENT_TYPE", f"content-encoding {quote(coding)}: expected none")
+        raise make_error("CONTENT_TYPE", f"content-encoding {quote(coding)}: expected none")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -44,7 +44,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         try:
             chunk = await asyncio.wait_for(anext(chunks, None), IDLE_SECONDS)
         except TimeoutError as error:
-            raise refusal("BODY_TIMEOUT", f"the body stalled for {IDLE_SECONDS:g} s") from error
+            raise make_error("BODY_TIMEOUT", f"the body stalled for {IDLE_SECONDS:g} s") from error
         if chunk is None:
             return bytes(body)
         body += chunk
@@ -66,15 +66,17 @@ async def _discard(chunks: Any, limit: int) -> None:
         return
 
 
-def _too_large(limit: int, size: int) -> Refusal:
+def _too_large(limit: int, size: int) -> ProblemError:
     message = f"the body has {size} bytes or more: expected at most {limit}"
-    return refusal("BYTES", message, option="body", allowed=f"{limit} bytes")
+    return make_error("BYTES", message, option="body", allowed=f"{limit} bytes")
 
 
-async def unless_gone(request: Request, answer: Awaitable[DataRequest]) -> DataRequest | None:
+async def answer_unless_gone(
+    request: Request, answer: Awaitable[DataRequest]
+) -> DataRequest | None:
     """The answer, or None once the client has hung up: nobody waits for the work any more."""
     working = asyncio.ensure_future(answer)
-    gone = asyncio.ensure_future(_disconnected(request.receive))
+    gone = asyncio.ensure_future(_wait_for_disconnect(request.receive))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
@@ -83,6 +85,6 @@ async def unless_gone(request: Request, answer: Awaitable[DataRequest]) -> DataR
         working.cancel()
 
 
-async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
+async def _wait_for_disconnect(receive: Callable[[], Awaitable[Any]]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -8,9 +8,9 @@ from jina.types.request.data import DataRequest
 from starlette.exceptions import HTTPException
 
 from contract.problem import RETRIABLE, Problem, quote
-from gateway.core.offload import beside
-from gateway.core.problem import INTERNAL, Refusal
-from gateway.core.request_id import identity_of
+from gateway.core.offload import offload
+from gateway.core.problem import INTERNAL, ProblemError
+from gateway.core.request_id import read_request_id
 from gateway.web.jina_json import answer_to_json
 
 log = logging.getLogger("gateway")
@@ -25,7 +25,7 @@ def json_response(
 
 async def answer_response(answer: DataRequest) -> Response:
     """Jina's JSON of an answer."""
-    text = await beside(answer.proto_with_data.ByteSize(), answer_to_json, answer)
+    text = await offload(answer.proto_with_data.ByteSize(), answer_to_json, answer)
     return Response(text, media_type="application/json")
 
 
@@ -38,31 +38,31 @@ def error_response(problem: Problem, request_id: str | None = None) -> Response:
     return json_response(problem.as_dict(request_id), problem.status, headers)
 
 
-def refused(request: Request, problem: Problem) -> Response:
+def make_refusal_response(request: Request, problem: Problem) -> Response:
     """`problem` for a request that never reached an Executor, after one line in the log."""
-    request_id = identity_of(request.scope)
+    request_id = read_request_id(request.scope)
     log.warning("request %s: %s", request_id, problem.description)
     return error_response(problem, request_id)
 
 
 def add_error_handlers(app: FastAPI) -> None:
     """Makes every error of `app` JSON: refusals, unknown paths and methods, defects."""
-    app.add_exception_handler(Refusal, _on_refusal)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_defect)
+    app.add_exception_handler(ProblemError, _handle_problem)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(Exception, _handle_defect)
 
 
-async def _on_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return refused(request, error.problem)
+async def _handle_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return make_refusal_response(request, error.problem)
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "PATH", 405: "METHOD"}.get(error.status_code, "REQUEST")
     message = f"{request.method} {quote(request.url.path)}: {str(error.detail).lower()}"
-    return refused(request, Problem(code, message, status=error.status_code))
+    return make_refusal_response(request, Problem(code, message, status=error.status_code))
 
 
-async def _on_defect(request: Request, _error: Exception) -> Response:
-    return refused(request, INTERNAL)
+async def _handle_defect(request: Request, _error: Exception) -> Response:
+    return make_refusal_response(request, INTERNAL)

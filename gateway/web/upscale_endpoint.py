@@ -10,13 +10,13 @@ from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
 from contract.problem import Problem, make_problem, quote
-from gateway.core.problem import refusal
-from gateway.core.request_id import identity_of
+from gateway.core.problem import make_error
+from gateway.core.request_id import read_request_id
 from gateway.web.jina_json import request_from_json
-from gateway.web.multipart import Part, parts_of
-from gateway.web.options import given_options
+from gateway.web.multipart import FormPart, parse_form
+from gateway.web.options import read_options
 from gateway.web.request_body import check_coding, is_json, media_type
-from gateway.web.responses import answer_response, refused
+from gateway.web.responses import answer_response, make_refusal_response
 
 ENDPOINT = "/upscale"
 FILE_FIELDS = ("file", "image")
@@ -29,7 +29,7 @@ UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
 """Content types that say nothing: curl sends the second with whatever it is given."""
 
 
-class PictureCall:
+class UpscaleCall:
     """One request to `/upscale` in whatever form, and its answer in the form that belongs to it.
 
     Raises Refusal for a form that is none, before the body is read.
@@ -40,7 +40,7 @@ class PictureCall:
         self._request = request
         self._media = media_type(request)
         if self._media.startswith("multipart/") and self._media != FORM:
-            raise refusal(
+            raise make_error(
                 "CONTENT_TYPE",
                 f"content-type {quote(self._media)}: expected {FORMS}",
                 option="content-type",
@@ -57,32 +57,36 @@ class PictureCall:
             return self._from_json(body)
         if self._media == FORM:
             content_type = self._request.headers["content-type"]
-            return self._from_form(parts_of(body, content_type))
-        return self._with(body, given_options(self._query))
+            return self._from_form(parse_form(body, content_type))
+        return self._with(body, read_options(self._query))
 
     async def write(self, answer: DataRequest) -> Response:
         """The answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
             return await answer_response(answer)
-        picture = answered_picture(answer)
-        return refused(self._request, picture) if isinstance(picture, Problem) else picture
+        picture = make_image_response(answer)
+        return (
+            make_refusal_response(self._request, picture)
+            if isinstance(picture, Problem)
+            else picture
+        )
 
     def _from_json(self, body: bytes) -> DataRequest:
         if self._query:
             name = self._query[0][0][:40]
             message = f"{quote(name)} in the query: expected it in the JSON body's parameters"
-            raise refusal("OPTION", message, option=name, allowed="no query")
+            raise make_error("OPTION", message, option=name, allowed="no query")
         return request_from_json(body, ENDPOINT)
 
-    def _from_form(self, parts: Sequence[Part]) -> DataRequest:
+    def _from_form(self, parts: Sequence[FormPart]) -> DataRequest:
         files = [part for part in parts if part.name in FILE_FIELDS or part.file_name is not None]
         if len(files) != 1 or files[0].name not in FILE_FIELDS or files[0].file_name is None:
             expected = "one file, named file or image"
             found = ", ".join(quote(part.name, 40) for part in files[:4]) or "none"
             message = f"the form's files are {found}: expected {expected}"
-            raise refusal("FORM", message, allowed=expected)
+            raise make_error("FORM", message, allowed=expected)
         fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
-        return self._with(files[0].data, given_options([*self._query, *fields]))
+        return self._with(files[0].data, read_options([*self._query, *fields]))
 
     def _with(self, picture: bytes, options: Mapping[str, str]) -> DataRequest:
         """A request with one Document: the picture as blob, the options as tags.
@@ -92,10 +96,10 @@ class PictureCall:
         """
         if not picture:
             message = "the picture is empty: send a file's bytes, as curl --data-binary @a.jpg"
-            raise refusal("NO_IMAGE", message, option="body", allowed=FORMS)
+            raise make_error("NO_IMAGE", message, option="body", allowed=FORMS)
         request = DataRequest()
         request.header.exec_endpoint = ENDPOINT
-        doc = Document(id=identity_of(self._request.scope), blob=picture, tags=dict(options))
+        doc = Document(id=read_request_id(self._request.scope), blob=picture, tags=dict(options))
         request.data.docs = DocumentArray([doc])
         return request
 
@@ -106,7 +110,7 @@ def wants_json(accept: str) -> bool:
     return "application/json" in types and not any(kind.startswith("image/") for kind in types)
 
 
-def answered_picture(answer: DataRequest) -> Response | Problem:
+def make_image_response(answer: DataRequest) -> Response | Problem:
     """The image file in an answer with its record in the headers, or why there is none."""
     docs = answer.proto_with_data.data.docs.docs
     tags: dict[str, Any] = MessageToDict(docs[0].tags) if docs else {}
@@ -140,8 +144,8 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     return make_problem(code, message, option=option, allowed=allowed)
 
 
-def _text(part: Part) -> str:
+def _text(part: FormPart) -> str:
     try:
         return part.data.decode()
     except UnicodeDecodeError as error:
-        raise refusal("FORM", f"field {quote(part.name, 40)}: expected UTF-8 text") from error
+        raise make_error("FORM", f"field {quote(part.name, 40)}: expected UTF-8 text") from error

@@ -11,9 +11,9 @@ from jina.proto import jina_pb2
 from jina.types.request.data import DataRequest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.core.offload import beside
-from gateway.core.problem import Refusal
-from gateway.core.request_service import Exchange, problem_in
+from gateway.core.offload import offload
+from gateway.core.problem import ProblemError
+from gateway.core.request_service import RequestService, find_problem
 from gateway.web.jina_json import answer_to_text, request_from_json
 
 END = {"bytes": bytes(True), "json": b"{}"}
@@ -31,12 +31,12 @@ class Form(Enum):
     JSON = "json"
 
 
-def add_sockets(app: FastAPI, exchange: Exchange) -> None:
+def add_sockets(app: FastAPI, exchange: RequestService) -> None:
     """Adds Jina's WebSocket routes: `/` for requests, `/dry_run` for readiness."""
 
     @app.websocket("/")
     async def requests(socket: WebSocket) -> None:
-        form = await _accepted(socket)
+        form = await _choose_subprotocol(socket)
         try:
             if await _answer_all(socket, form, exchange):
                 await asyncio.sleep(LINGER_SECONDS)
@@ -46,7 +46,7 @@ def add_sockets(app: FastAPI, exchange: Exchange) -> None:
 
     @app.websocket("/dry_run")
     async def dry_run(socket: WebSocket) -> None:
-        form = await _accepted(socket)
+        form = await _choose_subprotocol(socket)
         try:
             await _send_status(socket, form, await exchange.dry_run())
             await socket.close()
@@ -54,17 +54,17 @@ def add_sockets(app: FastAPI, exchange: Exchange) -> None:
             return
 
 
-async def _answer_all(socket: WebSocket, form: Form, exchange: Exchange) -> bool:
+async def _answer_all(socket: WebSocket, form: Form, exchange: RequestService) -> bool:
     """Whether any answer was an error."""
     any_failed = False
     async with aclosing(exchange.stream(_requests(socket, form))) as answers:
         async for answer in answers:
-            any_failed = any_failed or problem_in(answer) is not None
+            any_failed = any_failed or find_problem(answer) is not None
             await _send(socket, form, answer)
     return any_failed
 
 
-async def _accepted(socket: WebSocket) -> Form:
+async def _choose_subprotocol(socket: WebSocket) -> Form:
     """The first subprotocol on offer that is known; json where none is."""
     names = {form.value for form in Form}
     known = [name for name in socket.scope["subprotocols"] if name in names]
@@ -72,7 +72,7 @@ async def _accepted(socket: WebSocket) -> Form:
     return Form(known[0]) if known else Form.JSON
 
 
-async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest | Refusal]:
+async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest | ProblemError]:
     """What arrives until the end message. Raises WebSocketDisconnect if the client just leaves."""
     while True:
         message = await socket.receive()
@@ -85,12 +85,12 @@ async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest 
         yield await _read(form, data)
 
 
-async def _read(form: Form, data: bytes) -> DataRequest | Refusal:
+async def _read(form: Form, data: bytes) -> DataRequest | ProblemError:
     if form is Form.BYTES:
         return DataRequest(data)
     try:
-        return await beside(len(data), request_from_json, data)
-    except Refusal as refused:
+        return await offload(len(data), request_from_json, data)
+    except ProblemError as refused:
         return refused
 
 
@@ -99,7 +99,7 @@ async def _send(socket: WebSocket, form: Form, answer: DataRequest) -> None:
         await socket.send_bytes(answer.to_bytes())
     else:
         size = answer.proto_with_data.ByteSize()
-        await socket.send_text(await beside(size, answer_to_text, answer))
+        await socket.send_text(await offload(size, answer_to_text, answer))
 
 
 async def _send_status(socket: WebSocket, form: Form, status: jina_pb2.StatusProto) -> None:

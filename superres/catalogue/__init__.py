@@ -12,7 +12,7 @@ ROWS = tuple(row for system in SYSTEMS for row in system.ROWS)
 CATALOGUE: Mapping[str, NetworkSpec] = MappingProxyType({row.name: row for row in ROWS})
 
 
-def model_named(name: str, among: Mapping[str, NetworkSpec] = CATALOGUE) -> NetworkSpec:
+def find_model(name: str, among: Mapping[str, NetworkSpec] = CATALOGUE) -> NetworkSpec:
     """The model called `name`. Raises BadOption that lists the names there are."""
     if name not in among:
         raise BadOption("model", name, f"one of {', '.join(among)}", code="MODEL")

@@ -4,7 +4,7 @@ from functools import partial
 
 from superres.catalogue.publishers import RAW
 from superres.model_spec import NetworkSpec, SizeRequirements, Speed, Weights
-from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.networks.bicubic_pp import BicubicPPNetwork
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
 CACHE = 32 * 2**20
@@ -12,16 +12,22 @@ BICUBIC_PP = "aselsan-research-imaging-team/bicubic-plusplus"
 BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
 
 
-def embedded(scale: int, size: int, sha256: str) -> Weights:
+def describe_embedded(scale: int, size: int, sha256: str) -> Weights:
     """A file of superres/assets, trained by training/."""
     file = f"bicubic_pp_flat_x{scale}.safetensors"
     return Weights(file, "Apache-2.0", "superres/assets", None, sha256, size)
 
 
 EMBEDDED = {
-    2: embedded(2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"),
-    3: embedded(3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"),
-    4: embedded(4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"),
+    2: describe_embedded(
+        2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"
+    ),
+    3: describe_embedded(
+        3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"
+    ),
+    4: describe_embedded(
+        4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"
+    ),
 }
 
 
@@ -31,7 +37,7 @@ ROWS = (
             name=f"bicubic_pp.x{scale}",
             system="bicubic_pp",
             scale=scale,
-            build=partial(BicubicPlusPlus, scale),
+            build=partial(BicubicPPNetwork, scale),
             weights=(EMBEDDED[scale],),
             description="clean photos, fast; keeps flat colours exactly",
             speed=Speed.FAST,
@@ -48,7 +54,7 @@ ROWS = (
         name="bicubic_pp.official-x3",
         system="bicubic_pp",
         scale=3,
-        build=partial(BicubicPlusPlus, 3),
+        build=partial(BicubicPPNetwork, 3),
         weights=(
             Weights(
                 "bicubic_pp_x3.pth",

@@ -2,8 +2,8 @@
 
 from superres.catalogue.publishers import RAW
 from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
-from superres.networks.dipnet import MINIMUM, DIPNet
-from superres.networks.streaming.dipnet import dipnet_rows
+from superres.networks.dipnet import MIN_SIDE, DIPNetNetwork
+from superres.networks.streaming.dipnet import make_dipnet_stages
 
 DIPNET = "xiumu00/DIPNet"
 DIPNET_COMMIT = "69f43a7873a866a492ee316bc579e56b6f861170"
@@ -13,7 +13,7 @@ ROWS = (
         name="dipnet.x4",
         system="dipnet",
         scale=4,
-        build=DIPNet,
+        build=DIPNetNetwork,
         weights=(
             Weights(
                 "DIPNet.pth",
@@ -28,12 +28,12 @@ ROWS = (
         speed=Speed.FAST,
         overlap=24,
         align=6,
-        input_size=SizeRequirements(minimum=MINIMUM),
+        input_size=SizeRequirements(minimum=MIN_SIDE),
         global_context=True,
         seconds_per_megapixel=1.8,
         bytes_per_pixel=1350,
         stream=RowStreaming(
-            stages=dipnet_rows,
+            stages=make_dipnet_stages,
             bytes_per_column=9_000,
             step_bytes=1_600,
             min_pixels=150_000,

@@ -3,14 +3,14 @@
 from functools import partial
 
 from superres.model_spec import NetworkSpec, Speed
-from superres.networks.lanczos import Lanczos
+from superres.networks.lanczos import LanczosNetwork
 
 ROWS = tuple(
     NetworkSpec(
         name=f"lanczos.x{scale}",
         system="lanczos",
         scale=scale,
-        build=partial(Lanczos, scale),
+        build=partial(LanczosNetwork, scale),
         weights=(),
         description="the baseline to compare with; learns nothing, invents nothing",
         speed=Speed.FAST,

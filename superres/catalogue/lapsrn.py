@@ -4,37 +4,37 @@ from functools import partial
 
 from superres.catalogue.publishers import RAW
 from superres.model_spec import NetworkSpec, RowStreaming, Speed, Weights
-from superres.networks.lapsrn import LapSRN, MSLapSRN
-from superres.networks.luma_chroma import LumaUpscaler, Reduced, within
-from superres.networks.streaming.lapsrn import lapsrn_rows
+from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork
+from superres.networks.luma_chroma import LumaUpscaler, ReducedNetwork, wrap_keys
+from superres.networks.streaming.lapsrn import make_lapsrn_stages
 
 LAPSRN = "phoenix104104/LapSRN"
 LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
 
 
-def lapsrn_file(name: str, size: int, sha256: str) -> Weights:
+def describe_file(name: str, size: int, sha256: str) -> Weights:
     """A MatConvNet file of LapSRN's authors, who state no licence for it."""
     url = f"{RAW}/{LAPSRN}/{LAPSRN_COMMIT}/pretrained_models/{name}.mat"
     return Weights(f"{name}.mat", "none stated", f"https://github.com/{LAPSRN}", url, sha256, size)
 
 
-LAPSRN_X2 = lapsrn_file(
+LAPSRN_X2 = describe_file(
     "LapSRN_x2", 1518234, "e368225004e2d5e49d772c5c4eb16c3f28f7fe3b68fec7a9bb91f55e25602baa"
 )
-LAPSRN_X4 = lapsrn_file(
+LAPSRN_X4 = describe_file(
     "LapSRN_x4", 3032853, "1d845a3efdca8848968df9e216931419e3b1122373a233d612b4f599985e6367"
 )
-LAPSRN_X8 = lapsrn_file(
+LAPSRN_X8 = describe_file(
     "LapSRN_x8", 2486279, "a887221465fe22ebda8ad5963cf812db807e7a9aa8e9d9453aee60e237af5e10"
 )
 MS_FILES = {
-    2: lapsrn_file(
+    2: describe_file(
         "MSLapSRN_D5R2", 920148, "4b214952ef911a2ff95354c0669f3e0766bc6c5decbfca7ddb39834f3998da11"
     ),
-    5: lapsrn_file(
+    5: describe_file(
         "MSLapSRN_D5R5", 933421, "149e78a5d7ab1024b3947b46d2b26c86759aa90b261be222cc75c60cf384b25c"
     ),
-    8: lapsrn_file(
+    8: describe_file(
         "MSLapSRN_D5R8", 987015, "96dbabe91e964a83b545dbd98580586c5ae312b4f7294ea10519100d0dd1d52d"
     ),
 }
@@ -42,13 +42,13 @@ MS_FILES = {
 
 LAPSRN_STREAMING = {
     2: RowStreaming(
-        stages=lapsrn_rows, bytes_per_column=7_800, step_bytes=2_500, step_pixels=12_000
+        stages=make_lapsrn_stages, bytes_per_column=7_800, step_bytes=2_500, step_pixels=12_000
     ),
     4: RowStreaming(
-        stages=lapsrn_rows, bytes_per_column=24_500, step_bytes=10_000, step_pixels=6_000
+        stages=make_lapsrn_stages, bytes_per_column=24_500, step_bytes=10_000, step_pixels=6_000
     ),
     8: RowStreaming(
-        stages=lapsrn_rows,
+        stages=make_lapsrn_stages,
         bytes_per_column=46_500,
         step_bytes=40_000,
         step_pixels=2_000,
@@ -57,22 +57,22 @@ LAPSRN_STREAMING = {
 }
 
 
-def lapsrn(scale: int, depth: int) -> LumaUpscaler:
+def build_lapsrn(scale: int, depth: int) -> LumaUpscaler:
     """LapSRN on luma, bicubic on chroma."""
-    return LumaUpscaler(LapSRN(scale, depth))
+    return LumaUpscaler(LapSRNNetwork(scale, depth))
 
 
-def lapsrn_x3() -> LumaUpscaler:
+def build_lapsrn_x3() -> LumaUpscaler:
     """As the authors make x3: the x4 network, then a bicubic reduction."""
-    return LumaUpscaler(Reduced(LapSRN(4, 10), 3))
+    return LumaUpscaler(ReducedNetwork(LapSRNNetwork(4, 10), 3))
 
 
-def ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
+def build_ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
     """MS-LapSRN on luma: one set of weights for every scale."""
-    return LumaUpscaler(MSLapSRN(scale, 5, recursions))
+    return LumaUpscaler(MSLapSRNNetwork(scale, 5, recursions))
 
 
-def lapsrn_row(
+def describe_lapsrn(
     scale: int, weights: Weights, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """A row for LapSRN; depth 10, at x8 5."""
@@ -80,7 +80,9 @@ def lapsrn_row(
         name=f"lapsrn.x{scale}",
         system="lapsrn",
         scale=scale,
-        build=lapsrn_x3 if scale == 3 else partial(lapsrn, scale, 5 if scale == 8 else 10),
+        build=build_lapsrn_x3
+        if scale == 3
+        else partial(build_lapsrn, scale, 5 if scale == 8 else 10),
         weights=(weights,),
         description="clean photos; the classic of progressive upscaling",
         speed=Speed.MEDIUM,
@@ -88,11 +90,11 @@ def lapsrn_row(
         seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
         stream=LAPSRN_STREAMING.get(scale),
-        convert=partial(within, wrappers=2) if scale == 3 else within,
+        convert=partial(wrap_keys, wrappers=2) if scale == 3 else wrap_keys,
     )
 
 
-def ms_lapsrn_row(
+def describe_ms_lapsrn(
     recursions: int, scale: int, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """A row for MS-LapSRN."""
@@ -100,25 +102,25 @@ def ms_lapsrn_row(
         name=f"lapsrn.ms-d5r{recursions}-x{scale}",
         system="lapsrn",
         scale=scale,
-        build=partial(ms_lapsrn, scale, recursions),
+        build=partial(build_ms_lapsrn, scale, recursions),
         weights=(MS_FILES[recursions],),
         description="as LapSRN with a quarter of its weights, one file for every scale",
         speed=Speed.MEDIUM,
         overlap=overlap,
         seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
-        convert=within,
+        convert=wrap_keys,
     )
 
 
 ROWS = (
-    lapsrn_row(4, LAPSRN_X4, 17, 8_200, 13.6),
-    lapsrn_row(2, LAPSRN_X2, 12, 2_200, 2.67),
-    lapsrn_row(8, LAPSRN_X8, 11, 21_700, 44.2),
-    lapsrn_row(3, LAPSRN_X4, 18, 8_400, 13.5),
-    ms_lapsrn_row(2, 2, 12, 2_300, 2.61),
-    ms_lapsrn_row(2, 4, 17, 8_400, 13.6),
-    ms_lapsrn_row(2, 8, 20, 22_000, 68),
-    ms_lapsrn_row(5, 4, 40, 8_400, 28.1),
-    ms_lapsrn_row(8, 4, 62, 8_400, 42.6),
+    describe_lapsrn(4, LAPSRN_X4, 17, 8_200, 13.6),
+    describe_lapsrn(2, LAPSRN_X2, 12, 2_200, 2.67),
+    describe_lapsrn(8, LAPSRN_X8, 11, 21_700, 44.2),
+    describe_lapsrn(3, LAPSRN_X4, 18, 8_400, 13.5),
+    describe_ms_lapsrn(2, 2, 12, 2_300, 2.61),
+    describe_ms_lapsrn(2, 4, 17, 8_400, 13.6),
+    describe_ms_lapsrn(2, 8, 20, 22_000, 68),
+    describe_ms_lapsrn(5, 4, 40, 8_400, 28.1),
+    describe_ms_lapsrn(8, 4, 62, 8_400, 42.6),
 )

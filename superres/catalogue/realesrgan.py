@@ -4,8 +4,8 @@ from functools import partial
 
 from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
 from superres.networks import realesrgan
-from superres.networks.streaming.rrdb import rrdb_rows
-from superres.networks.streaming.srvgg import srvgg_rows
+from superres.networks.streaming.rrdb import make_rrdb_stages
+from superres.networks.streaming.srvgg import make_srvgg_stages
 
 REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
 DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"
@@ -17,13 +17,13 @@ SRVGG_PAYS_FROM = 120_000
 RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (130_000, 1_700)}
 
 
-def published(tag: str, file: str, size: int, sha256: str) -> Weights:
+def describe_release_file(tag: str, file: str, size: int, sha256: str) -> Weights:
     """A file of Real-ESRGAN's releases (models listed as BSD-3-Clause by OpenModelDB)."""
     url = f"{REALESRGAN}/releases/download/{tag}/{file}"
     return Weights(file, "BSD-3-Clause", REALESRGAN, url, sha256, size)
 
 
-def rrdb(
+def describe_rrdb(
     name: str,
     weights: Weights,
     description: str,
@@ -40,7 +40,7 @@ def rrdb(
         name=f"realesrgan.{name}",
         system="realesrgan",
         scale=scale,
-        build=partial(realesrgan.rrdb, scale, blocks),
+        build=partial(realesrgan.build_rrdb, scale, blocks),
         weights=(weights,),
         description=description,
         speed=Speed.SLOW if (scale, blocks) == (4, 23) else Speed.MEDIUM,
@@ -49,20 +49,20 @@ def rrdb(
         seconds_per_megapixel=seconds,
         bytes_per_pixel={4: 10_500, 2: 2_600}[scale],
         stream=RowStreaming(
-            stages=rrdb_rows,
+            stages=make_rrdb_stages,
             bytes_per_column=RRDB_BYTES[scale, blocks][0],
             step_bytes=RRDB_BYTES[scale, blocks][1],
             min_pixels=14_000,
         ),
-        convert=realesrgan.from_numbered,
+        convert=realesrgan.convert_numbered,
         options=("face_enhance",) if photos else (),
     )
 
 
 ROWS = (
-    rrdb(
+    describe_rrdb(
         "x4plus",
-        published(
+        describe_release_file(
             "v0.1.0",
             "RealESRGAN_x4plus.pth",
             67040989,
@@ -71,9 +71,9 @@ ROWS = (
         DEGRADED,
         107,
     ),
-    rrdb(
+    describe_rrdb(
         "net-x4plus",
-        published(
+        describe_release_file(
             "v0.1.1",
             "RealESRNet_x4plus.pth",
             67040989,
@@ -82,9 +82,9 @@ ROWS = (
         "as x4plus, smoother and without invented texture",
         107,
     ),
-    rrdb(
+    describe_rrdb(
         "x2plus",
-        published(
+        describe_release_file(
             "v0.2.1",
             "RealESRGAN_x2plus.pth",
             67061725,
@@ -94,9 +94,9 @@ ROWS = (
         27,
         scale=2,
     ),
-    rrdb(
+    describe_rrdb(
         "anime-x4",
-        published(
+        describe_release_file(
             "v0.2.2.4",
             "RealESRGAN_x4plus_anime_6B.pth",
             17938799,
@@ -111,9 +111,9 @@ ROWS = (
         name="realesrgan.animevideo-x4",
         system="realesrgan",
         scale=4,
-        build=partial(realesrgan.srvgg, 16),
+        build=partial(realesrgan.build_srvgg, 16),
         weights=(
-            published(
+            describe_release_file(
                 "v0.2.5.0",
                 "realesr-animevideov3.pth",
                 2504012,
@@ -126,22 +126,25 @@ ROWS = (
         seconds_per_megapixel=3.3,
         bytes_per_pixel=1_050,
         stream=RowStreaming(
-            stages=srvgg_rows, bytes_per_column=9_200, step_bytes=1_300, min_pixels=SRVGG_PAYS_FROM
+            stages=make_srvgg_stages,
+            bytes_per_column=9_200,
+            step_bytes=1_300,
+            min_pixels=SRVGG_PAYS_FROM,
         ),
     ),
     NetworkSpec(
         name="realesrgan.general-x4",
         system="realesrgan",
         scale=4,
-        build=partial(realesrgan.srvgg, 32),
+        build=partial(realesrgan.build_srvgg, 32),
         weights=(
-            published(
+            describe_release_file(
                 "v0.2.5.0",
                 "realesr-general-x4v3.pth",
                 4885111,
                 "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
             ),
-            published(
+            describe_release_file(
                 "v0.2.5.0",
                 "realesr-general-wdn-x4v3.pth",
                 4885111,
@@ -154,7 +157,10 @@ ROWS = (
         seconds_per_megapixel=6.5,
         bytes_per_pixel=1_050,
         stream=RowStreaming(
-            stages=srvgg_rows, bytes_per_column=17_600, step_bytes=1_300, min_pixels=SRVGG_PAYS_FROM
+            stages=make_srvgg_stages,
+            bytes_per_column=17_600,
+            step_bytes=1_300,
+            min_pixels=SRVGG_PAYS_FROM,
         ),
         options=("denoise_strength", "face_enhance"),
     ),

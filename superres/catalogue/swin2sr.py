@@ -9,21 +9,21 @@ from superres.catalogue.window_transformers import (
     CLASSICAL,
     LIGHTWEIGHT,
     REAL_PSNR,
-    window_transformer,
+    describe_window_transformer,
 )
 from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swin2sr import (
+    build_classical,
+    build_compressed,
+    build_lightweight,
+    build_real,
     convert_release,
-    swin2sr_classical,
-    swin2sr_compressed,
-    swin2sr_lightweight,
-    swin2sr_real,
 )
 
 SWIN2SR = "https://github.com/mv-lab/swin2sr"
 
 
-def swin2sr(
+def describe_swin2sr(
     name: str,
     scale: int,
     build: Callable[[], nn.Module],
@@ -35,7 +35,7 @@ def swin2sr(
     """Return the row of one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
     url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
     weights = Weights(file, "Apache-2.0", SWIN2SR, url)
-    return window_transformer(
+    return describe_window_transformer(
         f"swin2sr.{name}",
         scale,
         build,
@@ -48,46 +48,46 @@ def swin2sr(
 
 
 ROWS = (
-    swin2sr(
+    describe_swin2sr(
         "real-x4",
         4,
-        swin2sr_real,
+        build_real,
         "Swin2SR_RealworldSR_X4_64_BSRGAN_PSNR.pth",
         11_900,
         133,
         REAL_PSNR,
     ),
-    swin2sr(
+    describe_swin2sr(
         "classical-x2",
         2,
-        partial(swin2sr_classical, 2),
+        partial(build_classical, 2),
         "Swin2SR_ClassicalSR_X2_64.pth",
         5_000,
         141,
         CLASSICAL,
     ),
-    swin2sr(
+    describe_swin2sr(
         "classical-x4",
         4,
-        partial(swin2sr_classical, 4),
+        partial(build_classical, 4),
         "Swin2SR_ClassicalSR_X4_64.pth",
         12_300,
         126,
         CLASSICAL,
     ),
-    swin2sr(
+    describe_swin2sr(
         "lightweight-x2",
         2,
-        swin2sr_lightweight,
+        build_lightweight,
         "Swin2SR_Lightweight_X2_64.pth",
         1_600,
         65.5,
         LIGHTWEIGHT,
     ),
-    swin2sr(
+    describe_swin2sr(
         "compressed-x4",
         4,
-        swin2sr_compressed,
+        build_compressed,
         "Swin2SR_CompressedSR_X4_48.pth",
         14_700,
         127,

@@ -7,55 +7,57 @@ from superres.catalogue.window_transformers import (
     LIGHTWEIGHT,
     REAL_GAN,
     REAL_PSNR,
-    window_transformer,
+    describe_window_transformer,
 )
 from superres.model_spec import NetworkSpec, Weights
 from superres.networks.swinir import (
-    swinir_classical,
-    swinir_lightweight,
-    swinir_real,
-    swinir_real_large,
+    build_classical,
+    build_lightweight,
+    build_real,
+    build_real_large,
 )
 
 SWINIR = "https://github.com/JingyunLiang/SwinIR"
 
 
-def published(file: str, size: int | None, sha256: str | None) -> Weights:
+def describe_release_file(file: str, size: int | None, sha256: str | None) -> Weights:
     """Return a file of SwinIR's release v0.0."""
     url = f"{SWINIR}/releases/download/v0.0/{file}"
     return Weights(file, "Apache-2.0", SWINIR, url, sha256, size)
 
 
-def medium(
+def describe_medium(
     patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """Return classical SwinIR-M, trained on DF2K with patches of 64 or on DIV2K with 48."""
     data = {64: "DF2K", 48: "DIV2K"}[patch]
-    return window_transformer(
+    return describe_window_transformer(
         f"swinir.classical-x{scale}" if patch == 64 else f"swinir.classical-div2k-x{scale}",
         scale,
-        partial(swinir_classical, scale, patch),
-        published(f"001_classicalSR_{data}_s{patch}w8_SwinIR-M_x{scale}.pth", size, sha256),
+        partial(build_classical, scale, patch),
+        describe_release_file(
+            f"001_classicalSR_{data}_s{patch}w8_SwinIR-M_x{scale}.pth", size, sha256
+        ),
         bytes_per_pixel,
         seconds,
         CLASSICAL,
     )
 
 
-def small(scale: int, size: int, sha256: str, seconds: float) -> NetworkSpec:
+def describe_small(scale: int, size: int, sha256: str, seconds: float) -> NetworkSpec:
     """Return lightweight SwinIR-S."""
-    return window_transformer(
+    return describe_window_transformer(
         f"swinir.lightweight-x{scale}",
         scale,
-        partial(swinir_lightweight, scale),
-        published(f"002_lightweightSR_DIV2K_s64w8_SwinIR-S_x{scale}.pth", size, sha256),
+        partial(build_lightweight, scale),
+        describe_release_file(f"002_lightweightSR_DIV2K_s64w8_SwinIR-S_x{scale}.pth", size, sha256),
         1_400,
         seconds,
         LIGHTWEIGHT,
     )
 
 
-def real(
+def describe_real(
     kind: str,
     scale: int,
     size: int | None,
@@ -65,11 +67,11 @@ def real(
 ) -> NetworkSpec:
     """Return real-world SwinIR; `kind` is GAN or PSNR."""
     network = "BSRGAN_DFOWMFC_s64w8_SwinIR-L" if large else "BSRGAN_DFO_s64w8_SwinIR-M"
-    return window_transformer(
+    return describe_window_transformer(
         f"swinir.real{'-l' if large else ''}-x{scale}{'' if kind == 'GAN' else '-psnr'}",
         scale,
-        swinir_real_large if large else partial(swinir_real, scale),
-        published(f"003_realSR_{network}_x{scale}_{kind}.pth", size, sha256),
+        build_real_large if large else partial(build_real, scale),
+        describe_release_file(f"003_realSR_{network}_x{scale}_{kind}.pth", size, sha256),
         {2: 4_700, 4: 9_500}[scale],
         seconds,
         REAL_GAN if kind == "GAN" else REAL_PSNR,
@@ -77,13 +79,19 @@ def real(
 
 
 ROWS = (
-    real(
+    describe_real(
         "GAN", 4, 67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6", 118
     ),
-    small(2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5),
-    small(3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8),
-    small(4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8),
-    medium(
+    describe_small(
+        2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5
+    ),
+    describe_small(
+        3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8
+    ),
+    describe_small(
+        4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8
+    ),
+    describe_medium(
         64,
         2,
         67277475,
@@ -91,7 +99,7 @@ ROWS = (
         3_600,
         108,
     ),
-    medium(
+    describe_medium(
         64,
         3,
         68016035,
@@ -99,7 +107,7 @@ ROWS = (
         6_000,
         110,
     ),
-    medium(
+    describe_medium(
         64,
         4,
         67869037,
@@ -107,7 +115,7 @@ ROWS = (
         8_500,
         113,
     ),
-    medium(
+    describe_medium(
         64,
         8,
         68460535,
@@ -115,7 +123,7 @@ ROWS = (
         36_000,
         136,
     ),
-    medium(
+    describe_medium(
         48,
         2,
         59019939,
@@ -123,7 +131,7 @@ ROWS = (
         3_600,
         108,
     ),
-    medium(
+    describe_medium(
         48,
         3,
         59758497,
@@ -131,7 +139,7 @@ ROWS = (
         6_000,
         110,
     ),
-    medium(
+    describe_medium(
         48,
         4,
         59611499,
@@ -139,7 +147,7 @@ ROWS = (
         8_500,
         118,
     ),
-    medium(
+    describe_medium(
         48,
         8,
         60202999,
@@ -147,14 +155,14 @@ ROWS = (
         36_000,
         142,
     ),
-    real(
+    describe_real(
         "GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342", 113
     ),
-    real("PSNR", 2, None, None, 113),
-    real(
+    describe_real("PSNR", 2, None, None, 113),
+    describe_real(
         "PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5", 117
     ),
-    real(
+    describe_real(
         "GAN",
         4,
         142473939,
@@ -162,7 +170,7 @@ ROWS = (
         249,
         large=True,
     ),
-    real(
+    describe_real(
         "PSNR",
         4,
         142473947,

@@ -17,7 +17,7 @@ REAL_GAN = "degraded photos, sharp, invents texture"
 REAL_PSNR = "degraded photos, smooth, invents nothing"
 
 
-def window_transformer(
+def describe_window_transformer(
     name: str,
     scale: int,
     build: Callable[[], nn.Module],

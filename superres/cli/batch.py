@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from superres.cli.client import Server
-from superres.cli.paths import Destination, Source, TargetTaken, check_target, sources, write
+from superres.cli.paths import (
+    Destination,
+    InputFile,
+    TargetTaken,
+    check_target,
+    list_inputs,
+    write_output,
+)
 from superres.codecs.decode import DEFAULT_LIMITS, READERS, decode
 from superres.codecs.encode import Format
-from superres.codecs.sniff import checked_format
+from superres.codecs.sniff import sniff_format
 from superres.errors import Misconfigured, SuperresError
-from superres.image.size_expression import ScaleExpression
+from superres.image.size_expression import SizeExpression
 
 if TYPE_CHECKING:
     from superres.inference.result import Progress
@@ -24,17 +31,17 @@ if TYPE_CHECKING:
 UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
 
 
-class Wanted(NamedTuple):
+class RunOptions(NamedTuple):
     """The options of a run that change pixels or files; None leaves a choice to the model."""
 
-    scale: ScaleExpression | None
+    scale: SizeExpression | None
     quality: int
     tile: int
     keep_metadata: bool
     png_compression: int | None = None
 
 
-class Work(NamedTuple):
+class FileJob(NamedTuple):
     """`enlarge` makes a file of a format from a picture's bytes and name; `mark` goes into the
     names of the files it makes, as in photo.x3.png.
     """
@@ -43,27 +50,27 @@ class Work(NamedTuple):
     mark: str
 
 
-def here(upscaler: "NetworkUpscaler", wanted: Wanted) -> Work:
+def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
     """The work done by a model on this machine, with a bar on a terminal."""
-    from superres.codecs.png.writer import DEFAULT
-    from superres.pipeline import Options, upscale
+    from superres.codecs.png.writer import DEFAULT_COMPRESSION
+    from superres.pipeline import OutputOptions, upscale
 
     def enlarge(data: bytes, name: str, made: Format) -> bytes:
-        options = Options(
+        options = OutputOptions(
             made,
             wanted.scale,
             wanted.quality,
-            DEFAULT if wanted.png_compression is None else wanted.png_compression,
+            DEFAULT_COMPRESSION if wanted.png_compression is None else wanted.png_compression,
             wanted.tile,
             keep_metadata=wanted.keep_metadata,
         )
-        with bar(name) as progress:
+        with show_progress(name) as progress:
             return upscale(decode(data), upscaler, options, progress=progress).encoded.data
 
-    return Work(enlarge, UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
+    return FileJob(enlarge, UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
 
 
-def there(server: Server, model: str | None, wanted: Wanted) -> Work:
+def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> FileJob:
     """The work done by a server, by its default model where `model` is None."""
     options = {
         "model": model,
@@ -78,14 +85,14 @@ def there(server: Server, model: str | None, wanted: Wanted) -> Work:
         asked = options | {"image_format": made.name}
         if not sys.stderr.isatty():
             return server.upscale(data, asked)
-        with bar(name) as progress:
+        with show_progress(name) as progress:
             return server.upscale(data, asked, progress)
 
-    return Work(enlarge, UNKNOWN_SCALE)
+    return FileJob(enlarge, UNKNOWN_SCALE)
 
 
 @contextmanager
-def bar(name: str) -> Iterator["Progress"]:
+def show_progress(name: str) -> Iterator["Progress"]:
     """Shows how many tiles of a picture are done, if standard error is a terminal."""
     with tqdm(desc=name, unit="tile", file=sys.stderr, disable=None, leave=False) as shown:
 
@@ -100,56 +107,56 @@ def bar(name: str) -> Iterator["Progress"]:
 class Run:
     """One call of the command: what is done with every picture, and what came of it so far."""
 
-    work: Work
+    work: FileJob
     destination: Destination
     force: bool
     written: set[Path] = field(default_factory=set)
     failed: int = 0
 
-    def all(self, arguments: Iterable[str]) -> int:
+    def upscale_all(self, arguments: Iterable[str]) -> int:
         """How many pictures failed. Raises what every further picture would meet as well."""
         for argument in arguments:
-            with self.harmless(argument):
-                for source in sources(argument):
-                    with self.harmless(source.name):
-                        self.one(source)
+            with self.tolerate(argument):
+                for source in list_inputs(argument):
+                    with self.tolerate(source.name):
+                        self.upscale_one(source)
         return self.failed
 
     @contextmanager
-    def harmless(self, name: str) -> Iterator[None]:
+    def tolerate(self, name: str) -> Iterator[None]:
         """Counts a failure inside and tells it in one line, unless it concerns the whole run."""
         try:
             yield
         except (SuperresError, OSError, MemoryError) as error:
-            if concerns_all(error):
+            if affects_all(error):
                 raise
             self.failed += 1
-            sys.stderr.write(f"{name}: {reason(error)}\n")
+            sys.stderr.write(f"{name}: {describe_error(error)}\n")
 
-    def one(self, source: Source) -> None:
+    def upscale_one(self, source: InputFile) -> None:
         """Enlarges one picture; the name of the file that was written goes to standard output."""
         data = source.read(DEFAULT_LIMITS.max_bytes)
-        own = READERS[checked_format(data, DEFAULT_LIMITS)].answer
+        own = READERS[sniff_format(data, DEFAULT_LIMITS)].answer
         made = self.destination.format_for(own)
         target = self.destination.target(source, made, self.work.mark)
         if target in self.written:
             raise TargetTaken(f"{target} was just written for another picture")
         self.destination.prepare()
         check_target(target, self.force)
-        write(target, self.work.enlarge(data, source.name, made), self.force)
+        write_output(target, self.work.enlarge(data, source.name, made), self.force)
         if target is not None:
             self.written.add(target)
             sys.stdout.write(f"{target}\n")
             sys.stdout.flush()
 
 
-def concerns_all(error: Exception) -> bool:
+def affects_all(error: Exception) -> bool:
     """Whether the next picture would meet the same."""
     wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
     return wrong_model or isinstance(error, Misconfigured)
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What went wrong, in one line."""
     if isinstance(error, MemoryError):
         return "this machine has too little memory for it"

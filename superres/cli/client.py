@@ -98,10 +98,10 @@ class Server:
     def _answer(self, request: urllib.request.Request) -> bytes:
         try:
             with self._opener().open(request, timeout=SECONDS) as answer:
-                return picture(answer)
+                return read_image(answer)
         except urllib.error.HTTPError as error:
             with error:
-                raise failure(error.code, error.headers, error.read(2**16)) from None
+                raise read_failure(error.code, error.headers, error.read(2**16)) from None
         except urllib.error.URLError as error:
             raise self._unreached(error.reason) from error
         except (OSError, http.client.HTTPException) as error:
@@ -151,7 +151,7 @@ class _BusyError(Exception):
         self.seconds = seconds
 
 
-def picture(answer: http.client.HTTPResponse) -> bytes:
+def read_image(answer: http.client.HTTPResponse) -> bytes:
     """The body of an answer that is a picture. Raises BadSetting where it is something else."""
     kind = answer.headers.get_content_type()
     if not kind.startswith("image/"):
@@ -162,9 +162,9 @@ def picture(answer: http.client.HTTPResponse) -> bytes:
     return answer.read()
 
 
-def failure(status: int, headers: Message, body: bytes) -> Exception:
+def read_failure(status: int, headers: Message, body: bytes) -> Exception:
     """The error in an answer {code, message, option, allowed}, or in one from something between."""
-    told = fields(body)
+    told = read_fields(body)
     message = told.get("message") or f"the server answered status {status}"
     message = message.removeprefix(f"document {told.get('doc_id')}: ")  # it has but one
     details = {name: told[name] for name in ("code", "option", "allowed") if told.get(name)}
@@ -176,12 +176,12 @@ def failure(status: int, headers: Message, body: bytes) -> Exception:
     if status in WRONG_SERVER:
         return BadSetting(f"{message} (status {status})", option="--server")
     if status in BUSY:
-        return _BusyError(Unavailable(message, **details), waiting_time(headers))
+        return _BusyError(Unavailable(message, **details), read_waiting_time(headers))
     kind = Unavailable if status >= 500 else Refused
     return kind(message, **details)
 
 
-def fields(body: bytes) -> dict[str, str]:
+def read_fields(body: bytes) -> dict[str, str]:
     """The texts of a JSON object; nothing where `body` is no such thing."""
     try:
         parsed: Any = json.loads(body)
@@ -192,7 +192,7 @@ def fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in parsed.items() if isinstance(value, str)}
 
 
-def waiting_time(headers: Message) -> float:
+def read_waiting_time(headers: Message) -> float:
     """The seconds that Retry-After asks for, 1 where it asks for none, within LONGEST_WAIT."""
     told = str(headers.get("Retry-After", "")).strip()
     return min(float(told), LONGEST_WAIT) if told.isdecimal() else 1.0

@@ -21,7 +21,7 @@ from contract.options import REQUEST_OPTIONS, WrongValue
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:
-    from superres.cli.batch import Wanted, Work
+    from superres.cli.batch import FileJob, RunOptions
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
 DEFAULT_MODEL = "bicubic_pp.x3"
@@ -30,7 +30,7 @@ KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one command. Raises SystemExit as argparse does: 0 for --help, else 2."""
-    given = parser().parse_args(joined(sys.argv[1:] if arguments is None else arguments))
+    given = make_parser().parse_args(join_scale(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(given.run(given))
     except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_OPTIONS if isinstance(error, Refused) else WRONG_SETTINGS
 
 
-def joined(arguments: Sequence[str]) -> list[str]:
+def join_scale(arguments: Sequence[str]) -> list[str]:
     """`arguments` with a scale of -1:600 tied to its option: argparse takes it for another one."""
     tied: list[str] = []
     for argument in arguments:
@@ -55,7 +55,7 @@ def joined(arguments: Sequence[str]) -> list[str]:
     return tied
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """What the command line may say."""
     made = argparse.ArgumentParser(
         prog="python -m superres",
@@ -92,10 +92,17 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
     add(
-        "--quality", type=reads("quality"), default=95, help="of lossy formats, 0..100; default: 95"
+        "--quality",
+        type=make_reader("quality"),
+        default=95,
+        help="of lossy formats, 0..100; default: 95",
     )
-    add("--png-compression", type=reads("png_compression"), help="0 none .. 9 smallest; default: 1")
-    add("--tile", type=reads("tile"), default=0, help="edge in input pixels; default: chosen")
+    add(
+        "--png-compression",
+        type=make_reader("png_compression"),
+        help="0 none .. 9 smallest; default: 1",
+    )
+    add("--tile", type=make_reader("tile"), default=0, help="edge in input pixels; default: chosen")
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
     add("--force", action="store_true", help="replace files that exist")
     add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
@@ -105,7 +112,7 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=upscale)
 
 
-def reads(name: str) -> Callable[[str], int]:
+def make_reader(name: str) -> Callable[[str], int]:
     """A reader of an option's whole numbers, for argparse."""
     option = REQUEST_OPTIONS[name]
 
@@ -121,56 +128,58 @@ def reads(name: str) -> Callable[[str], int]:
 
 def upscale(given: argparse.Namespace) -> int:
     """Enlarges every picture."""
-    from superres.cli.batch import Run, Wanted
-    from superres.cli.paths import destination
-    from superres.image.size_expression import ScaleExpression
+    from superres.cli.batch import Run, RunOptions
+    from superres.cli.paths import choose_destination
+    from superres.image.size_expression import SizeExpression
 
-    goal = destination(given.inputs, given.output, given.format)
+    goal = choose_destination(given.inputs, given.output, given.format)
     if goal.is_stream(given.inputs) and sys.stdout.isatty():
         raise BadOption("--output", "-", "a file, as standard output is a terminal")
-    scale = None if given.scale is None else ScaleExpression.parse(given.scale)
-    wanted = Wanted(scale, given.quality, given.tile, given.keep_metadata, given.png_compression)
-    run = Run(chosen_work(given, wanted), goal, given.force)
-    return SOME_FAILED if run.all(given.inputs) else DONE
+    scale = None if given.scale is None else SizeExpression.parse(given.scale)
+    wanted = RunOptions(
+        scale, given.quality, given.tile, given.keep_metadata, given.png_compression
+    )
+    run = Run(choose_job(given, wanted), goal, given.force)
+    return SOME_FAILED if run.upscale_all(given.inputs) else DONE
 
 
-def chosen_work(given: argparse.Namespace, wanted: "Wanted") -> "Work":
+def choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     """The work as the options choose it. Raises BadOption or Misconfigured."""
-    from superres.cli.batch import here, there
+    from superres.cli.batch import upscale_here, upscale_remotely
     from superres.cli.client import Server
 
     if given.server is not None:
         if given.device or given.offline:
             raise BadOption("--server", given.server, "neither --device nor --offline beside it")
         key = given.key or os.environ.get(KEY_VARIABLE)
-        return there(Server(given.server, key), given.model, wanted)
+        return upscale_remotely(Server(given.server, key), given.model, wanted)
     if given.key:
         raise BadOption("--key", "…", "--server beside it")
 
-    from superres.catalogue import model_named
-    from superres.inference.device import Device, device_named
+    from superres.catalogue import find_model
+    from superres.inference.device import Device, find_device
     from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
-    spec = model_named(given.model or DEFAULT_MODEL)
-    device = Device(device_named(given.device or "auto"))
+    spec = find_model(given.model or DEFAULT_MODEL)
+    device = Device(find_device(given.device or "auto"))
     try:
         model = NetworkModel(spec, device, Store.from_environment(offline=given.offline or None))
     except ImportError as error:
         message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"
         raise BadSetting(message, option="--model") from error
-    return here(model.upscaler(), wanted)
+    return upscale_here(model.upscaler(), wanted)
 
 
 def list_models(_given: argparse.Namespace) -> int:
     """Prints the models that --model takes, in aligned columns."""
     from superres.catalogue import CATALOGUE
-    from superres.cli.tables import size
+    from superres.cli.tables import describe_size
 
     rows = [("model", "scale", "weights", "licence", "speed", "good at")]
     for spec in CATALOGUE.values():
         licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
-        facts = (f"x{spec.scale}", size(spec), licences, spec.speed.value)
+        facts = (f"x{spec.scale}", describe_size(spec), licences, spec.speed.value)
         rows.append((spec.name, *facts, spec.description))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -182,11 +191,11 @@ def list_models(_given: argparse.Namespace) -> int:
 
 def fetch_weights(given: argparse.Namespace) -> int:
     """Downloads and verifies the weights of models; prints where each file lies."""
-    from superres.catalogue import model_named
+    from superres.catalogue import find_model
     from superres.weights.store import Store, locate
 
     store = Store.from_environment()
-    for spec in [model_named(name) for name in given.names]:
+    for spec in [find_model(name) for name in given.names]:
         for weights in spec.weights:
             sys.stdout.write(f"{spec.name}: {locate(weights, store)}\n")
         if not spec.weights:

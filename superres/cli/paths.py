@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from superres.codecs.encode import FORMATS, Format, format_named
+from superres.codecs.encode import FORMATS, Format, find_format
 from superres.errors import BadImage, BadOption, SuperresError
 
 STREAM = "-"  # standard input or output, as an argument
@@ -26,7 +26,7 @@ class TargetTaken(SuperresError):
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """A picture to read: a file, or standard input where `path` is None."""
 
     path: Path | None
@@ -44,25 +44,25 @@ class Source:
             return stream.read(most + 1)
 
 
-def sources(argument: str) -> list[Source]:
+def list_inputs(argument: str) -> list[InputFile]:
     """The pictures that one argument names: itself, or those directly in a folder, by name.
 
     A folder's pictures are known by their endings; hidden files, folders inside and what an earlier
     run left there (photo.x3.png) are not among them. Raises BadImage where a folder has none.
     """
     if argument == STREAM:
-        return [Source(None)]
+        return [InputFile(None)]
     path = Path(argument)
     if not path.is_dir():
-        return [Source(path)]
-    found = sorted(child for child in path.iterdir() if is_picture(child))
+        return [InputFile(path)]
+    found = sorted(child for child in path.iterdir() if is_image(child))
     if not found:
         endings = ", ".join(sorted(READ_ENDINGS))
         raise BadImage(f"no pictures directly in this folder: expected files ending in {endings}")
-    return [Source(child) for child in found]
+    return [InputFile(child) for child in found]
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Whether a file in a folder is meant when the folder is."""
     known = path.suffix[1:].lower() in READ_ENDINGS
     hidden = path.name.startswith(".")
@@ -92,7 +92,7 @@ class Destination:
         """The format of an answer to a picture whose own would be called `own`."""
         return self.image_format or FORMATS[own]
 
-    def target(self, source: Source, made: Format, mark: str) -> Path | None:
+    def target(self, source: InputFile, made: Format, mark: str) -> Path | None:
         """The file for the answer to `source`, e.g. photo.x3.png for the mark "x3"; None is
         standard output.
         """
@@ -102,10 +102,10 @@ class Destination:
             return Path(self.output)
         origin = source.path or Path("stdin")
         folder = origin.parent if self.output is None else Path(self.output)
-        return folder / f"{origin.stem}.{mark}.{ending(origin, made)}"
+        return folder / f"{origin.stem}.{mark}.{choose_ending(origin, made)}"
 
 
-def ending(origin: Path, made: Format) -> str:
+def choose_ending(origin: Path, made: Format) -> str:
     """The ending for a file of a format: the input's own where that fits, in lower case."""
     own = origin.suffix[1:].lower()
     if own in (made.name, *made.names):
@@ -113,9 +113,9 @@ def ending(origin: Path, made: Format) -> str:
     return {"jpeg": "jpg"}.get(made.name, made.name)
 
 
-def destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:
+def choose_destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:
     """Where the answers to `inputs` go, from --output and --format. Raises BadOption."""
-    image_format = None if named is None else format_named(named)
+    image_format = None if named is None else find_format(named)
     if inputs.count(STREAM) > 1:
         raise BadOption("INPUT", STREAM, "standard input once")
     many = len(inputs) > 1 or Path(inputs[0]).is_dir()
@@ -128,10 +128,10 @@ def destination(inputs: Sequence[str], output: str | None, named: str | None) ->
         if path.exists() and not path.is_dir():
             raise BadOption("--output", output, "a folder, for several pictures")
         return Destination(output, True, image_format)
-    return Destination(output, False, agreed(path, image_format))
+    return Destination(output, False, resolve_format(path, image_format))
 
 
-def agreed(path: Path, asked: Format | None) -> Format | None:
+def resolve_format(path: Path, asked: Format | None) -> Format | None:
     """The format that the ending of `path` and --format agree on. Raises BadOption."""
     written = path.suffix[1:].lower()
     named = next((f for f in FORMATS.values() if written in (f.name, *f.names)), None)
@@ -150,15 +150,15 @@ def check_target(target: Path | None, force: bool) -> None:
         kind = "is a folder" if target.is_dir() else f"cannot be written: no folder {target.parent}"
         raise TargetTaken(f"{target} {kind}")
     if not force and os.path.lexists(target):
-        raise taken(target)
+        raise make_taken_error(target)
 
 
-def taken(target: Path) -> TargetTaken:
+def make_taken_error(target: Path) -> TargetTaken:
     """The error for a file that stays as it is."""
     return TargetTaken(f"{target} exists already: --force replaces it")
 
 
-def write(target: Path | None, data: bytes, force: bool) -> None:
+def write_output(target: Path | None, data: bytes, force: bool) -> None:
     """`data` under its name all at once, or not at all; to standard output where `target` is None.
 
     Raises TargetTaken where the file exists, even since a moment ago, unless `force`.
@@ -176,17 +176,17 @@ def write(target: Path | None, data: bytes, force: bool) -> None:
         if force:
             part.replace(target)
         else:
-            appear(part, target)
+            publish_file(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def appear(part: Path, target: Path) -> None:
+def publish_file(part: Path, target: Path) -> None:
     """Gives the finished `part` the name `target` unless somebody has it. Raises TargetTaken."""
     try:
         target.hardlink_to(part)  # unlike a rename, it never replaces
     except FileExistsError as error:
-        raise taken(target) from error
+        raise make_taken_error(target) from error
     except OSError:  # a file system without hard links
         check_target(target, force=False)
         part.replace(target)

@@ -36,15 +36,15 @@ Remarks:
 """
 
 
-def models() -> str:
+def write_models_table() -> str:
     """A table of every model, for people who choose."""
-    return table(
+    return write_table(
         ("model", "scale", "weights", "licence", "speed", "good at"),
         (
             (
                 f"`{spec.name}`",
                 f"x{spec.scale}",
-                size(spec),
+                describe_size(spec),
                 ", ".join(dict.fromkeys(w.licence for w in spec.weights)) or "–",
                 spec.speed.value,
                 spec.description,
@@ -54,7 +54,7 @@ def models() -> str:
     )
 
 
-def size(spec: ModelSpec) -> str:
+def describe_size(spec: ModelSpec) -> str:
     """The megabytes to download, or that there are none."""
     if not spec.weights:
         return "none"
@@ -64,7 +64,7 @@ def size(spec: ModelSpec) -> str:
     return f"{sum(sizes) / 1e6:.1f} MB" if len(sizes) == len(spec.weights) else "not published"
 
 
-def notice() -> str:
+def write_notice() -> str:
     """NOTICE.md: licence and origin of every weights file."""
     files = {w.file: (w, spec.name) for spec in reversed(DESCRIBED) for w in spec.weights}
     files = {w.file: (w, "face enhancement") for w in reversed(FACE_WEIGHTS)} | files
@@ -72,10 +72,10 @@ def notice() -> str:
         (name, f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)
         for w, name in reversed(files.values())
     )
-    return NOTICE_HEAD + table(("model", "file", "licence", "origin"), rows) + NOTICE_FOOT
+    return NOTICE_HEAD + write_table(("model", "file", "licence", "origin"), rows) + NOTICE_FOOT
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     columns = list(head)
     lines = [columns, ["---"] * len(columns), *rows]
@@ -83,4 +83,4 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write({"models": models, "notice": notice}[sys.argv[1]]())
+    sys.stdout.write({"models": write_models_table, "notice": write_notice}[sys.argv[1]]())

@@ -30,7 +30,7 @@ from contract.problem import quote
 from superres.codecs import exif_xmp, icc_profile, tiff
 from superres.codecs.limits import Limits, check_size
 from superres.codecs.png import chunks
-from superres.codecs.sniff import checked_format
+from superres.codecs.sniff import sniff_format
 from superres.errors import BadImage, Refused, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
@@ -61,7 +61,7 @@ READERS = {
 }
 
 # What the readers raise on a damaged file; warnings too, where an operator makes them errors.
-DAMAGED = (
+READER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -101,14 +101,14 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, checked: str | None = N
         BadImage: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, or BLOB_IS_URL, BLOB_IS_PATH,
             BLOB_IS_BASE64 for text in place of an image.
     """
-    name = checked or checked_format(data, limits)
-    with blamed_on_the_file(name):
+    name = checked or sniff_format(data, limits)
+    with blame_file(name):
         picture = READERS[name].opener(BytesIO(data))
-        return _image(picture, data, name, limits)
+        return _decode_image(picture, data, name, limits)
 
 
 @contextmanager
-def blamed_on_the_file(name: str) -> Iterator[None]:
+def blame_file(name: str) -> Iterator[None]:
     """Turns what a reader raises on a damaged file into BadImage."""
     try:
         yield
@@ -116,7 +116,7 @@ def blamed_on_the_file(name: str) -> Iterator[None]:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise TooLarge(f"{name}: {error}", code="PIXELS") from error
-    except DAMAGED as error:
+    except READER_ERRORS as error:
         reason = str(error) or type(error).__name__
         if "unknown pixel mode" in reason:
             raise BadImage(
@@ -128,22 +128,22 @@ def blamed_on_the_file(name: str) -> Iterator[None]:
         raise BadImage(f"{name} that cannot be read: {quote(reason)}", code=code) from error
 
 
-def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
+def _decode_image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
     """The frames of a file that is open but not yet decoded."""
     size = picture.size
     check_size(Size(*size), 1, limits)
-    numbers, dropped = indices(picture, limits)
+    numbers, dropped = select_frames(picture, limits)
     check_size(Size(*size), len(numbers), limits)
     frames = []
     for index in numbers:
         picture.seek(index)
         if picture.size != size:
             raise BadImage(f"{name} with frames of {size} and of {picture.size} pixels")
-        frames.append(_frame(picture, data, index))
+        frames.append(_decode_frame(picture, data, index))
     if len(frames) == 1:
         frames = [replace(frames[0], milliseconds=0)]
     image = Image(
-        _alike(frames),
+        _unify(frames),
         READERS[name].answer,
         exif=_exif(picture),
         xmp=_bytes(picture.info.get("xmp")),
@@ -152,23 +152,23 @@ def _image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits)
     )
     # Other colours are sRGB by now, whatever profile came with them.
     converted = picture.mode in ("CMYK", "LAB")
-    return image if converted else _with_profile(image, picture.info.get("icc_profile"))
+    return image if converted else _attach_profile(image, picture.info.get("icc_profile"))
 
 
 # Frames
 
 
-def indices(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
+def select_frames(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
     """Which frames are read, and how many are left out."""
     if isinstance(picture, TiffImageFile):
-        return _pages(picture, limits)
+        return _select_pages(picture, limits)
     count = int(getattr(picture, "n_frames", 1))
     # The first picture of an animated PNG may be only for those who cannot show the animation.
     start = int(count > 1 and bool(getattr(picture, "default_image", False)))
     return range(start, count), 0
 
 
-def _pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
+def _select_pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
     """All pages of a TIFF file where they have one size, else the first."""
     sizes = [picture.size]
     try:
@@ -191,15 +191,15 @@ def _plays(picture: ImageFile.ImageFile) -> int:
     return int(loop or 0)
 
 
-def _alike(frames: list[Frame]) -> tuple[Frame, ...]:
+def _unify(frames: list[Frame]) -> tuple[Frame, ...]:
     """`frames` with the same channels and depth: those of the richest."""
     coloured = any(frame.colour.shape[2] == 3 for frame in frames)
     transparent = any(frame.alpha is not None for frame in frames)
     deep = any(frame.bit_depth == 16 for frame in frames)
-    return tuple(_promoted(frame, coloured, transparent, deep) for frame in frames)
+    return tuple(_promote(frame, coloured, transparent, deep) for frame in frames)
 
 
-def _promoted(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Frame:
+def _promote(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Frame:
     colour: NDArray[Any] = frame.colour
     alpha: NDArray[Any] | None = frame.alpha
     if coloured and colour.shape[2] == 1:
@@ -212,14 +212,14 @@ def _promoted(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Fr
     return replace(frame, colour=colour, alpha=alpha)
 
 
-def _frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
+def _decode_frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
     """The current frame of `picture`, upright."""
     if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
-        return _split(_turned(tiff.read(picture, data, index), tiff.orientation(picture)), 0)
+        return _split(_turn_upright(tiff.read(picture, data, index), tiff.orientation(picture)), 0)
     pixels = _deep_png(picture.size, data) if _is_deep_png(picture, data) else _pixels(picture)
     # Pillow turns TIFF files itself, but only these.
     if not isinstance(picture, TiffImageFile):
-        pixels = _turned(pixels, exif_xmp.orientation(picture.info.get("exif")))
+        pixels = _turn_upright(pixels, exif_xmp.read_orientation(picture.info.get("exif")))
     return _split(pixels, round(picture.info.get("duration") or 0))
 
 
@@ -244,7 +244,7 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
+def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     """`pixels` as EXIF's `orientation` says they are to be seen."""
     return TURNS[orientation](pixels) if orientation in TURNS else pixels
 
@@ -274,7 +274,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
     """(h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else becomes RGB."""
     picture.load()
     if picture.mode in ("CMYK", "LAB"):
-        converted = icc_profile.picture_to_srgb(picture, picture.info.get("icc_profile"))
+        converted = icc_profile.convert_image_to_srgb(picture, picture.info.get("icc_profile"))
     elif picture.mode in MODES:
         target = MODES[picture.mode]
         if picture.has_transparency_data:
@@ -318,7 +318,7 @@ def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
 
 def _is_deep_png(picture: ImageFile.ImageFile, data: bytes) -> bool:
     """Whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours 8 bits."""
-    header = chunks.header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
+    header = chunks.read_header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
     animated = getattr(picture, "is_animated", False)
     return header is not None and header.bit_depth == 16 and not animated
 
@@ -343,16 +343,20 @@ def _exif(picture: ImageFile.ImageFile) -> bytes | None:
     if not isinstance(picture, TiffImageFile):
         return _bytes(picture.info.get("exif"))
     try:
-        described = exif_xmp.descriptive(picture.getexif())
+        described = exif_xmp.select_descriptive(picture.getexif())
         return None if described is None else described.tobytes()
-    except exif_xmp.BROKEN:
+    except exif_xmp.EXIF_ERRORS:
         return None
 
 
-def _with_profile(image: Image, icc: object) -> Image:
+def _attach_profile(image: Image, icc: object) -> Image:
     """`image` with its profile, or in sRGB where that is too large to travel."""
-    profile = icc_profile.usable(icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB")
-    if profile is None or len(profile) <= icc_profile.LARGEST:
+    profile = icc_profile.select_profile(
+        icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB"
+    )
+    if profile is None or len(profile) <= icc_profile.MAX_BYTES:
         return replace(image, icc=profile)
-    frames = tuple(replace(f, colour=icc_profile.to_srgb(f.colour, profile)) for f in image.frames)
+    frames = tuple(
+        replace(f, colour=icc_profile.convert_to_srgb(f.colour, profile)) for f in image.frames
+    )
     return replace(image, frames=frames)

@@ -23,8 +23,8 @@ from superres.codecs.png import writer
 from superres.codecs.png.writer import RECIPES
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.image.frame import About, Frame, Image
-from superres.image.frame_stream import Scroll
+from superres.image.frame import Frame, Image, ImageMetadata
+from superres.image.frame_stream import FrameStream
 
 STRIP = 2**20  # pixels converted at a time, so that no second whole picture is made
 
@@ -97,7 +97,7 @@ class Encoded:
     frames_dropped: int
 
 
-def format_named(name: object) -> Format:
+def find_format(name: object) -> Format:
     """The format called `name`, in any case, with or without a dot. Raises BadOption."""
     wanted = name.strip().lower().removeprefix(".") if isinstance(name, str) else None
     for made in FORMATS.values():
@@ -111,7 +111,7 @@ class Effort:
     """`quality` 0..100 is for lossy formats, `png_compression` 0 (none) .. 9 (smallest) for PNG."""
 
     quality: int = 95
-    png_compression: int = writer.DEFAULT
+    png_compression: int = writer.DEFAULT_COMPRESSION
 
     def check(self) -> None:
         """Raise BadOption for a value out of range."""
@@ -126,17 +126,17 @@ def encode(
     format: Format,  # noqa: A002
     quality: int = 95,
     keep_metadata: bool = False,
-    png_compression: int = writer.DEFAULT,
+    png_compression: int = writer.DEFAULT_COMPRESSION,
 ) -> Encoded:
     """`image` as a file of `format`; see `encode_scrolls`."""
-    scrolls = [Scroll.of(frame) for frame in image.frames]
+    scrolls = [FrameStream.of(frame) for frame in image.frames]
     effort = Effort(quality, png_compression)
-    return encode_scrolls(scrolls, image.about, format, effort, keep_metadata)
+    return encode_streams(scrolls, image.metadata, format, effort, keep_metadata)
 
 
-def encode_scrolls(
-    frames: Sequence[Scroll],
-    about: About,
+def encode_streams(
+    frames: Sequence[FrameStream],
+    about: ImageMetadata,
     format: Format,  # noqa: A002
     effort: Effort,
     keep_metadata: bool = False,
@@ -153,12 +153,12 @@ def encode_scrolls(
     check_side(format, first.size)
     written = frames if format.animation else frames[:1]
     grey = first.channels < 3
-    icc = _profile(about.icc, grey)
+    icc = _choose_profile(about.icc, grey)
     embedded = format.icc and icc is not None and (format.grey or not grey)
-    extras = _extras(about, first.size, format, keep_metadata, icc if embedded else None)
-    fitted = partial(_fitting, holds=format, icc=None if embedded else icc)
+    extras = _collect_metadata(about, first.size, format, keep_metadata, icc if embedded else None)
+    fitted = partial(_fit_frame, holds=format, icc=None if embedded else icc)
     return Encoded(
-        WRITERS[format.name](Sheaf(written, about.loop, fitted), extras, effort),
+        WRITERS[format.name](EncoderInput(written, about.loop, fitted), extras, effort),
         format.mime_type,
         format.name,
         first.bit_depth if format.depth16 else 8,
@@ -179,27 +179,27 @@ def check_side(holds: Format, size: Size) -> None:
         )
 
 
-def _profile(icc: bytes | None, grey: bool) -> bytes | None:
+def _choose_profile(icc: bytes | None, grey: bool) -> bytes | None:
     """The profile, where it fits the frames and can be read back."""
-    icc = icc_profile.usable(icc, "L" if grey else "RGB")
-    return icc if icc is None or len(icc) <= icc_profile.LARGEST else None
+    icc = icc_profile.select_profile(icc, "L" if grey else "RGB")
+    return icc if icc is None or len(icc) <= icc_profile.MAX_BYTES else None
 
 
 # What a format cannot hold
 
 
-def _fitting(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
+def _fit_frame(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
     """`frame` with what a format `holds`, in sRGB where `icc` is given."""
     if not holds.alpha:
-        frame = _on_white(frame)
+        frame = _lay_on_white(frame)
     if not holds.depth16:
-        frame = _at_8_bits(frame)
+        frame = _reduce_to_8_bits(frame)
     if icc is None:
         return frame
-    return replace(frame, colour=icc_profile.to_srgb(frame.colour, icc))
+    return replace(frame, colour=icc_profile.convert_to_srgb(frame.colour, icc))
 
 
-def _on_white(frame: Frame) -> Frame:
+def _lay_on_white(frame: Frame) -> Frame:
     """`frame` without alpha, laid on white."""
     if frame.alpha is None:
         return frame
@@ -213,10 +213,12 @@ def _on_white(frame: Frame) -> Frame:
         made: NDArray[Any] = colour * opacity + (white - opacity) * white + white // 2
         return made // white
 
-    return replace(frame, colour=_by_strips(frame.colour, frame.colour.dtype, laid), alpha=None)
+    return replace(
+        frame, colour=_convert_strips(frame.colour, frame.colour.dtype, laid), alpha=None
+    )
 
 
-def _at_8_bits(frame: Frame) -> Frame:
+def _reduce_to_8_bits(frame: Frame) -> Frame:
     """`frame` with each level rounded to the nearest of 0..255."""
     if frame.bit_depth == 8:
         return frame
@@ -224,14 +226,14 @@ def _at_8_bits(frame: Frame) -> Frame:
     def rounded(levels: NDArray[Any], _top: int, _bottom: int) -> NDArray[Any]:
         return (levels.astype(np.uint32) * 255 + 32767) // 65535
 
-    colour = _by_strips(frame.colour, np.dtype(np.uint8), rounded)
+    colour = _convert_strips(frame.colour, np.dtype(np.uint8), rounded)
     alpha = None
     if frame.alpha is not None:
-        alpha = _by_strips(frame.alpha, np.dtype(np.uint8), rounded)
+        alpha = _convert_strips(frame.alpha, np.dtype(np.uint8), rounded)
     return replace(frame, colour=colour, alpha=alpha)
 
 
-def _by_strips(
+def _convert_strips(
     levels: NDArray[Any],
     dtype: np.dtype[Any],
     change: Callable[[NDArray[Any], int, int], NDArray[Any]],
@@ -249,7 +251,7 @@ def _by_strips(
 
 
 @dataclass(frozen=True)
-class Extras:
+class Metadata:
     """What goes into a file beside its pixels."""
 
     icc: bytes | None
@@ -263,23 +265,23 @@ class Extras:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _extras(
-    about: About, size: Size, holds: Format, keep_metadata: bool, icc: bytes | None
-) -> Extras:
+def _collect_metadata(
+    about: ImageMetadata, size: Size, holds: Format, keep_metadata: bool, icc: bytes | None
+) -> Metadata:
     if not (keep_metadata and holds.metadata):
-        return Extras(icc, None, None)
-    exif = exif_xmp.tidied(about.exif, size) if about.exif else None
-    xmp = exif_xmp.tidied_xmp(about.xmp) if about.xmp else None
-    return Extras(icc, exif, xmp)
+        return Metadata(icc, None, None)
+    exif = exif_xmp.clean_exif(about.exif, size) if about.exif else None
+    xmp = exif_xmp.clean_xmp(about.xmp) if about.xmp else None
+    return Metadata(icc, exif, xmp)
 
 
 # Writers
 
 
-class Sheaf(NamedTuple):
+class EncoderInput(NamedTuple):
     """The frames of a file, how often they play, and what makes them fit the format."""
 
-    scrolls: Sequence[Scroll]
+    scrolls: Sequence[FrameStream]
     loop: int
     fitted: Callable[[Frame], Frame]
 
@@ -299,54 +301,56 @@ class Sheaf(NamedTuple):
         return {"duration": [scroll.milliseconds for scroll in self.scrolls]}
 
 
-def _png(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
+def _png(sheaf: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
     # There is nothing that a PNG file cannot hold.
-    exif = None if extras.exif is None else extras.exif.tobytes().removeprefix(exif_xmp.PREFIX)
-    beside = writer.Extras(extras.icc, exif, extras.xmp)
-    return writer.write(sheaf.scrolls, beside, sheaf.loop, effort.png_compression)
+    exif = None if extras.exif is None else extras.exif.tobytes().removeprefix(exif_xmp.EXIF_PREFIX)
+    beside = writer.PngMetadata(extras.icc, exif, extras.xmp)
+    return writer.write_png(sheaf.scrolls, beside, sheaf.loop, effort.png_compression)
 
 
-def _tiff(sheaf: Sheaf, extras: Extras, _effort: Effort) -> bytes:
-    beside = tiff.Extras(extras.icc, extras.exif, extras.xmp)
-    return tiff.write(tuple(sheaf.frames()), beside)
+def _tiff(sheaf: EncoderInput, extras: Metadata, _effort: Effort) -> bytes:
+    beside = tiff.TiffMetadata(extras.icc, extras.exif, extras.xmp)
+    return tiff.write_tiff(tuple(sheaf.frames()), beside)
 
 
-def _jpeg(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
-    return jpeg_writer.write(sheaf.scrolls[0], effort.quality, extras.for_pillow(), sheaf.fitted)
+def _jpeg(sheaf: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
+    return jpeg_writer.write_jpeg(
+        sheaf.scrolls[0], effort.quality, extras.for_pillow(), sheaf.fitted
+    )
 
 
-def _bmp(sheaf: Sheaf, _extras: Extras, _effort: Effort) -> bytes:
-    return _saved("bmp", sheaf.pictures(), {})
+def _bmp(sheaf: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
+    return _save_with_pillow("bmp", sheaf.pictures(), {})
 
 
-def _webp(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
+def _webp(sheaf: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
     # Effort 2 of 0..6: half the time of the default 4 for 2 % more bytes.
     options = {"quality": effort.quality, "method": 2, "loop": sheaf.loop} | sheaf.durations
-    return _saved("webp", sheaf.pictures(), options | extras.for_pillow())
+    return _save_with_pillow("webp", sheaf.pictures(), options | extras.for_pillow())
 
 
-def _avif(sheaf: Sheaf, extras: Extras, effort: Effort) -> bytes:
+def _avif(sheaf: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
     # Speed 9 of 0..10: 3.6 times as fast as 8 for the same size, 7 times as fast as the default 6
     # for 23 % more bytes.
     quality = effort.quality
     grey = sheaf.scrolls[0].channels == 1
     subsampling = "4:0:0" if grey else "4:4:4" if quality >= FULL_COLOUR else "4:2:0"
     options = {"quality": quality, "speed": 9, "subsampling": subsampling} | sheaf.durations
-    return _saved("avif", sheaf.pictures(), options | extras.for_pillow())
+    return _save_with_pillow("avif", sheaf.pictures(), options | extras.for_pillow())
 
 
-def _gif(sheaf: Sheaf, _extras: Extras, _effort: Effort) -> bytes:
+def _gif(sheaf: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
     options: dict[str, Any] = sheaf.durations
     if len(sheaf.scrolls) > 1 and sheaf.loop != 1:
         # GIF counts how often an animation is repeated.
         options["loop"] = max(sheaf.loop - 1, 0)
     if sheaf.scrolls[0].channels in (2, 4):
         options["disposal"] = 2
-    pictures = [_indexed(frame) for frame in sheaf.frames()]
-    return _saved("gif", pictures, options | {"optimize": False})
+    pictures = [_index_colours(frame) for frame in sheaf.frames()]
+    return _save_with_pillow("gif", pictures, options | {"optimize": False})
 
 
-WRITERS: Mapping[str, Callable[[Sheaf, Extras, Effort], bytes]] = MappingProxyType(
+WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = MappingProxyType(
     {
         "png": _png,
         "jpeg": _jpeg,
@@ -359,7 +363,7 @@ WRITERS: Mapping[str, Callable[[Sheaf, Extras, Effort], bytes]] = MappingProxyTy
 )
 
 
-def _saved(name: str, pictures: list[Pillow.Image], options: dict[str, Any]) -> bytes:
+def _save_with_pillow(name: str, pictures: list[Pillow.Image], options: dict[str, Any]) -> bytes:
     """The file Pillow writes."""
     out = BytesIO()
     if len(pictures) > 1:
@@ -374,12 +378,12 @@ def _picture(frame: Frame) -> Pillow.Image:
     return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))
 
 
-def _indexed(frame: Frame) -> Pillow.Image:
+def _index_colours(frame: Frame) -> Pillow.Image:
     """An 8-bit frame in 256 colours, one of them for what is less than half opaque."""
     opaque = _picture(replace(frame, alpha=None))
     if frame.alpha is None and opaque.mode == "L":
         return opaque
-    index, palette = _quantised(opaque.convert("RGB"), 256 if frame.alpha is None else 255)
+    index, palette = _quantize_colours(opaque.convert("RGB"), 256 if frame.alpha is None else 255)
     if frame.alpha is not None:
         index[frame.alpha < 128] = 255
     made = Pillow.fromarray(index)
@@ -389,7 +393,7 @@ def _indexed(frame: Frame) -> Pillow.Image:
     return made
 
 
-def _quantised(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
+def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
     """Indices and palette of an RGB picture: exact where it has few colours, else dithered."""
     if picture.getcolors(colours) is None:
         palette = picture.quantize(colours)

@@ -10,23 +10,32 @@ from superres.geometry import Size
 ORIENTATION = 0x0112
 EXIF_DIRECTORY = 0x8769
 GPS_DIRECTORY = 0x8825
-PREFIX = b"Exif\0\0"
-LARGEST = 65_000  # bytes; a JPEG segment holds 65,533 with its name
+EXIF_PREFIX = b"Exif\0\0"
+MAX_BYTES = 65_000  # bytes; a JPEG segment holds 65,533 with its name
 # Text about the picture; the other tags of the first directory describe how its file was built.
-DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298)
+DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298)
 WIDTH, HEIGHT = 0xA002, 0xA003
 # Maker notes hold previews, and offsets that are wrong in another file; 0xA005 is a directory.
-LEFT_OUT = (0x927C, 0xA005)
+DROPPED_TAGS = (0x927C, 0xA005)
 # What Pillow raises on EXIF that is not what it says.
-BROKEN = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, struct.error)
+EXIF_ERRORS = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OSError,
+    EOFError,
+    struct.error,
+)
 
 
-def orientation(exif: object) -> int:
+def read_orientation(exif: object) -> int:
     """1 to 8 as EXIF has it: how the stored picture must be turned; 1 where it says nothing valid.
 
     Reads nothing but the first directory, so that no damage elsewhere matters.
     """
-    block = exif.removeprefix(PREFIX) if isinstance(exif, bytes) else b""
+    block = exif.removeprefix(EXIF_PREFIX) if isinstance(exif, bytes) else b""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
         return 1
@@ -42,7 +51,7 @@ def orientation(exif: object) -> int:
     return 1
 
 
-def tidied(exif: bytes, size: Size) -> Pillow.Exif | None:
+def clean_exif(exif: bytes, size: Size) -> Pillow.Exif | None:
     """Descriptions, camera settings and position in `exif`, for a picture of `size`.
 
     Orientation, thumbnail, maker notes and the layout of the old file are left out. None where
@@ -51,31 +60,31 @@ def tidied(exif: bytes, size: Size) -> Pillow.Exif | None:
     old = Pillow.Exif()
     try:
         old.load(exif)
-        made = descriptive(old)
+        made = select_descriptive(old)
         if made is None:
             return None
         settings = made.get_ifd(EXIF_DIRECTORY)
         sides = {WIDTH: size.width, HEIGHT: size.height}
         settings.update({tag: side for tag, side in sides.items() if tag in settings})
-        return made if len(made.tobytes()) <= LARGEST else None
-    except BROKEN:
+        return made if len(made.tobytes()) <= MAX_BYTES else None
+    except EXIF_ERRORS:
         return None
 
 
-def descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
+def select_descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
     """What in `old` is about the picture and not about its file."""
     made = Pillow.Exif()
-    for tag in DESCRIPTIVE:
+    for tag in DESCRIPTIVE_TAGS:
         if isinstance(text := old.get(tag), str):
             made[tag] = text
     for directory in (EXIF_DIRECTORY, GPS_DIRECTORY):
-        kept = {tag: v for tag, v in old.get_ifd(directory).items() if tag not in LEFT_OUT}
+        kept = {tag: v for tag, v in old.get_ifd(directory).items() if tag not in DROPPED_TAGS}
         if kept:
             made.get_ifd(directory).update(kept)
     return made if made or made.get_ifd(EXIF_DIRECTORY) or made.get_ifd(GPS_DIRECTORY) else None
 
 
-def tidied_xmp(xmp: bytes) -> bytes | None:
+def clean_xmp(xmp: bytes) -> bytes | None:
     """`xmp` without orientation and thumbnails; None where it is too long for a JPEG segment."""
     for pattern in (
         rb"""\s*tiff:Orientation=("[^"]*"|'[^']*')""",
@@ -83,4 +92,4 @@ def tidied_xmp(xmp: bytes) -> bytes | None:
         rb"(?s)<xmp:Thumbnails>.*?</xmp:Thumbnails>",
     ):
         xmp = re.sub(pattern, b"", xmp)
-    return xmp if len(xmp) <= LARGEST else None
+    return xmp if len(xmp) <= MAX_BYTES else None

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-LARGEST = 2**20  # bytes; Pillow reads no larger profile from a PNG file
+MAX_BYTES = 2**20  # bytes; Pillow reads no larger profile from a PNG file
 SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK", b"Lab ": "LAB"}
-STRIP = 2**20  # pixels converted at a time
+STRIP_PIXELS = 2**20  # pixels converted at a time
 
 
-def usable(icc: object, mode: str) -> bytes | None:
+def select_profile(icc: object, mode: str) -> bytes | None:
     """`icc` where it describes pictures of Pillow's `mode` and is not corrupt, else None."""
     if not isinstance(icc, bytes) or SPACES.get(icc[16:20]) != mode or icc[36:40] != b"acsp":
         return None
@@ -25,9 +25,9 @@ def usable(icc: object, mode: str) -> bytes | None:
     return icc
 
 
-def picture_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
+def convert_image_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
     """A CMYK or LAB picture in sRGB, through its profile where that is usable."""
-    profile = usable(icc, picture.mode)
+    profile = select_profile(icc, picture.mode)
     if profile is None and picture.mode != "LAB":
         return picture.convert("RGB")
     made = ImageCms.applyTransform(picture, _transform(profile, picture.mode))
@@ -35,15 +35,15 @@ def picture_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
     return made
 
 
-def to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[Any]:
+def convert_to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[Any]:
     """(h, w, 1 or 3) levels in sRGB; as they are where `icc` does not fit, or at 16 bits."""
     mode = "L" if colour.shape[2] == 1 else "RGB"
     # Pillow converts 8 bits only; the formats for 16 bits all hold a profile.
-    if colour.dtype != np.uint8 or usable(icc, mode) is None:
+    if colour.dtype != np.uint8 or select_profile(icc, mode) is None:
         return colour
     convert = partial(ImageCms.applyTransform, transform=_transform(icc, mode))
     made = np.empty_like(colour)
-    rows = max(1, STRIP // colour.shape[1])
+    rows = max(1, STRIP_PIXELS // colour.shape[1])
     for top in range(0, colour.shape[0], rows):
         strip = np.ascontiguousarray(colour[top : top + rows])
         converted = convert(Pillow.fromarray(strip[..., 0] if mode == "L" else strip))

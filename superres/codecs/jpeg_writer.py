@@ -20,8 +20,8 @@ from PIL import JpegImagePlugin  # noqa: F401 - registers its writer
 
 from superres.geometry import Size, round_up
 from superres.image.frame import Frame
-from superres.image.frame_stream import Scroll
-from superres.worker_pool import ordered
+from superres.image.frame_stream import FrameStream
+from superres.worker_pool import map_ordered
 
 FULL_COLOUR = 90  # the quality from which colour is stored at full resolution
 STRIP = 2**20  # bytes of pixels in a strip, where a row of blocks is not more
@@ -49,7 +49,7 @@ def units(width: int, unit: int, rows: int) -> int:
     return (round_up(width, unit) // unit) * (round_up(rows, unit) // unit)
 
 
-def layout(frame: Scroll, quality: int) -> Layout:
+def layout(frame: FrameStream, quality: int) -> Layout:
     """The layout for a frame: strips as high as `STRIP` and the longest interval allow."""
     grey = frame.channels < 3
     unit = 8 if grey or quality >= FULL_COLOUR else 16
@@ -58,8 +58,8 @@ def layout(frame: Scroll, quality: int) -> Layout:
     return Layout(frame.size, grey, unit, unit * max(1, fit))
 
 
-def write(
-    frame: Scroll, quality: int, extras: dict[str, Any], fitted: Callable[[Frame], Frame]
+def write_jpeg(
+    frame: FrameStream, quality: int, extras: dict[str, Any], fitted: Callable[[Frame], Frame]
 ) -> bytes:
     """A JPEG file of `frame` after `fitted` has made each strip 8-bit grey or RGB.
 
@@ -75,7 +75,7 @@ def write(
 
     out = BytesIO()
     out.write(header(made, quality, extras))
-    for number, data in enumerate(ordered(coded, frame.bands(made.rows), frame.turn)):
+    for number, data in enumerate(map_ordered(coded, frame.bands(made.rows), frame.turn)):
         if number:
             out.write(bytes((0xFF, 0xD0 + (number - 1) % 8)))
         out.write(data)

@@ -14,31 +14,31 @@ from superres.errors import BadImage
 
 
 @dataclass(frozen=True)
-class Mistake:
+class TextKind:
     """Something that clients send in place of a picture."""
 
     code: str
-    what: str
+    description: str
     remedy: str
-    made: Callable[[str, int], bool]  # from the first line of text and the length of all
+    matches: Callable[[str, int], bool]  # from the first line of text and the length of all
 
 
-def _refuse_text(data: bytes) -> None:
+def refuse_text(data: bytes) -> None:
     """Raises BadImage where `data` is a URL, a path or base64."""
-    text = _text(data[:4096])
+    text = _read_text(data[:4096])
     if text is None:
         return
-    for mistake in MISTAKES:
-        if mistake.made(text, len(data)):
+    for mistake in TEXT_KINDS:
+        if mistake.matches(text, len(data)):
             raise BadImage(
-                f"the bytes are {mistake.what} ({quote(text, 40)}), not a picture: "
+                f"the bytes are {mistake.description} ({quote(text, 40)}), not a picture: "
                 f"{mistake.remedy}",
                 code=mistake.code,
                 option="blob",
             )
 
 
-def _text(head: bytes) -> str | None:
+def _read_text(head: bytes) -> str | None:
     """`head` where it is text, or None."""
     try:
         text = head.decode("utf-8").strip()
@@ -77,19 +77,19 @@ def _is_base64(text: str, _length: int) -> bool:
 
 
 # In this order: a JPEG file in base64 begins like a path, "/9j/".
-MISTAKES = (
-    Mistake("BLOB_IS_URL", "a URL", "send it as uri, or send the bytes of the file", _is_url),
-    Mistake(
+TEXT_KINDS = (
+    TextKind("BLOB_IS_URL", "a URL", "send it as uri, or send the bytes of the file", _is_url),
+    TextKind(
         "BLOB_IS_BASE64",
         "a picture in base64",
         "decode it once more before sending",
         _is_picture_in_base64,
     ),
-    Mistake(
+    TextKind(
         "BLOB_IS_PATH",
         "the name of a file",
         "send the bytes of the file; the server opens no file that a request names",
         _is_path,
     ),
-    Mistake("BLOB_IS_BASE64", "base64 text", "decode it before sending", _is_base64),
+    TextKind("BLOB_IS_BASE64", "base64 text", "decode it before sending", _is_base64),
 )

@@ -10,11 +10,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from superres.codecs import tiff
-from superres.codecs.decode import DEFAULT_LIMITS, MODES, READERS, blamed_on_the_file, indices
+from superres.codecs.decode import DEFAULT_LIMITS, MODES, READERS, blame_file, select_frames
 from superres.codecs.limits import Limits, check_size
 from superres.codecs.png import chunks
-from superres.codecs.sniff import checked_format
-from superres.codecs.structure import gif_extent, icon_sizes, webp_canvas
+from superres.codecs.sniff import sniff_format
+from superres.codecs.structure import read_gif_extent, read_icon_sizes, read_webp_canvas
 from superres.geometry import Size
 
 TENSOR = "tensor"
@@ -45,20 +45,20 @@ class Dimensions(NamedTuple):
         return self.size.pixels * self.sample_bytes * self.frames
 
 
-def dimensions(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
+def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
     """The dimensions of the picture in `data`. Raises what codecs.decode.decode raises of them.
 
     Some of Pillow's readers take memory for pixels when they open a file: those formats are read
     here, the others are opened.
     """
-    name = checked_format(data, limits)
-    with blamed_on_the_file(name):
-        found = HEADERS.get(name, _opened)(name, data, limits)
+    name = sniff_format(data, limits)
+    with blame_file(name):
+        found = PROBES.get(name, _probe_with_pillow)(name, data, limits)
     check_size(found.size, found.frames, limits)
     return found
 
 
-def tensor_dimensions(array: object) -> Dimensions | None:
+def probe_tensor(array: object) -> Dimensions | None:
     """The dimensions of the picture in a tensor; None where it holds none."""
     values = array if isinstance(array, np.ndarray) else None
     if values is None or values.ndim not in (2, 3) or not values.size:
@@ -67,11 +67,11 @@ def tensor_dimensions(array: object) -> Dimensions | None:
     return Dimensions(TENSOR, Size(values.shape[1], values.shape[0]), min(channels, 4))
 
 
-def _opened(name: str, data: bytes, limits: Limits) -> Dimensions:
+def _probe_with_pillow(name: str, data: bytes, limits: Limits) -> Dimensions:
     picture = READERS[name].opener(BytesIO(data))
     size = Size(*picture.size)
     check_size(size, 1, limits)
-    frames = len(indices(picture, limits)[0])
+    frames = len(select_frames(picture, limits)[0])
     return Dimensions(name, size, _channels(picture), _depth(picture, data), frames)
 
 
@@ -88,31 +88,31 @@ def _channels(picture: ImageFile.ImageFile) -> int:
 def _depth(picture: ImageFile.ImageFile, data: bytes) -> int:
     if isinstance(picture, TiffImageFile):
         return 16 if tiff.bits(picture) & {12, 16} else 8
-    header = chunks.header(data) if isinstance(picture, PngImageFile) else None
+    header = chunks.read_header(data) if isinstance(picture, PngImageFile) else None
     deep = picture.mode.startswith("I") or (header is not None and header.bit_depth == 16)
     return 16 if deep else 8
 
 
-def _webp(name: str, data: bytes, _limits: Limits) -> Dimensions:
+def _probe_webp(name: str, data: bytes, _limits: Limits) -> Dimensions:
     extended = data[12:16] == b"VP8X"
     alpha = data[12:16] == b"VP8L" or (extended and bool(data[20] & 0x10))
     frames = max(data.count(b"ANMF"), 1) if extended and data[20] & 0x02 else 1
-    return Dimensions(name, webp_canvas(data), 3 + alpha, 8, frames)
+    return Dimensions(name, read_webp_canvas(data), 3 + alpha, 8, frames)
 
 
-def _gif(name: str, data: bytes, limits: Limits) -> Dimensions:
-    size, frames = gif_extent(data, limits)
+def _probe_gif(name: str, data: bytes, limits: Limits) -> Dimensions:
+    size, frames = read_gif_extent(data, limits)
     return Dimensions(name, size, 4, 8, max(frames, 1))
 
 
-def _icon(name: str, data: bytes, limits: Limits) -> Dimensions:
-    sizes = list(icon_sizes(data))
+def _probe_icon(name: str, data: bytes, limits: Limits) -> Dimensions:
+    sizes = list(read_icon_sizes(data))
     largest = max(sizes, key=lambda size: size.pixels, default=None)
-    return Dimensions(name, largest, 4) if largest else _opened(name, data, limits)
+    return Dimensions(name, largest, 4) if largest else _probe_with_pillow(name, data, limits)
 
 
-HEADERS: Mapping[str, Callable[[str, bytes, Limits], Dimensions]] = {
-    "WebP": _webp,
-    "GIF": _gif,
-    "ICO": _icon,
+PROBES: Mapping[str, Callable[[str, bytes, Limits], Dimensions]] = {
+    "WebP": _probe_webp,
+    "GIF": _probe_gif,
+    "ICO": _probe_icon,
 }

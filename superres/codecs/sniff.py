@@ -4,13 +4,13 @@ import re
 
 from contract.problem import quote
 from superres.codecs.limits import Limits
-from superres.codecs.not_an_image import _refuse_text
+from superres.codecs.not_an_image import refuse_text
 from superres.codecs.signatures import REFUSED, SIGNATURES, SUPPORTED
 from superres.codecs.structure import CHECKS
 from superres.errors import BadImage, TooLarge
 
 
-def checked_format(data: bytes, limits: Limits) -> str:
+def sniff_format(data: bytes, limits: Limits) -> str:
     """The name of the format that `data` is in, by its content, one of SIGNATURES.
 
     Raises what superres.codecs.decode.decode says, as far as it can be known without Pillow.
@@ -21,19 +21,19 @@ def checked_format(data: bytes, limits: Limits) -> str:
         raise TooLarge(
             f"an image file of {len(data)} bytes: at most {limits.max_bytes} are read", code="BYTES"
         )
-    name = _recognised(data)
+    name = _recognize(data)
     if name in CHECKS:
         CHECKS[name](data, limits)
     return name
 
 
-def _recognised(data: bytes) -> str:
+def _recognize(data: bytes) -> str:
     """The format that `data` begins like, whatever its file was called."""
     head = data[:4096]
     for name, signature in SIGNATURES.items():
         if re.match(signature, head, re.DOTALL):
             return name
-    _refuse_text(data)
+    refuse_text(data)
     for name, signature in REFUSED.items():
         if re.match(signature, head, re.DOTALL):
             raise BadImage(f"{name} is not read: expected {SUPPORTED}", code="FORMAT")

@@ -65,7 +65,7 @@ def read(picture: TiffImageFile, data: bytes, index: int) -> Pixels:
         levels[..., 0] = 65535 - levels[..., 0]
     extra = _tag(picture, EXTRA, 0)[0] if levels.shape[2] > colours else 0
     if extra == ASSOCIATED:
-        levels[..., :colours] = _unassociated(levels[..., :colours], levels[..., colours, None])
+        levels[..., :colours] = _divide_by_alpha(levels[..., :colours], levels[..., colours, None])
     return levels[..., : colours + (extra in (ASSOCIATED, UNASSOCIATED))]
 
 
@@ -89,7 +89,7 @@ def _tag(picture: TiffImageFile, tag: int, default: int) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _unassociated(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[Any]:
+def _divide_by_alpha(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[Any]:
     """`colour` divided by `alpha`."""
     divisor = np.maximum(alpha, 1).astype(np.uint32)
     made: NDArray[Any] = (colour * np.uint32(65535) + divisor // 2) // divisor
@@ -108,7 +108,7 @@ class Entry(NamedTuple):
     value: bytes
 
 
-class Extras(NamedTuple):
+class TiffMetadata(NamedTuple):
     """What a TIFF file holds beside its pixels."""
 
     icc: bytes | None = None
@@ -116,7 +116,7 @@ class Extras(NamedTuple):
     xmp: bytes | None = None
 
 
-def write(frames: tuple[Frame, ...], extras: Extras) -> bytes:
+def write_tiff(frames: tuple[Frame, ...], extras: TiffMetadata) -> bytes:
     """A TIFF file with a page for each frame; `extras` belong to the first."""
     out = BytesIO()
     out.write(b"II*\0\0\0\0\0")
@@ -133,7 +133,7 @@ def _page(out: BytesIO, frame: Frame) -> list[Entry]:
     """Writes the pixels of `frame`; the tags that tell where and how."""
     offsets, lengths, rows, samples = [], [], 1, frame.channels
     for strip in _strips(frame):
-        offsets.append(_aligned(out))
+        offsets.append(_align(out))
         lengths.append(out.write(isal_zlib.compress(_differences(strip), LEVEL)))
         if len(offsets) == 1:
             rows, samples = strip.shape[0], strip.shape[2]
@@ -171,7 +171,7 @@ def _differences(strip: Pixels) -> Pixels:
     return made
 
 
-def _extras(out: BytesIO, extras: Extras) -> list[Entry]:
+def _extras(out: BytesIO, extras: TiffMetadata) -> list[Entry]:
     entries = []
     if extras.xmp:
         entries.append(Entry(XMP, BYTE, len(extras.xmp), extras.xmp))
@@ -187,7 +187,7 @@ def _extras(out: BytesIO, extras: Extras) -> list[Entry]:
             directory = ImageFileDirectory_v2(group=tag)
             for key, value in values.items():
                 directory[key] = value
-            start = _aligned(out)
+            start = _align(out)
             out.write(directory.tobytes(start))
             entries.append(_numbers(tag, LONG, start))
     return entries
@@ -201,13 +201,13 @@ def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:
     """Writes a directory and its address at `link`; where the next one's address belongs."""
     packed = []
     for tag, kind, number, value in entries:
-        start = _aligned(out)
+        start = _align(out)
         # Up to four bytes stand in the place of their address.
         inside = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start)
         if inside[: len(value)] != value:
             out.write(value)
         packed.append(struct.pack("<HHI", tag, kind, number) + inside)
-    start = _aligned(out)
+    start = _align(out)
     out.write(struct.pack("<H", len(packed)) + b"".join(packed) + bytes(4))
     end = out.tell()
     out.seek(link)
@@ -216,7 +216,7 @@ def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:
     return end - 4
 
 
-def _aligned(out: BytesIO) -> int:
+def _align(out: BytesIO) -> int:
     """The end of the file, made even."""
     if out.tell() % 2:
         out.write(b"\0")

@@ -8,7 +8,7 @@ from torch import Tensor
 from superres.geometry import Box, Size, Span, split_axis
 
 
-class Patch(NamedTuple):
+class BlendTile(NamedTuple):
     """A rectangle inside the picture, and how much its columns and rows count there."""
 
     box: Box
@@ -29,7 +29,7 @@ class Patch(NamedTuple):
         self.of(to).add_(part.to(to.device, to.dtype) * self.weight.to(to.device))
 
 
-def patches(size: Size, edge: int, overlap: int, align: int) -> list[Patch]:
+def make_blend_tiles(size: Size, edge: int, overlap: int, align: int) -> list[BlendTile]:
     """Equal patches of at most `edge` pixels a side that cover `size`, row by row.
 
     Neighbours share at least twice `overlap`; sides and places are multiples of `align`, and so
@@ -41,16 +41,16 @@ def patches(size: Size, edge: int, overlap: int, align: int) -> list[Patch]:
     rows = ramps(across, width, size.width)
     columns = ramps(down, height, size.height)
     return [
-        Patch(Box(x.start, y.start, x.start + width, y.start + height), row, column)
+        BlendTile(Box(x.start, y.start, x.start + width, y.start + height), row, column)
         for y, column in zip(down, columns, strict=True)
         for x, row in zip(across, rows, strict=True)
     ]
 
 
-def enlarged(patch: Patch, scale: int) -> Patch:
+def enlarge_tile(patch: BlendTile, scale: int) -> BlendTile:
     """`patch` in a picture `scale` times as large; each weight is repeated."""
     box = Box(*(scale * side for side in patch.box))
-    return Patch(box, patch.row.repeat_interleave(scale), patch.column.repeat_interleave(scale))
+    return BlendTile(box, patch.row.repeat_interleave(scale), patch.column.repeat_interleave(scale))
 
 
 def ramps(places: list[Span], length: int, total: int) -> list[Tensor]:

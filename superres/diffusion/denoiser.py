@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from superres.diffusion.blending import Patch, patches
-from superres.diffusion.files import located
-from superres.diffusion.networks import from_folder, from_single_file, full_precision
+from superres.diffusion.blending import BlendTile, make_blend_tiles
+from superres.diffusion.files import locate_model
+from superres.diffusion.networks import copy_in_fp32, load_folder, load_single_file
 from superres.diffusion.options import Sampling
 from superres.diffusion.spec import DiffusionSpec
 from superres.errors import BadOption, Failed, TooLarge
@@ -20,24 +20,24 @@ from superres.inference.device import Device
 from superres.weights.store import Store
 
 TILE = 128  # input pixels a side: what the model was trained on
-LEAST = 64  # input pixels a side that the network sees at least
+MIN_TILE = 64  # input pixels a side that the network sees at least
 MAX_PIXELS = 2**20  # input pixels of one picture
-DECODED = (96, 64, 32)  # smaller tiles of the decoder, in input pixels
+DECODER_TILES = (96, 64, 32)  # smaller tiles of the decoder, in input pixels
 # Peak bytes of activations per input pixel of a tile in fp32, a quarter more than all tensors that
 # live at once in the published networks (15.7 and 49.2 kB): the libraries' workspace.
 UNET_BYTES = 19_600
 VAE_BYTES = 61_500
 # Per input pixel of the picture: latents and scheduler 120, decoded 192, colours 128, result 96.
-PICTURE_BYTES = 540
+BYTES_PER_PIXEL = 540
 
 
 class DiffusionPlan(NamedTuple):
     """How a picture is cut; edges in input pixels, `memory` in bytes."""
 
     size: Size  # padded
-    tiles: list[Patch]
-    together: bool  # with and without the prompt in one call
-    decoded: list[Patch]
+    tiles: list[BlendTile]
+    is_one_call: bool  # with and without the prompt in one call
+    decoder_tiles: list[BlendTile]
     memory: int
 
 
@@ -63,17 +63,17 @@ class Denoiser:
         self.device = device
         self.max_pixels = max_pixels
         self.keep_colours = keep_colours
-        self.dtype = number_format(device)
-        source = located(spec.release, store, weights, half=self.dtype == torch.float16)
+        self.dtype = choose_dtype(device)
+        source = locate_model(spec.release, store, weights, half=self.dtype == torch.float16)
         if source.single:
-            self.parts = from_single_file(source.single, source.folder, self.dtype)
+            self.parts = load_single_file(source.single, source.folder, self.dtype)
         else:
-            self.parts = from_folder(source.folder, source.variants, self.dtype)
+            self.parts = load_folder(source.folder, source.variants, self.dtype)
         self.parts.to(device.device)
         self.parts.unet.to(memory_format=device.layout)
         self.parts.vae.to(memory_format=device.layout)
         self.align = 2 ** (len(self.parts.unet.config.block_out_channels) - 1)
-        self.ceiling: int | None = None  # bytes, learned from running out of memory
+        self.max_bytes: int | None = None  # bytes, learned from running out of memory
 
     def check_length(self, name: str, prompt: str) -> None:
         """Raise BadOption where a prompt has more tokens than the model reads."""
@@ -93,12 +93,12 @@ class Denoiser:
                 code="PIXELS",
                 allowed=f"at most {self.max_pixels} pixels",
             )
-        memory = min(self.device.free(), self.ceiling or self.device.free())
+        memory = min(self.device.free(), self.max_bytes or self.device.free())
         overlap = self.spec.overlap if overlap is None else overlap
-        fitting = (p for p in self.plans(size, tile, overlap) if p.memory <= memory)
+        fitting = (p for p in self.list_plans(size, tile, overlap) if p.memory <= memory)
         plan = next(fitting, None)
         if plan is None:
-            least = min(plan.memory for plan in self.plans(size, tile, overlap))
+            least = min(plan.memory for plan in self.list_plans(size, tile, overlap))
             raise TooLarge(
                 f"{size} pixels need about {least >> 20} MB with {self.spec.name}; "
                 f"{memory >> 20} MB are allowed (memory_limit_mb)",
@@ -107,22 +107,25 @@ class Denoiser:
             )
         return plan
 
-    def plans(self, size: Size, tile: int, overlap: int) -> Iterator[DiffusionPlan]:
+    def list_plans(self, size: Size, tile: int, overlap: int) -> Iterator[DiffusionPlan]:
         """The ways to cut a picture, best first. The tile's edge changes the result, so that only
         as a last resort.
         """
-        padded = Size(*(max(round_up(side, self.align), LEAST) for side in size))
+        padded = Size(*(max(round_up(side, self.align), MIN_TILE) for side in size))
         pixel = UNET_BYTES // (1 if self.dtype == torch.float32 else 2)
-        for edge in [max(tile, LEAST)] if tile else [TILE, LEAST]:
-            tiles = patches(padded, edge, overlap, self.align)
+        for edge in [max(tile, MIN_TILE)] if tile else [TILE, MIN_TILE]:
+            tiles = make_blend_tiles(padded, edge, overlap, self.align)
             for together in (True, False):
-                step = area(tiles) * pixel * (2 if together else 1)
-                for decoder in (edge, *(smaller for smaller in DECODED if smaller < edge)):
-                    decoded = patches(padded, decoder, overlap, self.align)
-                    most = max(step, area(decoded) * VAE_BYTES) + padded.pixels * PICTURE_BYTES
+                step = count_tile_pixels(tiles) * pixel * (2 if together else 1)
+                for decoder in (edge, *(smaller for smaller in DECODER_TILES if smaller < edge)):
+                    decoded = make_blend_tiles(padded, decoder, overlap, self.align)
+                    most = (
+                        max(step, count_tile_pixels(decoded) * VAE_BYTES)
+                        + padded.pixels * BYTES_PER_PIXEL
+                    )
                     yield DiffusionPlan(padded, tiles, together, decoded, most)
 
-    def embeddings(self, asked: Sampling) -> Tensor:
+    def embed_prompts(self, asked: Sampling) -> Tensor:
         """What the text encoder makes of the prompts: (2 or 1, tokens, c), without and with."""
         given, other = self.parts.encode_prompt(
             asked.prompt, self.device.device, 1, asked.guided, asked.negative_prompt
@@ -144,29 +147,29 @@ class Denoiser:
         again = not bool(torch.isfinite(out).all())
         if again and self.dtype != torch.float32:
             given["encoder_hidden_states"] = texts.float()
-            (out,) = functional_call(unet, full_precision(unet), (x, step), given)
-        return self.finite(out), again
+            (out,) = functional_call(unet, copy_in_fp32(unet), (x, step), given)
+        return self.check_finite(out), again
 
     def decode(self, latents: Tensor) -> Tensor:
         """The picture of `latents`, (1, 3, 4·h, 4·w), in 0..1. Raises Failed if not finite."""
         vae = self.parts.vae
         (out,) = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)
-        return self.finite(out).div(2).add(0.5).clamp(0, 1)
+        return self.check_finite(out).div(2).add(0.5).clamp(0, 1)
 
-    def finite(self, x: Tensor) -> Tensor:
+    def check_finite(self, x: Tensor) -> Tensor:
         """`x` in fp32. Raises Failed where it has NaN or infinity: that would become black."""
         if not bool(torch.isfinite(x).all()):
             raise Failed(f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE")
         return x.float()
 
 
-def number_format(device: Device) -> torch.dtype:
+def choose_dtype(device: Device) -> torch.dtype:
     """The networks' number format: half on CUDA, for the publisher offers it."""
     if device.precision == "auto":
         return torch.float16 if device.device.type == "cuda" else torch.float32
     return HALF_FORMATS.get(device.precision, torch.float32)
 
 
-def area(tiles: list[Patch]) -> int:
+def count_tile_pixels(tiles: list[BlendTile]) -> int:
     """Pixels of one of equal tiles."""
     return tiles[0].box.size.pixels

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from contract.problem import quote
 from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import Weights
-from superres.weights.download import fault, fetch, foreign
+from superres.weights.download import download, find_fault, find_format_fault
 from superres.weights.store import Store
 
 logger = logging.getLogger(__name__)
@@ -31,10 +31,10 @@ FILES = f"{ORIGIN}/resolve/{COMMIT}"
 LICENCE = "CreativeML Open RAIL++-M"
 INDEX = "model_index.json"
 PIPELINE = "StableDiffusionUpscalePipeline"
-PATIENCE = 3600.0  # seconds: 1.7 GB in ten minutes would need 23 Mbit/s
+TIMEOUT_SECONDS = 3600.0  # seconds: 1.7 GB in ten minutes would need 23 Mbit/s
 
 
-class Part(NamedTuple):
+class ModelPart(NamedTuple):
     """One folder: the classes that may stand in model_index.json, its settings, its weights."""
 
     kinds: tuple[str, ...]
@@ -42,17 +42,17 @@ class Part(NamedTuple):
     weights: str | None = None  # the stem of its weights files
 
 
-PARTS: Mapping[str, Part] = MappingProxyType(
+PARTS: Mapping[str, ModelPart] = MappingProxyType(
     {
-        "scheduler": Part(("DDIMScheduler",), ("scheduler_config.json",)),
-        "low_res_scheduler": Part(("DDPMScheduler",), ("scheduler_config.json",)),
-        "tokenizer": Part(
+        "scheduler": ModelPart(("DDIMScheduler",), ("scheduler_config.json",)),
+        "low_res_scheduler": ModelPart(("DDPMScheduler",), ("scheduler_config.json",)),
+        "tokenizer": ModelPart(
             ("CLIPTokenizer", "CLIPTokenizerFast"),
             ("tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
         ),
-        "text_encoder": Part(("CLIPTextModel",), ("config.json",), "model"),
-        "unet": Part(("UNet2DConditionModel",), ("config.json",), "diffusion_pytorch_model"),
-        "vae": Part(("AutoencoderKL",), ("config.json",), "diffusion_pytorch_model"),
+        "text_encoder": ModelPart(("CLIPTextModel",), ("config.json",), "model"),
+        "unet": ModelPart(("UNet2DConditionModel",), ("config.json",), "diffusion_pytorch_model"),
+        "vae": ModelPart(("AutoencoderKL",), ("config.json",), "diffusion_pytorch_model"),
     }
 )
 NETWORKS = tuple(name for name, part in PARTS.items() if part.weights)
@@ -76,17 +76,17 @@ SIZES: Mapping[str, int] = MappingProxyType(
 """Bytes of the publisher's files, where they are known; their hashes are published nowhere."""
 
 
-def published(file: str) -> Weights:
+def describe_file(file: str) -> Weights:
     """Return a file of the publisher's folder, pinned to a commit."""
     return Weights(f"{NAME}/{file}", LICENCE, ORIGIN, f"{FILES}/{file}", None, SIZES.get(file))
 
 
 SETTINGS = (
-    published(INDEX),
-    *(published(f"{name}/{file}") for name, part in PARTS.items() for file in part.files),
+    describe_file(INDEX),
+    *(describe_file(f"{name}/{file}") for name, part in PARTS.items() for file in part.files),
 )
-FULL = tuple(published(f"{name}/{PARTS[name].weights}.safetensors") for name in NETWORKS)
-HALF = tuple(published(f"{name}/{PARTS[name].weights}.fp16.safetensors") for name in NETWORKS)
+FULL = tuple(describe_file(f"{name}/{PARTS[name].weights}.safetensors") for name in NETWORKS)
+HALF = tuple(describe_file(f"{name}/{PARTS[name].weights}.fp16.safetensors") for name in NETWORKS)
 SINGLE = Weights(
     "x4-upscaler-ema.safetensors",
     LICENCE,
@@ -107,7 +107,7 @@ class Release:
     single: Weights = SINGLE
 
 
-class Source(NamedTuple):
+class ModelFiles(NamedTuple):
     """Files that are complete: a folder, and the single file where that holds the weights.
 
     `variants` says for each network whether its "fp16" file is the one to read.
@@ -118,7 +118,7 @@ class Source(NamedTuple):
     single: Path | None = None
 
 
-def located(release: Release, store: Store, explicit: Path | None, half: bool) -> Source:
+def locate_model(release: Release, store: Store, explicit: Path | None, half: bool) -> ModelFiles:
     """Where the model lies: at `explicit`, in the operator's folders, or downloaded to the cache.
 
     `explicit` is a folder in diffusers' layout, a folder with the single file, that file itself,
@@ -127,20 +127,20 @@ def located(release: Release, store: Store, explicit: Path | None, half: bool) -
     """
     own = None if explicit is None or explicit.as_posix() == HUB_ID else explicit
     if own is not None and not own.is_dir():
-        return alone(release, store, own)
+        return use_single_file(release, store, own)
     for place in [own] if own else [*(f / NAME for f in store.folders), *store.folders]:
-        if not absent(place):
-            return checked(place, half)
+        if not list_missing_files(place):
+            return check_folder(place, half)
         if (place / release.single.file).is_file():
-            return verified(release, store, place / release.single.file)
+            return verify_single_file(release, store, place / release.single.file)
     if own:
-        raise lacking(own, absent(own, half=half), f'weights "{own}"')
+        raise make_missing_error(own, list_missing_files(own, half=half), f'weights "{own}"')
     if store.offline and (store.cache() / release.single.file).is_file():
-        return verified(release, store, store.cache() / release.single.file)
-    return cached(release, store, half, NETWORKS)
+        return verify_single_file(release, store, store.cache() / release.single.file)
+    return download_model(release, store, half, NETWORKS)
 
 
-def alone(release: Release, store: Store, path: Path) -> Source:
+def use_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
     """The operator's own single file, whose content only the networks can judge."""
     if not path.is_file() or path.suffix != ".safetensors":
         raise WeightsMissing(
@@ -148,47 +148,49 @@ def alone(release: Release, store: Store, path: Path) -> Source:
             f'as diffusers writes it, "{release.single.file}", or {HUB_ID}',
             option="weights",
         )
-    intact(path)
+    check_safetensors(path)
     logger.warning('weights "%s" in place of %s: size and hash not checked', path, HUB_ID)
-    return Source(beside(release, store, path), {}, path)
+    return ModelFiles(find_settings(release, store, path), {}, path)
 
 
-def verified(release: Release, store: Store, path: Path) -> Source:
+def verify_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
     """The publisher's single file, with the publisher's hash."""
-    wrong = fault(path, release.single)
+    wrong = find_fault(path, release.single)
     if wrong is not None:
         raise WeightsCorrupt(f'weights file "{path}" {wrong}; replace it by {release.single.url}')
-    return Source(beside(release, store, path), {}, path)
+    return ModelFiles(find_settings(release, store, path), {}, path)
 
 
-def beside(release: Release, store: Store, path: Path) -> Path:
+def find_settings(release: Release, store: Store, path: Path) -> Path:
     """The folder with the settings that a single file lacks: its own, the operator's, the cache."""
     for place in (path.parent, path.parent / NAME, *(folder / NAME for folder in store.folders)):
-        if not absent(place, weights=False):
-            return checked(place, False, ()).folder
-    return cached(release, store, False, ()).folder
+        if not list_missing_files(place, weights=False):
+            return check_folder(place, False, ()).folder
+    return download_model(release, store, False, ()).folder
 
 
-def cached(release: Release, store: Store, half: bool, networks: tuple[str, ...]) -> Source:
+def download_model(
+    release: Release, store: Store, half: bool, networks: tuple[str, ...]
+) -> ModelFiles:
     """The folder in the cache, complete: what is missing or broken is downloaded."""
     folder = store.cache() / NAME
     wanted = (*release.settings, *((release.half if half else release.full) if networks else ()))
     if store.offline:
-        names = absent(folder, half=half, weights=bool(networks))
+        names = list_missing_files(folder, half=half, weights=bool(networks))
         if names:
             looked = " or ".join(f'"{place / NAME}"' for place in store.folders)
             reason = f"offline, and not in {looked}" if looked else "offline"
-            raise lacking(folder, names, reason)
-        return checked(folder, half, networks)
-    patience = replace(store.patience, total=max(store.patience.total, PATIENCE))
+            raise make_missing_error(folder, names, reason)
+        return check_folder(folder, half, networks)
+    patience = replace(store.patience, total=max(store.patience.total, TIMEOUT_SECONDS))
     for weights in wanted:
         target = store.cache() / weights.file
-        if not target.is_file() or fault(target, weights):
-            fetch(weights, target, patience)
-    return checked(folder, half, networks)
+        if not target.is_file() or find_fault(target, weights):
+            download(weights, target, patience)
+    return check_folder(folder, half, networks)
 
 
-def lacking(folder: Path, names: list[str], reason: str) -> WeightsMissing:
+def make_missing_error(folder: Path, names: list[str], reason: str) -> WeightsMissing:
     """The error that names every missing file, where it comes from and where it belongs."""
     return WeightsMissing(
         f"{reason}: {', '.join(names)} missing; put them into {folder} from {ORIGIN}, keeping the "
@@ -196,17 +198,19 @@ def lacking(folder: Path, names: list[str], reason: str) -> WeightsMissing:
     )
 
 
-def absent(folder: Path, *, half: bool = False, weights: bool = True) -> list[str]:
+def list_missing_files(folder: Path, *, half: bool = False, weights: bool = True) -> list[str]:
     """The files that `folder` lacks, relative to it. Raises WeightsCorrupt for a broken index."""
     names = [INDEX] if not (folder / INDEX).is_file() else []
     for name, part in PARTS.items():
-        names += [f"{name}/{file}" for file in needed(folder / name, part)]
+        names += [f"{name}/{file}" for file in list_missing_settings(folder / name, part)]
         if weights and part.weights:
-            names += [f"{name}/{file}" for file in without(folder / name, part.weights, half)]
+            names += [
+                f"{name}/{file}" for file in list_missing_weights(folder / name, part.weights, half)
+            ]
     return names
 
 
-def needed(folder: Path, part: Part) -> Iterator[str]:
+def list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
     """The settings that are not in `folder`."""
     # transformers 5 writes the last three of the publisher's four files as one.
     one_for_all = (folder / "tokenizer.json").is_file()
@@ -215,38 +219,40 @@ def needed(folder: Path, part: Part) -> Iterator[str]:
             yield file
 
 
-def without(folder: Path, stem: str, half: bool) -> list[str]:
+def list_missing_weights(folder: Path, stem: str, half: bool) -> list[str]:
     """The weights files that are not in `folder`; the preferred one where there is none at all."""
-    found = [files for variant in preferred(half) if (files := shards(folder, stem, variant))]
-    if any(whole(files) for files in found):
+    found = [
+        files for variant in order_variants(half) if (files := list_shards(folder, stem, variant))
+    ]
+    if any(are_complete(files) for files in found):
         return []
     if found:
         return [file.name for file in found[0] if not file.is_file()]
-    return [named(stem, preferred(half)[0])]
+    return [name_weights_file(stem, order_variants(half)[0])]
 
 
-def preferred(half: bool) -> tuple[str | None, str | None]:
+def order_variants(half: bool) -> tuple[str | None, str | None]:
     """The variants in the order in which they are looked for."""
     return ("fp16", None) if half else (None, "fp16")
 
 
-def named(stem: str, variant: str | None) -> str:
+def name_weights_file(stem: str, variant: str | None) -> str:
     """The name of a weights file that is not split."""
     return f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
 
 
-def shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
+def list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
     """The files that hold a network, whether there or not; none where nothing tells of them."""
-    whole = folder / named(stem, variant)
+    whole = folder / name_weights_file(stem, variant)
     if whole.is_file():
         return [whole]
     index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
     if not index.is_file():
         return []
-    return [folder / name for name in sorted(set(weight_map(index).values()))]
+    return [folder / name for name in sorted(set(read_weight_map(index).values()))]
 
 
-def weight_map(index: Path) -> dict[str, str]:
+def read_weight_map(index: Path) -> dict[str, str]:
     """The file of every tensor, as a `*.safetensors.index.json` has it. Raises WeightsCorrupt."""
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
@@ -268,21 +274,23 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> Source:
+def check_folder(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> ModelFiles:
     """`folder` once its index names the classes we build and its weights files are whole."""
     check_index(folder / INDEX)
     variants: dict[str, str | None] = {}
     for name in networks:
         stem = PARTS[name].weights or ""
-        variants[name] = next(v for v in preferred(half) if whole(shards(folder / name, stem, v)))
-        files = shards(folder / name, stem, variants[name])
+        variants[name] = next(
+            v for v in order_variants(half) if are_complete(list_shards(folder / name, stem, v))
+        )
+        files = list_shards(folder / name, stem, variants[name])
         for file in files:
-            intact(file)
+            check_safetensors(file)
         check_total(folder / name, stem, variants[name], files)
-    return Source(folder, variants)
+    return ModelFiles(folder, variants)
 
 
-def whole(files: list[Path]) -> bool:
+def are_complete(files: list[Path]) -> bool:
     """Whether there are files, and every one of them is there."""
     return bool(files) and all(file.is_file() for file in files)
 
@@ -304,7 +312,7 @@ def check_index(path: Path) -> None:
 def check_total(folder: Path, stem: str, variant: str | None, files: list[Path]) -> None:
     """Raise WeightsCorrupt where split weights have fewer bytes than their index promises."""
     index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
-    if (folder / named(stem, variant)).is_file():
+    if (folder / name_weights_file(stem, variant)).is_file():
         return
     metadata = read_json(index).get("metadata")
     promised = metadata.get("total_size") if isinstance(metadata, dict) else None
@@ -313,10 +321,10 @@ def check_total(folder: Path, stem: str, variant: str | None, files: list[Path])
         raise WeightsCorrupt(f'"{index}" promises {promised} bytes, its files have {held}')
 
 
-def intact(path: Path) -> None:
+def check_safetensors(path: Path) -> None:
     """Raise WeightsCorrupt where a safetensors file is not what its own header promises."""
     try:
-        wrong = foreign(path)
+        wrong = find_format_fault(path)
         if wrong is None:
             with safe_open(path, "pt"):
                 return

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from superres.diffusion.denoiser import PICTURE_BYTES, Denoiser
-from superres.diffusion.options import sampling
+from superres.diffusion.denoiser import BYTES_PER_PIXEL, Denoiser
+from superres.diffusion.options import read_sampling
 from superres.diffusion.spec import DiffusionSpec
 from superres.diffusion.upscaler import DiffusionUpscaler
 from superres.errors import BadOption
-from superres.estimation.cost import GPU_SPEED, MEGA, ExecutionTarget, NetworkCost
+from superres.estimation.cost import GPU_SPEED, MEGAPIXEL, ExecutionTarget, NetworkCost
 from superres.geometry import Size
 from superres.model_loader import LoadedModel
 
@@ -31,8 +31,8 @@ class DiffusionModel(Denoiser, LoadedModel):
         overlap: int | None = None,  # noqa: ARG002
     ) -> NetworkCost:
         """Estimate what a frame takes: all of the memory for activations, 75 steps."""
-        seconds = self.spec.seconds_per_megapixel * size.pixels / MEGA
-        state, memory = PICTURE_BYTES * size.pixels, self.target.memory
+        seconds = self.spec.seconds_per_megapixel * size.pixels / MEGAPIXEL
+        state, memory = BYTES_PER_PIXEL * size.pixels, self.target.memory
         if self.target.on_cpu:
             return NetworkCost(state, memory, seconds, size.height)
         return NetworkCost(0, state + memory, seconds / GPU_SPEED, size.height)
@@ -42,11 +42,11 @@ class DiffusionModel(Denoiser, LoadedModel):
 
         A prompt of more than CLIP's 75 tokens is refused: the rest would silently not count.
         """
-        asked = sampling(options)
+        asked = read_sampling(options)
         most = self.parts.config.max_noise_level
         if asked.noise_level > most:
             raise BadOption("noise_level", asked.noise_level, f"a whole number from 0 to {most}")
-        with self.device.scheduler.turn():  # the tokenizer is not safe to share
+        with self.device.scheduler.lock():  # the tokenizer is not safe to share
             for name in ("prompt", "negative_prompt"):
                 self.check_length(name, getattr(asked, name))
         return DiffusionUpscaler(self, asked)

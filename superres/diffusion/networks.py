@@ -19,7 +19,7 @@ TOKENS = 77  # CLIP's, where the tokenizer's own settings do not say
 NAMED = 3  # keys that an error message names
 
 
-def from_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.dtype) -> Any:
+def load_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.dtype) -> Any:
     """The StableDiffusionUpscalePipeline of a folder in diffusers' layout.
 
     `variants` says for `unet`, `vae` and `text_encoder` whether to read the "fp16" files. The
@@ -33,7 +33,7 @@ def from_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.d
     def network(kind: Any, part: str) -> Any:
         return complete(kind, folder, part, variants[part], dtype)
 
-    pipeline = described(
+    pipeline = name_errors(
         folder,
         lambda: StableDiffusionUpscalePipeline(
             vae=network(AutoencoderKL, "vae"),
@@ -45,12 +45,12 @@ def from_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.d
     return ready(pipeline, folder)
 
 
-def from_single_file(path: Path, folder: Path, dtype: torch.dtype) -> Any:
+def load_single_file(path: Path, folder: Path, dtype: torch.dtype) -> Any:
     """The same of the publisher's one file; tokenizer and settings come from `folder`."""
     repair_torchvision()
     from diffusers import StableDiffusionUpscalePipeline
 
-    pipeline = described(
+    pipeline = name_errors(
         path,
         lambda: StableDiffusionUpscalePipeline.from_single_file(
             str(path),
@@ -103,7 +103,7 @@ def mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> WeightsM
     )
 
 
-def described(source: Path, build: Callable[[], Any]) -> Any:
+def name_errors(source: Path, build: Callable[[], Any]) -> Any:
     """What `build` gives; what the libraries raise about the files becomes an error with a name."""
     try:
         return build()
@@ -149,7 +149,7 @@ def refuse(source: Path, what: str, expected: object, found: object) -> None:
         )
 
 
-def full_precision(network: nn.Module) -> dict[str, torch.Tensor]:
+def copy_in_fp32(network: nn.Module) -> dict[str, torch.Tensor]:
     """Every parameter and buffer of `network` in fp32, for torch.func.functional_call."""
     values = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     return {name: v.float() if v.is_floating_point() else v for name, v in values.items()}

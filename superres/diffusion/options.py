@@ -44,7 +44,7 @@ class Sampling:
         }
 
 
-def sampling(given: Mapping[str, Any]) -> Sampling:
+def read_sampling(given: Mapping[str, Any]) -> Sampling:
     """The options of a request; what is not given, or None, has its default, and a random seed.
 
     Raises BadOption that names option, value and what is allowed.

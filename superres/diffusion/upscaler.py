@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from superres.diffusion.blending import enlarged
+from superres.diffusion.blending import enlarge_tile
 from superres.diffusion.colour import keep_colours
 from superres.diffusion.denoiser import Denoiser, DiffusionPlan
 from superres.diffusion.options import Sampling
@@ -26,10 +26,10 @@ from superres.image.frame import Pixels
 from superres.inference.planning import Plan
 from superres.inference.quantize import to_pixels, to_tensor
 from superres.inference.result import Cost, Progress, RowStream
-from superres.inference.scheduler import Line
+from superres.inference.scheduler import RequestQueue
 from superres.inference.upscaler import Upscaler
 
-BAND = 256  # rows that are converted to whole numbers at once
+BAND_ROWS = 256  # rows that are converted to whole numbers at once
 
 
 class DiffusionUpscaler(Upscaler):
@@ -42,12 +42,12 @@ class DiffusionUpscaler(Upscaler):
         self.model = model
         self.spec: DiffusionSpec = model.spec
         self.device = model.device
-        self.asked = asked
+        self.sampling = asked
 
     @property
     def report(self) -> dict[str, Any]:
         """What makes the same picture again, for the answer: seed, steps, guidance, noise level."""
-        return self.asked.report
+        return self.sampling.report
 
     def stream(
         self,
@@ -92,9 +92,9 @@ class DiffusionUpscaler(Upscaler):
                 yield self.run(pixels, plan, progress, cost)
                 return
             except torch.OutOfMemoryError as error:
-                self.smaller(size, tile, overlap, plan, error)
+                self.reduce_memory(size, tile, overlap, plan, error)
 
-    def smaller(
+    def reduce_memory(
         self,
         size: Size,
         tile: int,
@@ -103,13 +103,13 @@ class DiffusionUpscaler(Upscaler):
         error: torch.OutOfMemoryError,
     ) -> None:
         """Make the next plan take less than `plan`, which did not fit. Raises OutOfMemory."""
-        self.model.ceiling = plan.memory - 1
+        self.model.max_bytes = plan.memory - 1
         if self.model.device.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
             self.model.plan(size, tile, overlap)
         except TooLarge:
-            self.model.ceiling = plan.memory
+            self.model.max_bytes = plan.memory
             raise OutOfMemory(
                 f"{self.spec.name}: {size} pixels, about {plan.memory >> 20} MB, do not fit into "
                 "device memory",
@@ -120,10 +120,10 @@ class DiffusionUpscaler(Upscaler):
     def run(self, pixels: Pixels, plan: DiffusionPlan, progress: Progress, cost: Cost) -> Pixels:
         """Denoise and decode as planned."""
         peak = self.model.device.peak()
-        calls = len(plan.tiles) * self.asked.steps + len(plan.decoded)
-        source = to_tensor(padded(pixels, plan.size), self.model.device.device)
-        with self.model.device.scheduler.line() as line:
-            work = Work(line, calls, progress)
+        calls = len(plan.tiles) * self.sampling.steps + len(plan.decoder_tiles)
+        source = to_tensor(pad_by_reflection(pixels, plan.size), self.model.device.device)
+        with self.model.device.scheduler.open_queue() as line:
+            work = DiffusionProgress(line, calls, progress)
             latents = self.denoise(source * 2 - 1, plan, work)
             picture = self.decode(latents, plan, work)
         if self.model.keep_colours:
@@ -132,65 +132,67 @@ class DiffusionUpscaler(Upscaler):
         result = np.empty(
             (height * self.spec.scale, width * self.spec.scale, channels), pixels.dtype
         )
-        for top in range(0, len(result), BAND):
-            band = picture[None, :, top : min(top + BAND, len(result)), : result.shape[1]]
-            result[top : top + BAND] = to_pixels(band, pixels.dtype, channels)
+        for top in range(0, len(result), BAND_ROWS):
+            band = picture[None, :, top : min(top + BAND_ROWS, len(result)), : result.shape[1]]
+            result[top : top + BAND_ROWS] = to_pixels(band, pixels.dtype, channels)
         cost.seconds, cost.peak_memory = work.seconds, peak()
         cost.tiles, cost.redone = len(plan.tiles), work.redone
         return result
 
-    def denoise(self, picture: Tensor, plan: DiffusionPlan, work: "Work") -> Tensor:
+    def denoise(self, picture: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
         """The latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in -1..1."""
-        parts, device, level = self.model.parts, picture.device, self.asked.noise_level
+        parts, device, level = self.model.parts, picture.device, self.sampling.noise_level
         with work.turn():
-            texts = self.model.embeddings(self.asked)
-        low_noise, high_noise = noises(plan.size, self.asked.seed, picture.shape[1], 4)
+            texts = self.model.embed_prompts(self.sampling)
+        low_noise, high_noise = draw_noise(plan.size, self.sampling.seed, picture.shape[1], 4)
         low = parts.low_res_scheduler.add_noise(
             picture, low_noise.to(device), torch.tensor([level], device=device)
         )
         scheduler = type(parts.scheduler).from_config(parts.scheduler.config)
-        scheduler.set_timesteps(self.asked.steps, device=device)
+        scheduler.set_timesteps(self.sampling.steps, device=device)
         latents: Tensor = high_noise.to(device) * scheduler.init_noise_sigma
         for step in scheduler.timesteps:
             x = torch.cat([scheduler.scale_model_input(latents, step), low], dim=1)
             blended = torch.zeros_like(latents)
             for tile in plan.tiles:
                 with work.turn():
-                    part, again = self.guided(tile.of(x), step, texts, plan.together)
+                    part, again = self.predict_guided(tile.of(x), step, texts, plan.is_one_call)
                     tile.add(part, blended)
                 work.redone += again
                 work.advance()
             latents = torch.as_tensor(scheduler.step(blended, step, latents, return_dict=False)[0])
         return latents
 
-    def guided(self, x: Tensor, step: Tensor, texts: Tensor, together: bool) -> tuple[Tensor, bool]:
+    def predict_guided(
+        self, x: Tensor, step: Tensor, texts: Tensor, together: bool
+    ) -> tuple[Tensor, bool]:
         """What the network predicts for a tile, pushed from `texts` without to with the prompt."""
-        level = self.asked.noise_level
+        level = self.sampling.noise_level
         parts = [texts] if together else list(texts.split(1))
         made = [self.model.predict(x, step, part, level) for part in parts]
         out = torch.cat([part for part, _ in made])
         again = any(redone for _, redone in made)
-        if not self.asked.guided:
+        if not self.sampling.guided:
             return out, again
         without, towards = out.chunk(2)
-        return without + self.asked.guidance_scale * (towards - without), again
+        return without + self.sampling.guidance_scale * (towards - without), again
 
-    def decode(self, latents: Tensor, plan: DiffusionPlan, work: "Work") -> Tensor:
+    def decode(self, latents: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
         """The picture (3, 4·h, 4·w) in 0..1, in main memory: it may be larger than the device's."""
         size = plan.size.times(self.spec.scale)
         picture = torch.zeros(3, size.height, size.width)
-        for tile in plan.decoded:
+        for tile in plan.decoder_tiles:
             with work.turn():
                 part = self.model.decode(tile.of(latents))[0]
-                enlarged(tile, self.spec.scale).add(part, picture)
+                enlarge_tile(tile, self.spec.scale).add(part, picture)
             work.advance()
         return picture
 
 
-class Work:
+class DiffusionProgress:
     """Counts what is done of one picture, and lets others take their turns in between."""
 
-    def __init__(self, line: Line, total: int, progress: Progress) -> None:
+    def __init__(self, line: RequestQueue, total: int, progress: Progress) -> None:
         self.line = line
         self.total = total
         self.progress = progress
@@ -201,7 +203,7 @@ class Work:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """The device for one call; its time counts."""
-        with self.line.turn():
+        with self.line.lock():
             started = time.perf_counter()
             yield
             self.seconds += time.perf_counter() - started
@@ -212,7 +214,7 @@ class Work:
         self.progress(self.done, self.total)
 
 
-def padded(pixels: Pixels, size: Size) -> Pixels:
+def pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
     """`pixels` reflected beyond its right and lower border to `size`."""
     height, width = pixels.shape[:2]
     beyond = ((0, size.height - height), (0, size.width - width), (0, 0))
@@ -220,7 +222,7 @@ def padded(pixels: Pixels, size: Size) -> Pixels:
     return result
 
 
-def noises(size: Size, seed: int, *channels: int) -> list[Tensor]:
+def draw_noise(size: Size, seed: int, *channels: int) -> list[Tensor]:
     """Gaussian noise (1, c, h, w) for the whole picture, for the input and for the latents.
 
     Drawn on the CPU in fp32, in the order of diffusers' pipeline: the same on every device.

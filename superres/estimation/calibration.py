@@ -2,11 +2,11 @@
 
 import threading
 
-WEIGHT = 0.2  # of the newest request in what is learned
-OUTLIER = 8.0  # times the old value that one request can change it by
+NEWEST_WEIGHT = 0.2  # of the newest request in what is learned
+MAX_CHANGE = 8.0  # times the old value that one request can change it by
 
 
-class Pace:
+class PaceTracker:
     """How slow each model is here, relative to its figure; learned from finished requests.
 
     A model of which nothing is known yet is as slow as the others are. Safe to use from threads.
@@ -16,14 +16,14 @@ class Pace:
         self._lock = threading.Lock()
         self._learned: dict[str, float] = {}
 
-    def of(self, model: str) -> float:
+    def get_pace(self, model: str) -> float:
         """Seconds taken per second estimated; 1 where nothing was learned."""
         with self._lock:
             known = list(self._learned.values())
             mean = sum(known) / len(known) if known else 1.0
             return self._learned.get(model, mean)
 
-    def note(self, model: str, estimated: float, taken: float) -> None:
+    def learn(self, model: str, estimated: float, taken: float) -> None:
         """Learn from a request whose network part was `estimated` at pace 1, and `taken`."""
         if estimated <= 0 or taken <= 0:
             return
@@ -33,5 +33,7 @@ class Pace:
             if old is None:
                 self._learned[model] = ratio
                 return
-            bounded = min(max(ratio, old / OUTLIER), old * OUTLIER)
-            self._learned[model] = old * (bounded / old) ** WEIGHT  # ratios: a geometric mean
+            bounded = min(max(ratio, old / MAX_CHANGE), old * MAX_CHANGE)
+            self._learned[model] = (
+                old * (bounded / old) ** NEWEST_WEIGHT
+            )  # ratios: a geometric mean

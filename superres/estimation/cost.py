@@ -24,10 +24,12 @@ from superres.inference.planning import Plan, plan_cheapest
 from superres.inference.tiling import make_tiles
 from superres.model_spec import NetworkSpec
 
-MEGA = 1_000_000
-SLACK = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
-STREAM_HEAP = 96 * 2**20  # what the C library keeps of the memory of many small steps on a CPU
-STREAMED = frozenset({"png", "jpeg"})  # formats whose writers take strips
+MEGAPIXEL = 1_000_000
+SLACK_BYTES = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
+STREAM_HEAP_BYTES = (
+    96 * 2**20
+)  # what the C library keeps of the memory of many small steps on a CPU
+STREAMED_FORMATS = frozenset({"png", "jpeg"})  # formats whose writers take strips
 GPU_SPEED = 100.0  # times a CPU core; learned better from the first requests
 
 
@@ -91,7 +93,7 @@ class Estimate(NamedTuple):
     model_seconds: float
     plan: Plan | None = None  # of a frame, where it was worth making
 
-    def at(self, pace: float) -> float:
+    def scale_seconds(self, pace: float) -> float:
         """The seconds where the model is `pace` times as slow."""
         return self.seconds + self.model_seconds * (pace - 1)
 
@@ -155,10 +157,10 @@ def estimate_request(workload: Workload) -> Estimate:
     cost = workload.network(image.size)
     decoding, encoding = DECODING[image.format], ENCODING[workload.format]
     peak = max(decoding.bytes * image.size.pixels, count_working_bytes(workload, cost.rows))
-    host = workload.encoded + image.bytes + int(peak) + cost.host_bytes + SLACK
+    host = workload.encoded + image.bytes + int(peak) + cost.host_bytes + SLACK_BYTES
     model_seconds = cost.seconds * workload.frames
-    seconds = decoding.seconds * image.size.pixels * image.frames / MEGA
-    seconds += encoding.seconds * answered / MEGA + model_seconds
+    seconds = decoding.seconds * image.size.pixels * image.frames / MEGAPIXEL
+    seconds += encoding.seconds * answered / MEGAPIXEL + model_seconds
     return Estimate(host, cost.device_bytes, seconds, model_seconds, cost.plan)
 
 
@@ -176,7 +178,7 @@ def count_working_bytes(workload: Workload, rows: int) -> float:
     if image.channels in (2, 4):
         held += image.size.pixels * image.sample_bytes  # colours under transparent pixels
     file = raw * encoding.file
-    if workload.format in STREAMED:
+    if workload.format in STREAMED_FORMATS:
         return held + file * workload.copies
     return max(held + raw, raw + encoding.bytes * pixels + file, file * workload.copies)
 
@@ -228,7 +230,7 @@ def estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget)
 
 def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) -> float:
     """What it takes that as many pixels pass through the network."""
-    seconds = model.seconds_per_megapixel * computed / MEGA
+    seconds = model.seconds_per_megapixel * computed / MEGAPIXEL
     return seconds if place.on_cpu else seconds / GPU_SPEED
 
 
@@ -247,7 +249,7 @@ def estimate_stream(
     rows = plan.rows if len(plan.tiles) == 1 else size.height
     seconds = estimate_seconds(plan.computed, model, place)
     if place.on_cpu:
-        return NetworkCost(state, 2 * step + STREAM_HEAP, seconds, rows)
+        return NetworkCost(state, 2 * step + STREAM_HEAP_BYTES, seconds, rows)
     return NetworkCost(0, state + step, seconds, rows)
 
 

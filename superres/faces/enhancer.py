@@ -25,7 +25,7 @@ from superres.image.frame import Pixels
 from superres.inference.quantize import to_tensor
 from superres.inference.result import Progress
 from superres.model_spec import Weights
-from superres.weights.store import Store, load, locate, read_state_dict
+from superres.weights.store import Store, load_state_dict, locate, read_state_dict
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -127,11 +127,11 @@ class FaceEnhancer:
         """
         files = (face_weights(face_model), DETECTION, PARSING)
         restoration, detection, parsing = [(locate(file, store), file.keys) for file in files]
-        detector = ready(retinaface(device), *detection, device)
-        restorer = ready(gfpgan(), *restoration, device)
-        parser = ready(parsenet(), *parsing, device)
+        detector = load_network(retinaface(device), *detection, device)
+        restorer = load_network(gfpgan(), *restoration, device)
+        parser = load_network(parsenet(), *parsing, device)
         return cls(
-            partial(landmarks_found, detector),
+            partial(find_landmarks, detector),
             lambda face: restorer(face, return_rgb=False, randomize_noise=False)[0],
             lambda face: parser(face)[0],
             device,
@@ -153,17 +153,17 @@ class FaceEnhancer:
         """
         height, width, channels = original.shape
         assert enlarged.shape == (height * scale, width * scale, channels), enlarged.shape
-        picture = in_eight_bits(original)
+        picture = convert_to_8_bits(original)
         try:
             matrices = self.found(picture)
             if not matrices:
                 return enlarged
             result = enlarged.copy()
-            grey = channels == 1 or not coloured(original)
+            grey = channels == 1 or not has_colour(original)
             for done, matrix in enumerate(matrices, start=1):
-                face, mask = self.restored(aligned(picture, matrix))
-                face = without_colour(face, channels) if grey else face
-                paste(result, face, mask, back(matrix, scale))
+                face, mask = self.restored(cut_out_face(picture, matrix))
+                face = convert_to_luma(face, channels) if grey else face
+                paste(result, face, mask, invert_alignment(matrix, scale))
                 progress(done, len(matrices))
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
@@ -177,7 +177,7 @@ class FaceEnhancer:
         """For every face of `picture` the map from it to the aligned face."""
         with self.turn:
             faces = self.detect(picture)
-        matrices = [alignment(landmarks) for landmarks in faces]
+        matrices = [estimate_alignment(landmarks) for landmarks in faces]
         return [matrix for matrix in matrices if matrix is not None]
 
     @torch.inference_mode()
@@ -190,7 +190,7 @@ class FaceEnhancer:
             out = out.clamp(-1, 1)
             classes = self.parse(out).argmax(1)[0].cpu().numpy()
         pixels: Floats = out[0].permute(1, 2, 0).add(1).div(2).cpu().numpy()
-        return pixels, soft_mask(classes)
+        return pixels, make_soft_mask(classes)
 
 
 def face_weights(face_model: str) -> Weights:
@@ -202,24 +202,26 @@ def face_weights(face_model: str) -> Weights:
     return FACE_MODELS[face_model]
 
 
-def ready(network: nn.Module, path: Path, keys: tuple[str, ...], device: torch.device) -> nn.Module:
+def load_network(
+    network: nn.Module, path: Path, keys: tuple[str, ...], device: torch.device
+) -> nn.Module:
     """`network` with the weights in the file at `path`, on `device`, for inference only."""
-    load(network, read_state_dict(path, keys), path)
+    load_state_dict(network, read_state_dict(path, keys), path)
     return network.eval().requires_grad_(False).to(device)
 
 
 @torch.inference_mode()
-def landmarks_found(detector: Any, picture: Bytes) -> list[Landmarks]:
+def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
     """The landmarks of the faces that RetinaFace sees in an RGB picture (h, w, 3), best first."""
     height, width, _ = picture.shape
-    seen = within(picture, DETECTION_PIXELS)
+    seen = shrink_to_pixels(picture, DETECTION_PIXELS)
     rows = detector.detect_faces(np.ascontiguousarray(seen[..., ::-1]), CONFIDENCE)
     ratio = np.array([width / seen.shape[1], height / seen.shape[0]])
     faces = rows[:, 5:15].reshape(-1, 5, 2).astype(np.float64) * ratio
     return [face for face in faces if np.hypot(*(face[0] - face[1])) >= EYE_DISTANCE]
 
 
-def within(picture: Bytes, pixels: int) -> Bytes:
+def shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
     """`picture`, shrunk in proportion if it has more than `pixels` pixels."""
     height, width, _ = picture.shape
     factor = (pixels / (height * width)) ** 0.5
@@ -229,7 +231,7 @@ def within(picture: Bytes, pixels: int) -> Bytes:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def in_eight_bits(pixels: Pixels) -> Bytes:
+def convert_to_8_bits(pixels: Pixels) -> Bytes:
     """(h, w, 1 or 3) of either depth as (h, w, 3) of 8 bits, rounded."""
     if pixels.dtype == np.uint16:
         # 65535 is 257 times 255; the sum needs more than 16 bits.
@@ -237,19 +239,19 @@ def in_eight_bits(pixels: Pixels) -> Bytes:
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), dtype=np.uint8)
 
 
-def coloured(pixels: Pixels) -> bool:
+def has_colour(pixels: Pixels) -> bool:
     """Whether any pixel of (h, w, 3) is not grey."""
     red, green, blue = np.moveaxis(pixels, 2, 0)
     return not (np.array_equal(red, green) and np.array_equal(red, blue))
 
 
-def without_colour(face: Floats, channels: int) -> Floats:
+def convert_to_luma(face: Floats, channels: int) -> Floats:
     """The luma (BT.601) of an RGB face, in `channels` equal channels."""
     luma = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
     return np.repeat(luma, channels, axis=2)
 
 
-def alignment(landmarks: Landmarks) -> Matrix | None:
+def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
     """The similarity that takes `landmarks` to TEMPLATE; None where they fit no face at all."""
     # Untyped: the stubs promise a matrix where there may be None.
     found: Any = cv2.estimateAffinePartial2D(landmarks, TEMPLATE, method=cv2.LMEDS)[0]
@@ -258,7 +260,7 @@ def alignment(landmarks: Landmarks) -> Matrix | None:
     return np.asarray(found, np.float64)
 
 
-def aligned(picture: Bytes, matrix: Matrix) -> Bytes:
+def cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
     """The face (512, 512, 3) that `matrix` cuts out of an RGB picture."""
     face = cv2.warpAffine(
         picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=BEYOND
@@ -266,14 +268,14 @@ def aligned(picture: Bytes, matrix: Matrix) -> Bytes:
     return np.asarray(face, np.uint8)
 
 
-def back(matrix: Matrix, scale: int) -> Matrix:
+def invert_alignment(matrix: Matrix, scale: int) -> Matrix:
     """The map from an aligned face to the picture enlarged `scale` times; facexlib's offset."""
     inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64) * scale
     inverse[:, 2] += 0.5 * scale if scale > 1 else 0
     return inverse
 
 
-def soft_mask(classes: NDArray[np.int64]) -> Floats:
+def make_soft_mask(classes: NDArray[np.int64]) -> Floats:
     """How much of an aligned face counts, 0..1 (512, 512): its own parts, with soft borders."""
     mask = np.isin(classes, LEFT_OUT, invert=True).astype(np.float32)
     once = cv2.GaussianBlur(mask, (BLUR, BLUR), SIGMA)
@@ -288,24 +290,24 @@ def paste(picture: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
 
     Pixels that the mask does not reach keep their values exactly.
     """
-    area = reach(inverse, Size(picture.shape[1], picture.shape[0]))
+    area = bound_face(inverse, Size(picture.shape[1], picture.shape[0]))
     if min(area.size) <= 0:
         return
     for _, core in split_into_tiles(area.size, BLOCK, overlap=0):
         left, top = area.left + core.left, area.top + core.top
         part = picture[top : area.top + core.bottom, left : area.left + core.right]
         shifted = inverse - np.array([[0, 0, left], [0, 0, top]])
-        weight = warped(mask, shifted, core.size)
+        weight = warp(mask, shifted, core.size)
         if weight.any():
-            part[...] = blended(part, warped(face, shifted, core.size), weight)
+            part[...] = blend(part, warp(face, shifted, core.size), weight)
 
 
-def warped(values: Floats, matrix: Matrix, size: Size) -> Floats:
+def warp(values: Floats, matrix: Matrix, size: Size) -> Floats:
     """(h, w) or (h, w, channels) as `matrix` maps it into `size`, interpolated linearly, else 0."""
     return np.asarray(cv2.warpAffine(values, matrix, size), np.float32)
 
 
-def reach(inverse: Matrix, size: Size) -> Box:
+def bound_face(inverse: Matrix, size: Size) -> Box:
     """The part of a picture of `size` in which the aligned face comes to lie."""
     corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse.T
     # A pixel of the face spreads to its neighbours, hence one more on every side.
@@ -314,7 +316,7 @@ def reach(inverse: Matrix, size: Size) -> Box:
     return Box(max(left, 0), max(top, 0), min(right, size.width), min(bottom, size.height))
 
 
-def blended(part: Pixels, face: Floats, weight: Floats) -> Pixels:
+def blend(part: Pixels, face: Floats, weight: Floats) -> Pixels:
     """`part` (h, w, channels) where `weight` is 0, `face` in 0..1 where it is 1, rounded."""
     white = int(np.iinfo(part.dtype).max)
     base = part.astype(np.float32)

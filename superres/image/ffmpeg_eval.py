@@ -154,8 +154,8 @@ class _Parser:
         sign, node = self.signed()
         while self.take("^"):
             exponent_sign, exponent = self.signed()
-            node = Call("^", (node, _signed(exponent, exponent_sign)))
-        return _signed(node, sign)
+            node = Call("^", (node, _apply_sign(exponent, exponent_sign)))
+        return _apply_sign(node, sign)
 
     def signed(self) -> tuple[float, Node]:
         number = NUMBER.match(self.text, self.at)
@@ -226,7 +226,7 @@ def _ratio(decibels: float) -> float:
         return math.inf
 
 
-def _signed(node: Node, sign: float) -> Node:
+def _apply_sign(node: Node, sign: float) -> Node:
     """`node` times `sign`."""
     if isinstance(node, Number):
         return Number(node.value * sign)

@@ -67,7 +67,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class About:
+class ImageMetadata:
     """What a file says beside the pixels; see Image."""
 
     icc: bytes | None = None
@@ -105,12 +105,12 @@ class Image:
         return self.frames[0].size
 
     @property
-    def about(self) -> About:
+    def metadata(self) -> ImageMetadata:
         """All but the frames, whose memory it does not hold."""
-        return About(self.icc, self.exif, self.xmp, self.loop, self.frames_dropped)
+        return ImageMetadata(self.icc, self.exif, self.xmp, self.loop, self.frames_dropped)
 
 
-def from_tensor(array: object) -> Image:
+def read_tensor(array: object) -> Image:
     """The picture in a tensor (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, at 8 bits.
 
     Values are uint8, or floating point in 0..1, rounded to the nearest level. Anything NumPy takes
@@ -123,14 +123,14 @@ def from_tensor(array: object) -> Image:
         raise BadImage(
             f"tensor: a {kind} that is no array: expected uint8, or floats in 0..1", code="DTYPE"
         ) from error
-    pixels = np.require(_levels(_shaped(values)), requirements=["C", "W"])
+    pixels = np.require(_levels(_reshape(values)), requirements=["C", "W"])
     if pixels.shape[2] < 4:
         return Image((Frame(pixels),), "png")
     colour, alpha = np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
     return Image((Frame(colour, alpha),), "png")
 
 
-def _shaped(values: NDArray[Any]) -> NDArray[Any]:
+def _reshape(values: NDArray[Any]) -> NDArray[Any]:
     """`values` as (h, w, channels)."""
     if values.ndim == 2:
         values = values[:, :, None]
@@ -169,7 +169,7 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
     return (values.astype(np.float32) * 255 + 0.5).astype(np.uint8)
 
 
-def spread(frame: Frame) -> Frame:
+def bleed_alpha(frame: Frame) -> Frame:
     """`frame` with the nearest visible colour where alpha is 0, so that no filter mixes in another.
 
     The same object where nothing is hidden, or everything.

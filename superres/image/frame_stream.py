@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from superres.geometry import Size
 from superres.image.frame import Frame
-from superres.worker_pool import Turn
+from superres.worker_pool import CpuLock
 
 
 @dataclass(frozen=True, eq=False)
-class Scroll:
+class FrameStream:
     """A frame of `size` as `strips` of any heights, to be taken once.
 
     `channels` and `bit_depth` are every strip's; see Frame. `turn` lends the cores where making
@@ -25,10 +25,10 @@ class Scroll:
     bit_depth: int
     strips: Iterable[Frame]
     milliseconds: int = 0
-    turn: Turn | None = None
+    turn: CpuLock | None = None
 
     @classmethod
-    def of(cls, frame: Frame) -> "Scroll":
+    def of(cls, frame: Frame) -> "FrameStream":
         """A whole frame as one strip."""
         return cls(frame.size, frame.channels, frame.bit_depth, (frame,), frame.milliseconds)
 
@@ -39,13 +39,13 @@ class Scroll:
         for strip in self.strips:
             top, height = 0, strip.size.height
             while height - top >= missing:
-                yield joined([*rest, strip.band(top, top + missing)])
+                yield join_rows([*rest, strip.band(top, top + missing)])
                 top, rest, missing = top + missing, [], rows
             if top < height:
                 rest.append(strip.band(top, height))
                 missing -= height - top
         if rest:
-            yield joined(rest)
+            yield join_rows(rest)
 
     def whole(self) -> Frame:
         """All rows in one frame; the strip itself where there is only one."""
@@ -61,13 +61,13 @@ class Scroll:
         if first.alpha is not None:
             alpha = np.empty(self.size[::-1], dtype)
         made = Frame(colour, alpha, self.milliseconds)
-        top = copied(first, made, 0)
+        top = copy_rows(first, made, 0)
         for strip in strips:
-            top = copied(strip, made, top)
+            top = copy_rows(strip, made, top)
         return made
 
 
-def joined(frames: list[Frame]) -> Frame:
+def join_rows(frames: list[Frame]) -> Frame:
     """Frames of one width below one another; the frame itself where there is only one."""
     first = frames[0]
     if len(frames) == 1:
@@ -78,7 +78,7 @@ def joined(frames: list[Frame]) -> Frame:
     return Frame(colour, alpha, first.milliseconds)
 
 
-def copied(strip: Frame, into: Frame, top: int) -> int:
+def copy_rows(strip: Frame, into: Frame, top: int) -> int:
     """Puts a strip into a frame at row `top`; the row below it."""
     bottom = top + strip.size.height
     into.colour[top:bottom] = strip.colour

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from superres.geometry import Size
 from superres.image.frame import Frame, Pixels
-from superres.image.frame_stream import Scroll
+from superres.image.frame_stream import FrameStream
 
 LOBES = 3  # Lanczos-3 reaches that many source pixels either way, more where it shrinks
 BAND = 2**18  # pixels resampled or made at a time; stays in the cache
@@ -23,12 +23,12 @@ BAND = 2**18  # pixels resampled or made at a time; stays in the cache
 Plane = NDArray[Any]  # (h, w) of any type that Pillow resamples, or (h, w, 3) uint8
 
 
-def veiled(frame: Frame) -> bool:
+def needs_premultiplication(frame: Frame) -> bool:
     """Whether some of a picture is more transparent than the rest, so that colours need weights."""
     return frame.alpha is not None and bool(frame.alpha.min() < frame.alpha.max())
 
 
-def resized(scroll: Scroll, size: Size, weighted: bool) -> Scroll:
+def resize_stream(scroll: FrameStream, size: Size, weighted: bool) -> FrameStream:
     """`scroll` at `size`, 16 bits kept; hidden colour never bleeds.
 
     `weighted` is what `veiled` says of the whole picture.
@@ -38,7 +38,7 @@ def resized(scroll: Scroll, size: Size, weighted: bool) -> Scroll:
     return replace(scroll, size=size, strips=_strips(scroll, size, weighted))
 
 
-def _strips(scroll: Scroll, size: Size, weighted: bool) -> Iterator[Frame]:
+def _strips(scroll: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
     """The resampled strips of `scroll`."""
     slabs: list[Slab] = []
     made_per_row = size.pixels // scroll.size.height
@@ -47,7 +47,7 @@ def _strips(scroll: Scroll, size: Size, weighted: bool) -> Iterator[Frame]:
         slabs = slabs or [Slab(scroll.size.height, size.height) for _ in planes]
         made = [slab.push(plane) for slab, plane in zip(slabs, planes, strict=True)]
         if len(made[0]):
-            yield _assembled(made, band, weighted)
+            yield _assemble_frame(made, band, weighted)
 
 
 def _planes(frame: Frame, weighted: bool) -> list[Plane]:
@@ -63,10 +63,10 @@ def _planes(frame: Frame, weighted: bool) -> list[Plane]:
     return [frame.colour] if frame.colour.shape[2:] == (3,) and frame.bit_depth == 8 else channels
 
 
-def _assembled(planes: Sequence[Plane], like: Frame, weighted: bool) -> Frame:
+def _assemble_frame(planes: Sequence[Plane], like: Frame, weighted: bool) -> Frame:
     """The frame of resampled planes, of the depth of `like`."""
     if weighted:
-        return _unweighted(planes, like)
+        return _unpremultiply(planes, like)
     colour = planes[0] if planes[0].ndim == 3 else np.stack(planes, axis=2)
     alpha: Pixels | None = None
     if like.alpha is not None:
@@ -75,7 +75,7 @@ def _assembled(planes: Sequence[Plane], like: Frame, weighted: bool) -> Frame:
     return replace(like, colour=colour, alpha=alpha)
 
 
-def _unweighted(planes: Sequence[Plane], like: Frame) -> Frame:
+def _unpremultiply(planes: Sequence[Plane], like: Frame) -> Frame:
     """The frame of channels that were weighted with their alpha, the last plane."""
     *products, weight = planes
     # Alpha that rounds to 0 hides its colour; dividing by less would only amplify noise.
@@ -102,10 +102,10 @@ def horizontal(plane: Plane, width: int) -> Plane:
     if plane.shape[1] == width:
         return plane
     height, old = plane.shape[:2]
-    return _resampled(plane, Size(width, height), (0, 0, old, height))
+    return _resample_plane(plane, Size(width, height), (0, 0, old, height))
 
 
-def _resampled(plane: Plane, size: Size, box: tuple[float, float, float, float]) -> Plane:
+def _resample_plane(plane: Plane, size: Size, box: tuple[float, float, float, float]) -> Plane:
     """The part of a plane within `box` (left, top, right, bottom) at `size`."""
     picture = Pillow.fromarray(np.ascontiguousarray(plane))
     return np.array(picture.resize(size, Pillow.Resampling.LANCZOS, box=box))
@@ -159,4 +159,4 @@ class Slab:
         upper = max(top * self.scale - self.first, 0.0)
         lower = min(bottom * self.scale - self.first, float(len(held)))
         width = held.shape[1]
-        return _resampled(held, Size(width, bottom - top), (0, upper, width, lower))
+        return _resample_plane(held, Size(width, bottom - top), (0, upper, width, lower))

@@ -60,7 +60,7 @@ MODIFIERS = (
 
 
 @dataclass(frozen=True)
-class ScaleExpression:
+class SizeExpression:
     """A checked `scale` option: what size a picture is to have, given its own."""
 
     text: str
@@ -70,10 +70,10 @@ class ScaleExpression:
     divisible_by: int
 
     @classmethod
-    def parse(cls, text: str) -> "ScaleExpression":
+    def parse(cls, text: str) -> "SizeExpression":
         """The expression in `text`. Raises BadOption with code SCALE_SYNTAX."""
         _check_characters(text)
-        options = _sided(text, _options(text))
+        options = _split_size(text, _options(text))
         for name, allowed in CHOICES.items():
             if name in options and options[name] not in allowed:
                 span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 9 else ", ".join(allowed)
@@ -124,7 +124,7 @@ class ScaleExpression:
 
     def _size(self, source: Size) -> Size:
         """The positive size, however large; OverflowError where a side is beyond 32 bits."""
-        size = _kept_aspect(_kept_ratio(self._asked(source), source), source, self)
+        size = _force_aspect(_derive_side(self._asked(source), source), source, self)
         if min(size) < 1:
             allowed = f"a width and a height of at least 1, not {size} for a picture of {source}"
             raise BadOption("scale", self.text, allowed, code="SCALE_VALUE")
@@ -184,7 +184,7 @@ def _options(text: str) -> dict[str, str]:
     return options
 
 
-def _sided(text: str, options: dict[str, str]) -> dict[str, str]:
+def _split_size(text: str, options: dict[str, str]) -> dict[str, str]:
     """`options` with "w" and "h", perhaps from a size; a height alone keeps the width."""
     if "size" in options and ("w" in options or "h" in options):
         raise _syntax(text, "either a size or width and height")
@@ -230,7 +230,7 @@ def _variables(source: Size) -> dict[str, float]:
     return dict.fromkeys(ONES, 1.0) | unknown | known | {"a": ratio, "dar": ratio}
 
 
-def _kept_ratio(asked: Size, source: Size) -> Size:
+def _derive_side(asked: Size, source: Size) -> Size:
     """`asked` with a side of -n made the multiple of n nearest to the input's ratio."""
     width, height = asked
     if width < 0 and height < 0:
@@ -242,7 +242,7 @@ def _kept_ratio(asked: Size, source: Size) -> Size:
     return asked
 
 
-def _kept_aspect(size: Size, source: Size, scale: ScaleExpression) -> Size:
+def _force_aspect(size: Size, source: Size, scale: SizeExpression) -> Size:
     """`size` shrunk or grown to the input's ratio and to multiples, where `scale` forces that."""
     if not scale.aspect:
         return size

@@ -17,26 +17,26 @@ from torch import Tensor
 
 # Tensors of a batch from a batch; the first axis of each is the batch's.
 Function = Callable[[Tensor], tuple[Tensor, ...]]
-SMALLEST_SHARE = 0.75  # of a padded batch that must be wanted
-MOST_GRAPHS = 16  # on a device
-GRAPH_MEMORY = 0.4  # of the device's memory that graphs may hold
+MIN_BATCH_FILL = 0.75  # of a padded batch that must be wanted
+MAX_GRAPHS = 16  # on a device
+GRAPH_MEMORY_SHARE = 0.4  # of the device's memory that graphs may hold
 # A shape is captured when it comes for the third time: most pictures' sizes never come again, and
 # a capture takes as long as about ten runs.
-SEEN = 2
-REMEMBERED = 1000  # shapes that are counted
-WARM_UP = 3  # runs before a capture; cuDNN chooses its algorithms meanwhile
+CAPTURE_AFTER_RUNS = 2
+MAX_TRACKED_SHAPES = 1000  # shapes that are counted
+WARM_UP_RUNS = 3  # runs before a capture; cuDNN chooses its algorithms meanwhile
 
 log = logging.getLogger(__name__)
 
 
-class Piece(NamedTuple):
+class BatchPiece(NamedTuple):
     """A part of a batch: `wanted` tiles, padded to `computed`."""
 
     computed: int
     wanted: int
 
 
-def pieces(count: int) -> list[Piece]:
+def split_batch(count: int) -> list[BatchPiece]:
     """A batch of `count` as batches of 1, 2, 4, 8 …, the last one padded where little is wasted.
 
     So few shapes need a graph.
@@ -44,15 +44,15 @@ def pieces(count: int) -> list[Piece]:
     made = []
     while count:
         power = 1 << (count - 1).bit_length()
-        if count < SMALLEST_SHARE * power:
+        if count < MIN_BATCH_FILL * power:
             power //= 2
-        made.append(Piece(power, min(count, power)))
+        made.append(BatchPiece(power, min(count, power)))
         count -= made[-1].wanted
     return made
 
 
 @dataclass
-class Captured:
+class CapturedGraph:
     """A function of one shape, ready to be replayed: it reads `source` and writes `results`."""
 
     replay: Callable[[], None]
@@ -70,7 +70,7 @@ class Captured:
 class Capture(Protocol):
     """How functions are captured."""
 
-    def __call__(self, function: Function, like: Tensor) -> Captured:
+    def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
         """`function` for batches as `like`."""
         ...
 
@@ -79,7 +79,7 @@ class Capture(Protocol):
         ...
 
 
-class Graphs:
+class GraphCache:
     """The graphs of a device, for all its models; the least recently used ones are dropped.
 
     Only one thread, on one stream, in inference mode, may use it: graphs share the memory of what
@@ -88,9 +88,9 @@ class Graphs:
     """
 
     def __init__(self, capture: Capture | None = None, most_bytes: int | None = None) -> None:
-        self.capture = capture or OnDevice()
-        self.most_bytes = most_bytes
-        self.captured: OrderedDict[Hashable, Captured] = OrderedDict()
+        self.capture = capture or CudaCapture()
+        self.max_bytes = most_bytes
+        self.captured: OrderedDict[Hashable, CapturedGraph] = OrderedDict()
         self.uses: Counter[Hashable] = Counter()
         self.refused: set[Hashable] = set()
         self.held = 0  # bytes that they keep from others
@@ -101,14 +101,14 @@ class Graphs:
         `name` tells those of one model from others. A failed capture costs one line in the log.
         """
         made: list[tuple[Tensor, ...]] = []
-        for piece in pieces(len(x)):
+        for piece in split_batch(len(x)):
             part, x = x[: piece.wanted], x[piece.wanted :]
-            made.append(self.ready(name, functions, part, piece.computed)(part))
+            made.append(self.find_function(name, functions, part, piece.computed)(part))
         if len(made) == 1:
             return made[0]
         return tuple(torch.cat(parts) for parts in zip(*made, strict=True))
 
-    def ready(
+    def find_function(
         self, name: Hashable, functions: Sequence[Function], x: Tensor, computed: int
     ) -> Function:
         """What computes `x`: a graph where its shape, padded to `computed`, came often enough."""
@@ -116,10 +116,10 @@ class Graphs:
         if key in self.captured:
             self.captured.move_to_end(key)
             return self.captured[key]
-        if len(self.uses) > REMEMBERED:
+        if len(self.uses) > MAX_TRACKED_SHAPES:
             self.uses.clear()
         self.uses[key] += 1
-        if self.uses[key] <= SEEN or key in self.refused:
+        if self.uses[key] <= CAPTURE_AFTER_RUNS or key in self.refused:
             return functions[-1]
         like = x.new_zeros(computed, *x.shape[1:])
         self.make_room(like)
@@ -128,7 +128,7 @@ class Graphs:
             what = key if function is functions[-1] else (name, number)
             if what in self.refused:
                 continue
-            captured = self.attempt(function, like)
+            captured = self.try_capture(function, like)
             if captured:
                 self.captured[key] = captured
                 self.held += captured.held
@@ -136,7 +136,7 @@ class Graphs:
             self.refused.add(what)
         return functions[-1]
 
-    def attempt(self, function: Function, like: Tensor) -> Captured | None:
+    def try_capture(self, function: Function, like: Tensor) -> CapturedGraph | None:
         """A graph of `function`; None, and a line in the log, where there can be none."""
         try:
             return self.capture(function, like)
@@ -149,33 +149,33 @@ class Graphs:
 
     def make_room(self, like: Tensor) -> None:
         """Drop graphs so that one more is within the limits."""
-        most = self.most_bytes
+        most = self.max_bytes
         if most is None and like.is_cuda:
             total = torch.cuda.get_device_properties(like.device).total_memory
-            most = int(total * GRAPH_MEMORY)
+            most = int(total * GRAPH_MEMORY_SHARE)
         if most is not None and self.held > most:
             # One by one would not do: the memory is shared, and free once all are gone.
             self.clear()
-        elif len(self.captured) >= MOST_GRAPHS:
-            settle()
+        elif len(self.captured) >= MAX_GRAPHS:
+            wait_for_device()
             self.captured.popitem(last=False)  # its memory is the next one's
 
     def clear(self) -> None:
         """Drop all graphs and what they hold."""
-        settle()
+        wait_for_device()
         self.captured.clear()
         self.uses.clear()
         self.held = 0
         self.capture.forget()
 
 
-def settle() -> None:
+def wait_for_device() -> None:
     """Wait until the device computes nothing, so that no graph is dropped while it runs."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
-class OnDevice:
+class CudaCapture:
     """Captures CUDA graphs that share the memory of what they compute in between."""
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class OnDevice:
         # One for all: each stream that multiplies matrices gets a workspace of 32 MB for ever.
         self.stream: torch.cuda.Stream | None = None
 
-    def __call__(self, function: Function, like: Tensor) -> Captured:
+    def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
         """A graph of `function` for batches as `like`, after it ran a few times."""
         source = like.clone()
         current = torch.cuda.current_stream(like.device)
@@ -203,7 +203,7 @@ class OnDevice:
                 self.forget()
                 raise
         held = max(torch.cuda.memory_reserved(like.device) - before, 0)
-        return Captured(graph.replay, source, results, held)
+        return CapturedGraph(graph.replay, source, results, held)
 
     def forget(self) -> None:
         """A new pool comes next: one whose graphs are gone or broken must not be used again."""
@@ -220,14 +220,14 @@ def warm_up(function: Function, source: Tensor, stream: torch.cuda.Stream) -> No
     torch.backends.cudnn.benchmark = True
     try:
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
+            for _ in range(WARM_UP_RUNS):
                 function(source)
     finally:
         torch.backends.cudnn.benchmark = before
     current.wait_stream(stream)
 
 
-def compiled(function: Function, cache_dir: Path | None) -> Function:
+def compile_function(function: Function, cache_dir: Path | None) -> Function:
     """`function` compiled for each shape anew, when it first comes; kept below `cache_dir`."""
     if cache_dir is not None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir / "inductor"))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from superres.errors import BadSetting
-from superres.inference.cuda_graphs import Graphs
+from superres.inference.cuda_graphs import GraphCache
 from superres.inference.scheduler import Scheduler
 from superres.model_spec import NetworkSpec
 
@@ -36,7 +36,7 @@ class Device:
     optimize: Optimize = "auto"
     cache_dir: Path | None = None
     scheduler: Scheduler = field(default_factory=Scheduler, compare=False, repr=False)
-    graphs: Graphs = field(default_factory=Graphs, compare=False, repr=False)
+    graphs: GraphCache = field(default_factory=GraphCache, compare=False, repr=False)
 
     def dtype(self, spec: NetworkSpec) -> torch.dtype:
         """The number format for a model: half on CUDA where the model stays within tolerance."""
@@ -80,7 +80,7 @@ class Device:
         return lambda: torch.cuda.max_memory_allocated(self.device) + self.graphs.held
 
 
-def device_named(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """The device for `auto`, `cuda`, `cuda:N`, `mps` or `cpu`; auto takes the best there is."""
     if name == "auto":
         if torch.cuda.is_available():

@@ -15,7 +15,7 @@ class FrameJob:
     pixels: Pixels
     progress: Progress
     cost: Cost = field(default_factory=Cost)
-    done: int = 0
+    rows_done: int = 0
     parts: int = 0
     total: int = 0
 
@@ -31,7 +31,7 @@ class FrameJob:
         self.cost.overlap = plan.overlap
         self.cost.computed += plan.computed
 
-    def note(self, seconds: float) -> None:
+    def finish_part(self, seconds: float) -> None:
         """One more part is done."""
         self.cost.seconds += seconds
         self.parts += 1

@@ -12,10 +12,10 @@ from superres.inference.tiling import (
 from superres.model_spec import NetworkSpec
 
 LARGE_STEP_PIXELS = 2**18  # of row streaming elsewhere than on a CPU: enough to fill a GPU
-FEWEST_ROWS = 4  # of a step: with fewer, the rows remembered from the last outweigh the new ones
+MIN_STEP_ROWS = 4  # of a step: with fewer, the rows remembered from the last outweigh the new ones
 # Elsewhere than on a CPU, streaming's many small steps cost about this much more than tiles do.
 STREAMING_COST = 1.3
-SMALLEST_TILE = 32  # input pixels a side below which halving a tile is given up
+MIN_TILE = 32  # input pixels a side below which halving a tile is given up
 
 
 class Plan(NamedTuple):
@@ -60,7 +60,7 @@ def plan_cheapest(
         on_cpu: Whether the network runs on a CPU.
         overlap: What a request asks for; by default the row's own, which is exact.
     """
-    pixels = max(int(memory / max(spec.bytes_per_pixel * per_pixel, 1)), SMALLEST_TILE**2)
+    pixels = max(int(memory / max(spec.bytes_per_pixel * per_pixel, 1)), MIN_TILE**2)
     tiles = _plan_tiles(size, find_cheapest_tiles(size, spec, pixels, overlap), spec, overlap)
     if spec.stream is None:
         return tiles
@@ -100,7 +100,7 @@ def plan_rows(
         )
         for span in across
     ]
-    rows = round_up(max(step_pixels // length, FEWEST_ROWS), multiple)
+    rows = round_up(max(step_pixels // length, MIN_STEP_ROWS), multiple)
     return Plan(size, panels, rows, overlap, length * height * len(panels))
 
 
@@ -108,5 +108,5 @@ def _find_max_width(memory: float, spec: NetworkSpec, step_pixels: int, overlap:
     """Return the width in input pixels of a panel whose streaming takes `memory` bytes of fp32."""
     assert spec.stream is not None
     left = memory - step_pixels * spec.stream.step_bytes
-    minimum = 0 if spec.global_context else 2 * overlap + SMALLEST_TILE
+    minimum = 0 if spec.global_context else 2 * overlap + MIN_TILE
     return max(int(left / spec.stream.bytes_per_column), minimum)

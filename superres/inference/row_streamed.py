@@ -16,12 +16,12 @@ from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
 from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
-from superres.inference.quantize import Kind, quantised, to_host, to_tensor
+from superres.inference.quantize import PixelFormat, quantize, to_host, to_tensor
 from superres.inference.result import split_into_strips
-from superres.inference.scheduler import Line, Work
+from superres.inference.scheduler import RequestQueue, Task
 from superres.inference.tiling import crop_with_border
 from superres.model_spec import NetworkSpec
-from superres.networks.streaming.stages import Maker
+from superres.networks.streaming.stages import StageMaker
 
 STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
 
@@ -37,7 +37,7 @@ class Step(NamedTuple):
     bottom: int
 
 
-class Rows(NamedTuple):
+class StepResult(NamedTuple):
     """Rows (n, w, c) of the result, none at first, and the seconds they took."""
 
     pixels: Pixels
@@ -45,30 +45,30 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Way:
+class StreamableNetwork:
     """A network ready to be streamed, and where and in which format it computes."""
 
     spec: NetworkSpec
-    stages: Maker
+    stages: StageMaker
     device: torch.device
     dtype: torch.dtype
 
     @classmethod
-    def through(cls, spec: NetworkSpec, network: nn.Module) -> "Way":
+    def through_network(cls, spec: NetworkSpec, network: nn.Module) -> "StreamableNetwork":
         """The way through a network, as it lies on its device. Prepared once for all pictures."""
         assert spec.stream is not None
         like = next(network.parameters())
         return cls(spec, spec.stream.stages(network), like.device, like.dtype)
 
 
-class Stream:
+class PanelStream:
     """One panel of a picture on its way through a network.
 
     `panel.outer` is what the network sees, a part of the picture's columns in full height; what
     sticks out of the picture repeats the border. Only the columns of `panel.core` are given back.
     """
 
-    def __init__(self, way: Way, pixels: Pixels, panel: Tile) -> None:
+    def __init__(self, way: StreamableNetwork, pixels: Pixels, panel: Tile) -> None:
         self.spec = way.spec
         self.stages = way.stages(panel.outer.size)
         self.pixels = pixels
@@ -77,12 +77,12 @@ class Stream:
         self.dtype = way.dtype
         self.made = 0  # rows of the result, those below the picture's end included
 
-    def __call__(self, steps: Sequence[Step]) -> list[Rows]:
+    def __call__(self, steps: Sequence[Step]) -> list[StepResult]:
         """The next rows of the result, for each of the next steps. Raises NotFinite."""
         return [self.step(step) for step in steps]
 
     @torch.inference_mode()
-    def step(self, step: Step) -> Rows:
+    def step(self, step: Step) -> StepResult:
         """The next rows of the result. Raises NotFinite."""
         started = time.perf_counter()
         outer, core, scale = self.panel.outer, self.panel.core, self.spec.scale
@@ -97,61 +97,65 @@ class Stream:
         self.made += made.shape[2]
         columns = slice((core.left - outer.left) * scale, (core.right - outer.left) * scale)
         kept = made[:, :, : max(wanted, 0), columns]
-        kind = Kind.of(self.pixels)
-        levels, finite = quantised(kind.channelled(kept), kind.full, kind.dtype)
+        kind = PixelFormat.of(self.pixels)
+        levels, finite = quantize(kind.to_channels(kept), kind.max_level, kind.dtype)
         if not bool(finite.all()):
             raise NotFinite(f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE")
-        return Rows(to_host(levels[0]), time.perf_counter() - started)
+        return StepResult(to_host(levels[0]), time.perf_counter() - started)
 
 
-def streamed(plan: Plan, job: FrameJob, line: Line, way: Way) -> Iterator[Pixels]:
+def stream_rows(
+    plan: Plan, job: FrameJob, line: RequestQueue, way: StreamableNetwork
+) -> Iterator[Pixels]:
     """The rows of the result from `job.done` on; of several panels once all of them are there."""
     spec = way.spec
-    streams = [Stream(way, job.pixels, tile) for tile in plan.tiles]
+    streams = [PanelStream(way, job.pixels, tile) for tile in plan.tiles]
     passes = spec.stream.passes if spec.stream else 1
-    steps = [passes * steps_of(tile.outer.bottom, plan.rows) for tile in plan.tiles]
+    steps = [passes * make_steps(tile.outer.bottom, plan.rows) for tile in plan.tiles]
     job.begin(plan, sum(map(len, steps)))
-    above = job.done
+    above = job.rows_done
     if len(streams) == 1:
-        yield from below(stepped(streams[0], steps[0], job, line), above)
+        yield from skip_rows(run_steps(streams[0], steps[0], job, line), above)
         return
     height, width, channels = job.pixels.shape
     result = np.empty((height * spec.scale, width * spec.scale, channels), job.pixels.dtype)
     for stream, own in zip(streams, steps, strict=True):
         core, top = stream.panel.core, 0
-        for rows in stepped(stream, own, job, line):
+        for rows in run_steps(stream, own, job, line):
             bottom = top + len(rows)
             result[top:bottom, core.left * spec.scale : core.right * spec.scale] = rows
             top = bottom
     yield from split_into_strips(result[above:])
 
 
-def steps_of(height: int, rows: int) -> list[Step]:
+def make_steps(height: int, rows: int) -> list[Step]:
     """The steps of one pass over a panel of `height` rows."""
     return [Step(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def stepped(stream: Stream, steps: list[Step], job: FrameJob, line: Line) -> Iterator[Pixels]:
+def run_steps(
+    stream: PanelStream, steps: list[Step], job: FrameJob, line: RequestQueue
+) -> Iterator[Pixels]:
     """The rows of one panel; further steps are submitted before they are taken."""
     width = stream.panel.outer.size.width
-    ahead: deque[Future[Rows]] = deque()
+    ahead: deque[Future[StepResult]] = deque()
     for step in steps:
-        ahead.append(line.submit(Work(stream, step, None, (step.bottom - step.top) * width)))
+        ahead.append(line.submit(Task(stream, step, None, (step.bottom - step.top) * width)))
         if len(ahead) > STEPS_AHEAD:
-            yield from noted(ahead.popleft(), job)
+            yield from take_rows(ahead.popleft(), job)
     while ahead:
-        yield from noted(ahead.popleft(), job)
+        yield from take_rows(ahead.popleft(), job)
 
 
-def noted(future: Future[Rows], job: FrameJob) -> Iterator[Pixels]:
+def take_rows(future: Future[StepResult], job: FrameJob) -> Iterator[Pixels]:
     """The rows of a step, if it gave any."""
     made = future.result()
-    job.note(made.seconds)
+    job.finish_part(made.seconds)
     if len(made.pixels):
         yield made.pixels
 
 
-def below(strips: Iterator[Pixels], skipped: int) -> Iterator[Pixels]:
+def skip_rows(strips: Iterator[Pixels], skipped: int) -> Iterator[Pixels]:
     """`strips` without their first `skipped` rows."""
     for rows in strips:
         if skipped < len(rows):

@@ -27,10 +27,10 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 # One batch is computed while the next one is copied and launched; more would only add waiting.
-OVERLAPPING = 2
+BATCHES_IN_FLIGHT = 2
 
 
-class Pending(Protocol[Result_co]):
+class PendingBatch(Protocol[Result_co]):
     """A batch that the device still computes."""
 
     def result(self) -> Sequence[Result_co]:
@@ -39,38 +39,38 @@ class Pending(Protocol[Result_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class Work(Generic[Item, Result]):
+class Task(Generic[Item, Result]):
     """`run` of `item`, and with which others it may be done in one call.
 
     `run` gets items of works with equal `key` and gives as many results, or a Pending. A `key` of
     None is never batched, and nothing overlaps it.
     """
 
-    run: Callable[[Sequence[Item]], Sequence[Result] | Pending[Result]]
+    run: Callable[[Sequence[Item]], Sequence[Result] | PendingBatch[Result]]
     item: Item
     key: Hashable | None = None  # the same for the same model, shape and number format
     cost: float = 1.0  # what the line is charged: input pixels
-    most: int = 1  # items of a call; 1 where batching does not pay
+    max_batch_size: int = 1  # items of a call; 1 where batching does not pay
 
 
 @dataclass(eq=False)
-class Task:
+class QueuedTask:
     """A Work in a line."""
 
-    work: Work[Any, Any]
-    line: "Line"
+    work: Task[Any, Any]
+    line: "RequestQueue"
     future: Future[Any] = field(default_factory=Future)
 
 
 @dataclass
-class Launched:
+class LaunchedBatch:
     """A batch on the device."""
 
-    tasks: list[Task]
-    pending: Pending[Any]
+    tasks: list[QueuedTask]
+    pending: PendingBatch[Any]
 
 
-class Line:
+class RequestQueue:
     """One request's works, served in their order. Leaving it drops what has not begun.
 
     Not to be shared by requests: each line gets an equal share of the device.
@@ -78,7 +78,7 @@ class Line:
 
     def __init__(self, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
-        self.tasks: deque[Task] = deque()
+        self.tasks: deque[QueuedTask] = deque()
         self.running = 0  # works begun and not yet finished
         self.time = 0.0  # virtual
         self.charged = 0.0
@@ -94,16 +94,16 @@ class Line:
     ) -> None:
         self.cancel()
 
-    def submit(self, work: Work[Item, Result]) -> Future[Result]:
+    def submit(self, work: Task[Item, Result]) -> Future[Result]:
         """What will be the result of `work`, or its error. Raises RuntimeError after `close`."""
-        return self.scheduler.queue.put(Task(work, self))
+        return self.scheduler.queue.put(QueuedTask(work, self))
 
     def cancel(self) -> None:
         """Drop what has not begun: its futures are cancelled."""
         self.scheduler.queue.drop(self)
 
     @contextmanager
-    def turn(self, cost: float = 1.0) -> Iterator[None]:
+    def lock(self, cost: float = 1.0) -> Iterator[None]:
         """The device for the calling thread alone, once it is this line's turn."""
         begun, over = threading.Event(), threading.Event()
 
@@ -112,7 +112,7 @@ class Line:
             over.wait()
             return (None,)
 
-        lent = self.submit(Work(lend, None, None, cost))
+        lent = self.submit(Task(lend, None, None, cost))
         # Cancelled by another thread, it never begins.
         lent.add_done_callback(lambda _: begun.set())
         try:
@@ -133,20 +133,20 @@ class Scheduler:
     """
 
     def __init__(self) -> None:
-        self.queue = Queue()
+        self.queue = DeviceQueue()
         # Also runs at exit, where a thread inside torch must have ended before Python does.
-        weakref.finalize(self, Queue.close, self.queue)
+        weakref.finalize(self, DeviceQueue.close, self.queue)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(forked, weakref.ref(self)))
+            os.register_at_fork(after_in_child=partial(restart_after_fork, weakref.ref(self)))
 
-    def line(self) -> Line:
+    def open_queue(self) -> RequestQueue:
         """A new request's line, which begins level with those that are served."""
-        return Line(self)
+        return RequestQueue(self)
 
     @contextmanager
-    def turn(self, cost: float = 1.0) -> Iterator[None]:
+    def lock(self, cost: float = 1.0) -> Iterator[None]:
         """The device for the calling thread alone, in a line of its own."""
-        with self.line() as line, line.turn(cost):
+        with self.open_queue() as line, line.lock(cost):
             yield
 
     def close(self) -> None:
@@ -154,25 +154,25 @@ class Scheduler:
         self.queue.close()
 
 
-class Queue:
+class DeviceQueue:
     """The lines that wait and the thread that serves them. Apart from its Scheduler, so that the
     thread does not keep that alive.
     """
 
     def __init__(self) -> None:
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Nothing waits and no thread runs: at first, and in a forked process."""
         self.changed = threading.Condition()
-        self.waiting: dict[Line, None] = {}  # in the order they came; each has tasks
+        self.waiting: dict[RequestQueue, None] = {}  # in the order they came; each has tasks
         self.clock = 0.0  # virtual time of a device that serves all lines at once
         self.busy = 0  # lines with tasks that wait or run
         self.limits: dict[Hashable, int] = {}  # items of a call, learned from running out of memory
         self.thread: threading.Thread | None = None
         self.closed = False
 
-    def put(self, task: Task) -> Future[Any]:
+    def put(self, task: QueuedTask) -> Future[Any]:
         """Add a task to its line; the thread begins where there is none."""
         line = task.line
         with self.changed:
@@ -191,12 +191,12 @@ class Queue:
             self.changed.notify_all()
         return task.future
 
-    def drop(self, line: Line) -> None:
+    def drop(self, line: RequestQueue) -> None:
         """Cancel the tasks of `line` that wait."""
         with self.changed:
             tasks = list(line.tasks)
             line.tasks.clear()
-            self.left(line)
+            self.remove_if_empty(line)
         # Outside: whoever waits for a future may be told in this thread.
         for task in tasks:
             task.future.cancel()
@@ -212,7 +212,7 @@ class Queue:
         if self.thread and self.thread is not threading.current_thread():
             self.thread.join()
 
-    def left(self, line: Line) -> None:
+    def remove_if_empty(self, line: RequestQueue) -> None:
         """Note that `line` may have nothing to do any more; the lock is held."""
         if line in self.waiting and not line.tasks:
             self.waiting.pop(line)
@@ -222,52 +222,54 @@ class Queue:
 
     def serve(self) -> None:
         """Serve until closed: launch the next batch, then wait for the oldest one launched."""
-        launched: deque[Launched] = deque()
+        launched: deque[LaunchedBatch] = deque()
         while self.step(launched):
             pass
 
-    def step(self, launched: deque[Launched]) -> bool:
+    def step(self, launched: deque[LaunchedBatch]) -> bool:
         """One batch more under way or finished; whether there may be another."""
         tasks = self.next(wait=not launched)
         if tasks and tasks[0].work.key is None:
             while launched:
                 self.finish(launched.popleft())
-        if tasks and (made := self.begun(tasks)):
+        if tasks and (made := self.launch_batch(tasks)):
             launched.append(made)
-        if launched and (not tasks or len(launched) >= OVERLAPPING):
+        if launched and (not tasks or len(launched) >= BATCHES_IN_FLIGHT):
             self.finish(launched.popleft())
         return bool(tasks or launched or not self.closed)
 
-    def next(self, wait: bool) -> list[Task]:
+    def next(self, wait: bool) -> list[QueuedTask]:
         """The tasks to do now, begun; none where there are none, or once closed."""
         with self.changed:
-            while not (tasks := self.taken()) and wait and not self.closed:
+            while not (tasks := self.collect_batch()) and wait and not self.closed:
                 self.changed.wait()
             return tasks
 
-    def taken(self) -> list[Task]:
+    def collect_batch(self) -> list[QueuedTask]:
         """The tasks of the next batch, out of their lines; the lock is held.
 
         The first of the line that is least ahead; with it equal ones, one of each other line, then
         more of all.
         """
         lines = sorted(self.waiting, key=lambda line: (line.time, line.charged))
-        tasks: list[Task] = []
+        tasks: list[QueuedTask] = []
         key, most = None, 1
         while lines:
             for line in list(lines):
-                task = self.popped(line, key, bool(tasks))
+                task = self.pop_matching(line, key, bool(tasks))
                 if task is None:
                     lines.remove(line)
                     continue
                 if not tasks:
-                    key, most = task.work.key, self.most(task.work)
+                    key, most = task.work.key, self.limit_batch_size(task.work)
                 tasks.append(task)
                 if len(tasks) >= most:
                     return tasks
         return tasks
 
-    def popped(self, line: Line, key: Hashable | None, matching: bool) -> Task | None:
+    def pop_matching(
+        self, line: RequestQueue, key: Hashable | None, matching: bool
+    ) -> QueuedTask | None:
         """The first task of `line`, begun and charged; None where it has another key or none."""
         while line.tasks:
             task = line.tasks[0]
@@ -281,62 +283,68 @@ class Queue:
                 if not line.tasks:
                     self.waiting.pop(line)
                 return task
-        self.left(line)
+        self.remove_if_empty(line)
         return None
 
-    def most(self, work: Work[Any, Any]) -> int:
+    def limit_batch_size(self, work: Task[Any, Any]) -> int:
         """How many of such works may be done in one call."""
-        return 1 if work.key is None else min(work.most, self.limits.get(work.key, work.most))
+        return (
+            1
+            if work.key is None
+            else min(work.max_batch_size, self.limits.get(work.key, work.max_batch_size))
+        )
 
-    def begun(self, tasks: list[Task]) -> Launched | None:
+    def launch_batch(self, tasks: list[QueuedTask]) -> LaunchedBatch | None:
         """The batch on the device; None where its results were delivered already."""
-        results, error = attempted(lambda: tasks[0].work.run([task.work.item for task in tasks]))
+        results, error = attempt(lambda: tasks[0].work.run([task.work.item for task in tasks]))
         if error is not None:
             self.recover(tasks, error)
         elif isinstance(results, Sequence):
             self.deliver(tasks, results)
         else:
-            return Launched(tasks, results)
+            return LaunchedBatch(tasks, results)
         return None
 
-    def finish(self, launched: "Launched") -> None:
+    def finish(self, launched: "LaunchedBatch") -> None:
         """Wait for a batch and deliver its results."""
-        results, error = attempted(launched.pending.result)
+        results, error = attempt(launched.pending.result)
         if error is None:
             self.deliver(launched.tasks, results)
         else:
             self.recover(launched.tasks, error)
 
-    def deliver(self, tasks: list[Task], results: Sequence[Any]) -> None:
+    def deliver(self, tasks: list[QueuedTask], results: Sequence[Any]) -> None:
         """Give each task its result."""
         if len(results) != len(tasks):
             error = AssertionError(f"{len(results)} results for {len(tasks)} items")
             for task in tasks:
-                self.done(task, error=error)
+                self.deliver_one(task, error=error)
             return
         for task, result in zip(tasks, results, strict=True):
-            self.done(task, result)
+            self.deliver_one(task, result)
 
-    def recover(self, tasks: list[Task], error: BaseException) -> None:
+    def recover(self, tasks: list[QueuedTask], error: BaseException) -> None:
         """What can be had of a batch that failed: halves where memory ran out, else one by one."""
         full = isinstance(error, torch.OutOfMemoryError)
         if full:
             # What the failed call computed so far would else stay on the device.
             clear_frames(error.__traceback__)
-            emptied()
+            empty_cache()
         if len(tasks) == 1:
-            self.done(tasks[0], error=error)
+            self.deliver_one(tasks[0], error=error)
             return
         error.__traceback__ = None
         size = len(tasks) // 2 if full else 1
         if full:
             self.limits[tasks[0].work.key] = size
         for start in range(0, len(tasks), size):
-            launched = self.begun(tasks[start : start + size])
+            launched = self.launch_batch(tasks[start : start + size])
             if launched:
                 self.finish(launched)
 
-    def done(self, task: Task, result: Any = None, error: BaseException | None = None) -> None:
+    def deliver_one(
+        self, task: QueuedTask, result: Any = None, error: BaseException | None = None
+    ) -> None:
         """Deliver, after the books are right: whoever waits may look at once."""
         with self.changed:
             task.line.running -= 1
@@ -350,7 +358,7 @@ class Queue:
             task.future.set_exception(error)
 
 
-def attempted(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+def attempt(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     """What `call` gives, or what it raises. No error ends the thread that serves everybody."""
     try:
         return call(), None
@@ -358,14 +366,14 @@ def attempted(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
         return None, error
 
 
-def emptied() -> None:
+def empty_cache() -> None:
     """Give back what CUDA's allocator keeps for later."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
-def forked(scheduler: "weakref.ref[Scheduler]") -> None:
+def restart_after_fork(scheduler: "weakref.ref[Scheduler]") -> None:
     """Begin anew in a forked process: threads stay behind, and a lock may have been held."""
     alive = scheduler()
     if alive is not None:
-        alive.queue.begin_anew()
+        alive.queue.reset()

@@ -8,19 +8,19 @@ import torch
 
 from superres.geometry import Tile
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.batch_runner import BatchRunner, TileInput, TileResult
 from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
-from superres.inference.scheduler import Line, Work
-from superres.inference.tiled import in_rows, inner, remaining
+from superres.inference.scheduler import RequestQueue, Task
+from superres.inference.tiled import list_remaining, locate_core, yield_strips
 from superres.inference.tiling import crop_with_border, pad_to_minimum
-from superres.networks.global_grid import Survey, passes
+from superres.networks.global_grid import Survey, count_passes
 
 
-class Look:
+class SurveyStep:
     """A look at tiles of `pixels` for the survey; the seconds it took."""
 
-    def __init__(self, survey: Survey, runner: Runner, pixels: Pixels) -> None:
+    def __init__(self, survey: Survey, runner: BatchRunner, pixels: Pixels) -> None:
         self.survey = survey
         self.runner = runner
         self.pixels = pixels
@@ -29,24 +29,32 @@ class Look:
     def __call__(self, tiles: Sequence[Tile]) -> list[float]:
         started = time.perf_counter()
         for tile in tiles:
-            self.survey.note(self.runner.seen(crop_with_border(self.pixels, tile.outer)), tile)
+            self.survey.collect(
+                self.runner.to_input(crop_with_border(self.pixels, tile.outer)), tile
+            )
         return [(time.perf_counter() - started) / len(tiles)] * len(tiles)
 
 
-def surveyed(plan: Plan, job: FrameJob, line: Line, runner: Runner) -> Iterator[Pixels]:
+def survey_tiles(
+    plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
+) -> Iterator[Pixels]:
     """The rows of the result, from `job.done` on, after a pass over all tiles for every grid."""
     size = pad_to_minimum(job.size, runner.spec)
     survey = Survey(runner.network, size)  # type: ignore[arg-type] # spec.whole says so
-    job.begin(plan, passes(survey.network, len(plan.tiles)))
-    look = Look(survey, runner, job.pixels)
-    for _ in range(survey.network.blocks):
+    job.begin(plan, count_passes(survey.network, len(plan.tiles)))
+    look = SurveyStep(survey, runner, job.pixels)
+    for _ in range(survey.network.block_count):
         for tile in plan.tiles:
-            job.note(line.submit(Work(look, tile, None, tile.outer.size.pixels)).result())
+            job.finish_part(line.submit(Task(look, tile, None, tile.outer.size.pixels)).result())
         survey.close_pass()
 
-    def submit(tile: Tile) -> Future[Made]:
+    def submit(tile: Tile) -> Future[TileResult]:
         seen = crop_with_border(job.pixels, tile.outer)
-        keep = inner(tile, runner.spec.scale)
-        return line.submit(runner.work(Part(seen, keep, lambda x: survey.within(tile.outer, x))))
+        keep = locate_core(tile, runner.spec.scale)
+        return line.submit(
+            runner.make_task(
+                TileInput(seen, keep, lambda x: survey.interpolate_grids(tile.outer, x))
+            )
+        )
 
-    yield from in_rows(remaining(plan, job, runner), job, runner, submit)
+    yield from yield_strips(list_remaining(plan, job, runner), job, runner, submit)

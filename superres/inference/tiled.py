@@ -9,54 +9,62 @@ import numpy as np
 
 from superres.geometry import Box, Tile
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.batch_runner import BatchRunner, TileInput, TileResult
 from superres.inference.job import FrameJob
 from superres.inference.planning import Plan
-from superres.inference.scheduler import Line
+from superres.inference.scheduler import RequestQueue
 from superres.inference.tiling import crop_with_border
 
-Submit = Callable[[Tile], Future[Made]]
+Submit = Callable[[Tile], Future[TileResult]]
 
 
-def tiled(plan: Plan, job: FrameJob, line: Line, runner: Runner) -> Iterator[Pixels]:
+def compute_tiles(
+    plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
+) -> Iterator[Pixels]:
     """The rows of the result, from `job.done` on."""
 
-    def submit(tile: Tile) -> Future[Made]:
-        part = Part(crop_with_border(job.pixels, tile.outer), inner(tile, runner.spec.scale))
-        return line.submit(runner.work(part))
+    def submit(tile: Tile) -> Future[TileResult]:
+        part = TileInput(
+            crop_with_border(job.pixels, tile.outer), locate_core(tile, runner.spec.scale)
+        )
+        return line.submit(runner.make_task(part))
 
-    rest = remaining(plan, job, runner)
+    rest = list_remaining(plan, job, runner)
     job.begin(plan, len(rest))
-    return in_rows(rest, job, runner, submit)
+    return yield_strips(rest, job, runner, submit)
 
 
-def remaining(plan: Plan, job: FrameJob, runner: Runner) -> list[Tile]:
+def list_remaining(plan: Plan, job: FrameJob, runner: BatchRunner) -> list[Tile]:
     """The tiles of which some rows were not given out."""
-    return [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.done]
+    return [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.rows_done]
 
 
-def in_rows(tiles: list[Tile], job: FrameJob, runner: Runner, submit: Submit) -> Iterator[Pixels]:
+def yield_strips(
+    tiles: list[Tile], job: FrameJob, runner: BatchRunner, submit: Submit
+) -> Iterator[Pixels]:
     """Strips of the tiles that lie beside one another; some are submitted ahead."""
-    scale, ahead = runner.spec.scale, runner.ahead(tiles[0].outer.size)
+    scale, ahead = runner.spec.scale, runner.count_ahead(tiles[0].outer.size)
     beside = (list(row) for _, row in groupby(tiles, key=lambda tile: tile.core.top))
-    waiting: deque[tuple[list[Tile], list[Future[Made]]]] = deque()
+    waiting: deque[tuple[list[Tile], list[Future[TileResult]]]] = deque()
     while True:
         while sum(len(row) for row, _ in waiting) < ahead and (row := next(beside, None)):
             waiting.append((row, [submit(tile) for tile in row]))
         if not waiting:
             return
         row, futures = waiting.popleft()
-        above = max(job.done - row[0].core.top * scale, 0)  # given out before memory ran short
-        yield joined(row, futures, job, scale)[above:]
+        above = max(job.rows_done - row[0].core.top * scale, 0)  # given out before memory ran short
+        yield join_tiles(row, futures, job, scale)[above:]
 
 
-def joined(row: list[Tile], futures: list[Future[Made]], job: FrameJob, scale: int) -> Pixels:
+def join_tiles(
+    row: list[Tile], futures: list[Future[TileResult]], job: FrameJob, scale: int
+) -> Pixels:
     """The strip (n, w, c) of tiles that lie beside one another."""
     strip: Pixels | None = None
     for tile, future in zip(row, futures, strict=True):
         made = future.result()
         job.cost.redone += made.redone
-        job.note(made.seconds)
+        job.finish_part(made.seconds)
         if len(row) == 1:
             return made.pixels
         if strip is None:
@@ -68,7 +76,7 @@ def joined(row: list[Tile], futures: list[Future[Made]], job: FrameJob, scale: i
     return strip
 
 
-def inner(tile: Tile, scale: int) -> Box:
+def locate_core(tile: Tile, scale: int) -> Box:
     """Where the core of `tile` lies in the network's result for it."""
     outer, core = tile
     return Box(

@@ -30,7 +30,7 @@ class Download:
         return [tensor.numpy() for tensor in self.tensors], seconds
 
 
-class Lanes:
+class CopyStreams:
     """Copies to and from a device, on streams of their own beside the current one."""
 
     def __init__(self, device: torch.device) -> None:

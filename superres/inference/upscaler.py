@@ -12,22 +12,22 @@ from torch import nn
 from superres.errors import OutOfMemory
 from superres.geometry import Size
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import Runner
+from superres.inference.batch_runner import BatchRunner
 from superres.inference.device import Device
 from superres.inference.job import FrameJob
 from superres.inference.planning import (
-    SMALLEST_TILE,
+    MIN_TILE,
     Plan,
     plan_cheapest,
     plan_for_tile_size,
 )
 from superres.inference.result import Progress, Result, RowStream
-from superres.inference.row_streamed import NotFinite, Way, streamed
-from superres.inference.scheduler import Line
-from superres.inference.surveyed import surveyed
-from superres.inference.tiled import tiled
+from superres.inference.row_streamed import NotFinite, StreamableNetwork, stream_rows
+from superres.inference.scheduler import RequestQueue
+from superres.inference.surveyed import survey_tiles
+from superres.inference.tiled import compute_tiles
 from superres.model_spec import ModelSpec, NetworkSpec
-from superres.worker_pool import Turn
+from superres.worker_pool import CpuLock
 
 
 class Upscaler(ABC):
@@ -82,10 +82,10 @@ class Upscaler(ABC):
         return {}
 
     @property
-    def cpu_lock(self) -> Turn | None:
+    def cpu_lock(self) -> CpuLock | None:
         """What lends the cores where the model computes on several, None where it does not."""
         is_alone = self.device.device.type != "cpu" or torch.get_num_threads() <= 1
-        return None if is_alone else self.device.scheduler.turn
+        return None if is_alone else self.device.scheduler.lock
 
 
 class NetworkUpscaler(Upscaler):
@@ -97,7 +97,7 @@ class NetworkUpscaler(Upscaler):
     def __init__(self, spec: NetworkSpec, network: nn.Module, device: Device) -> None:
         self.spec: NetworkSpec = spec
         self.device = device
-        self.runner = Runner(spec, network, device)
+        self.runner = BatchRunner(spec, network, device)
         self.max_tile_pixels: int | None = None  # learned from running out of memory
         self.can_stream = True  # until a stream runs out of memory
 
@@ -127,12 +127,12 @@ class NetworkUpscaler(Upscaler):
         """The rows of the result; the rest of what does not fit into memory is planned anew."""
         peak = self.device.peak()
         full = False
-        while job.done < job.size.height * self.spec.scale:
+        while job.rows_done < job.size.height * self.spec.scale:
             plan = plan or self.plan(job.size, tile, overlap)
             try:
-                with self.device.scheduler.line() as line:
+                with self.device.scheduler.open_queue() as line:
                     for rows in self.execute(plan, job, line, full):
-                        job.done += len(rows)
+                        job.rows_done += len(rows)
                         yield rows
             except torch.OutOfMemoryError as error:
                 tile = self.reduce_tile_size(job.size, plan, tile, overlap, error)
@@ -144,23 +144,25 @@ class NetworkUpscaler(Upscaler):
                 job.cost.redone += 1
         job.cost.peak_memory = peak()
 
-    def execute(self, plan: Plan, job: FrameJob, line: Line, full: bool) -> Iterator[Pixels]:
+    def execute(
+        self, plan: Plan, job: FrameJob, line: RequestQueue, full: bool
+    ) -> Iterator[Pixels]:
         """The rows of a plan that are not done; streamed in `full` precision where asked."""
         if plan.rows:
             way = (
-                Way.through(self.spec, self.runner.full_network())
+                StreamableNetwork.through_network(self.spec, self.runner.copy_in_fp32())
                 if full
                 else self.streamable_network
             )
-            return streamed(plan, job, line, way)
+            return stream_rows(plan, job, line, way)
         if self.spec.global_context and len(plan.tiles) > 1:
-            return surveyed(plan, job, line, self.runner)
-        return tiled(plan, job, line, self.runner)
+            return survey_tiles(plan, job, line, self.runner)
+        return compute_tiles(plan, job, line, self.runner)
 
     @cached_property
-    def streamable_network(self) -> Way:
+    def streamable_network(self) -> StreamableNetwork:
         """The network ready to be streamed."""
-        return Way.through(self.spec, self.network)
+        return StreamableNetwork.through_network(self.spec, self.network)
 
     def plan(self, size: Size, tile: int = 0, overlap: int | None = None) -> Plan:
         """How a picture of `size` is gone through."""
@@ -187,7 +189,7 @@ class NetworkUpscaler(Upscaler):
         failed = made.tiles[0].outer.size
         self.max_tile_pixels = failed.pixels // 2
         smaller = self.plan(size, tile // 2, overlap).tiles[0].outer.size
-        if smaller.pixels >= failed.pixels or self.max_tile_pixels < SMALLEST_TILE**2:
+        if smaller.pixels >= failed.pixels or self.max_tile_pixels < MIN_TILE**2:
             raise OutOfMemory(
                 f"{self.spec.name}: a tile of {failed} pixels does not fit into device memory",
                 allowed="a smaller picture, or a device with more free memory",

@@ -5,10 +5,10 @@ Source: Bilecen and Ayazoglu, "Bicubic++: Slim, Slimmer, Slimmest", CVPRW 2023, 
 
 from torch import Tensor, nn
 
-from superres.networks.subpixel import sorted_levels
+from superres.networks.subpixel import compute_sorted_levels
 
 
-class BicubicPlusPlus(nn.Module):
+class BicubicPPNetwork(nn.Module):
     """`(n, 3, h, w)` RGB in 0..1, `h` and `w` even, to `(n, 3, scale·h, scale·w)`.
 
     A stride-2 convolution halves the resolution, two 3×3 layers with one skip work there, and a
@@ -31,7 +31,7 @@ class BicubicPlusPlus(nn.Module):
 
     def subpixels(self, x: Tensor, levels: float) -> Tensor:
         """(n, 12·scale², h/2, w/2) in 0..`levels`, channels by row, column and colour."""
-        return sorted_levels(self.features(x), self.conv_out, levels)
+        return compute_sorted_levels(self.features(x), self.conv_out, levels)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer reads: (n, channels, h/2, w/2)."""

@@ -7,11 +7,11 @@ Super-Resolution", CVPRW 2023; channel counts are those of the published weights
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, max_pool2d
 
-from superres.networks.subpixel import sorted_levels
+from superres.networks.subpixel import compute_sorted_levels
 
 SCALE = 4
 SLOPE = 0.05
-MINIMUM = 15  # below it the attention's pooling window does not fit
+MIN_SIDE = 15  # below it the attention's pooling window does not fit
 
 
 class SpatialAttention(nn.Module):
@@ -29,7 +29,7 @@ class SpatialAttention(nn.Module):
         self.conv3 = nn.Conv2d(width, width, 3, padding=1)
         self.conv4 = nn.Conv2d(width, channels, 1)
 
-    def pooled(self, near: Tensor) -> Tensor:
+    def pool(self, near: Tensor) -> Tensor:
         """The cells of the grid before its last layer; cell i reads the pixels 6·i to 6·i + 14."""
         return max_pool2d(self.conv2(near), 7, stride=3)
 
@@ -37,7 +37,7 @@ class SpatialAttention(nn.Module):
         """`x` masked; `grid` is that of a larger picture, interpolated to the pixels of `x`."""
         near = self.conv1(x)
         if grid is None:
-            grid = self.conv3(self.pooled(near))
+            grid = self.conv3(self.pool(near))
             grid = interpolate(grid, x.shape[2:], mode="bilinear", align_corners=False)
         mask: Tensor = self.conv4(self.conv_f(near).add_(grid)).sigmoid_()
         return x * mask
@@ -54,7 +54,7 @@ class Block(nn.Module):
         self.c5 = nn.Conv2d(channels, channels, 1, bias=False)
         self.esa = SpatialAttention(channels, attention)
 
-    def unmasked(self, x: Tensor) -> Tensor:
+    def compute_unmasked(self, x: Tensor) -> Tensor:
         """What the attention reads and masks."""
         y = leaky_relu(self.c1_r(x), SLOPE, inplace=True)
         y = leaky_relu(self.c2_r(y), SLOPE, inplace=True)
@@ -63,72 +63,72 @@ class Block(nn.Module):
         return out
 
     def forward(self, x: Tensor, grid: Tensor | None = None) -> Tensor:
-        masked: Tensor = self.esa(self.unmasked(x), grid)
+        masked: Tensor = self.esa(self.compute_unmasked(x), grid)
         return masked
 
 
-class DIPNet(nn.Module):
+class DIPNetNetwork(nn.Module):
     """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`.
 
     With the grids of a larger picture it computes a part of it (networks/global_grid.py).
     """
 
-    stride = 6
-    blocks = 4
+    grid_stride = 6
+    block_count = 4
 
     def __init__(self, channels: int = 44, middle: int = 38, attention: int = 16) -> None:
         super().__init__()
         self.conv_1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
-        for number in range(1, self.blocks + 1):
+        for number in range(1, self.block_count + 1):
             self.add_module(f"block_{number}", Block(channels, middle, attention))
         self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.upsampler = nn.Sequential(
             nn.Conv2d(channels, 48, 3, padding=1, bias=False), nn.PixelShuffle(SCALE)
         )
 
-    def block(self, number: int) -> Block:
+    def get_block(self, number: int) -> Block:
         """Block `number`, from 0."""
         found = self.get_submodule(f"block_{number + 1}")
         assert isinstance(found, Block)
         return found
 
     def forward(self, x: Tensor, *grids: Tensor) -> Tensor:
-        out: Tensor = self.upsampler(self.features(x, *grids))
+        out: Tensor = self.upsampler(self.compute_features(x, *grids))
         return out
 
     def subpixels(self, x: Tensor, levels: float, *grids: Tensor) -> Tensor:
         """(n, 48, h, w) in 0..`levels`, channels by row, column and colour."""
-        return sorted_levels(self.features(x, *grids), self.last, levels)
+        return compute_sorted_levels(self.compute_features(x, *grids), self.last_layer, levels)
 
     @property
-    def last(self) -> nn.Conv2d:
+    def last_layer(self) -> nn.Conv2d:
         """The layer before the shuffle."""
         layer = self.upsampler[0]
         assert isinstance(layer, nn.Conv2d)
         return layer
 
-    def features(self, x: Tensor, *grids: Tensor) -> Tensor:
+    def compute_features(self, x: Tensor, *grids: Tensor) -> Tensor:
         """What the last layer reads: (n, channels, h, w)."""
         first = self.conv_1(x)
         y = first
-        for number in range(self.blocks):
-            y = self.block(number)(y, grids[number] if grids else None)
+        for number in range(self.block_count):
+            y = self.get_block(number)(y, grids[number] if grids else None)
         features: Tensor = self.conv_2(y).add_(first)
         return features
 
-    def cells(self, length: int) -> int:
+    def count_cells(self, length: int) -> int:
         """How many cells of the attention's grid lie along a side of `length` pixels."""
         return ((length - 3) // 2 - 6) // 3 + 1
 
-    def survey(self, x: Tensor, *grids: Tensor) -> Tensor:
+    def pool_cells(self, x: Tensor, *grids: Tensor) -> Tensor:
         """The pooled cells of block `len(grids)` in `x`, given the grids of the blocks before."""
         y = self.conv_1(x)
         for number, grid in enumerate(grids):
-            y = self.block(number)(y, grid)
-        block = self.block(len(grids))
-        return block.esa.pooled(block.esa.conv1(block.unmasked(y)))
+            y = self.get_block(number)(y, grid)
+        block = self.get_block(len(grids))
+        return block.esa.pool(block.esa.conv1(block.compute_unmasked(y)))
 
-    def grid(self, block: int, pooled: Tensor) -> Tensor:
+    def compute_grid(self, block: int, pooled: Tensor) -> Tensor:
         """The grid of a block from its pooled cells."""
-        made: Tensor = self.block(block).esa.conv3(pooled)
+        made: Tensor = self.get_block(block).esa.conv3(pooled)
         return made

@@ -16,46 +16,49 @@ from torch import Tensor
 from superres.geometry import Box, Size, Tile
 
 
-class Surveyed(Protocol):
+class GlobalGridNetwork(Protocol):
     """A network whose blocks each read a grid of the whole picture."""
 
-    stride: int  # pixels between cells
-    blocks: int
+    grid_stride: int  # pixels between cells
+    block_count: int
 
-    def cells(self, length: int) -> int:
+    def count_cells(self, length: int) -> int:
         """How many cells lie along a side of `length` pixels."""
 
-    def survey(self, x: Tensor, *grids: Tensor) -> Tensor:
+    def pool_cells(self, x: Tensor, *grids: Tensor) -> Tensor:
         """The pooled cells (1, c, gh, gw) of block `len(grids)` in `x`, given the grids before."""
 
-    def grid(self, block: int, pooled: Tensor) -> Tensor:
+    def compute_grid(self, block: int, pooled: Tensor) -> Tensor:
         """The grid of a block from its pooled cells, same shape."""
 
 
-def passes(network: Surveyed, tiles: int) -> int:
+def count_passes(network: GlobalGridNetwork, tiles: int) -> int:
     """How many tiles are computed in all: those of the surveys and those of the result."""
-    return (network.blocks + 1) * tiles if tiles > 1 else tiles
+    return (network.block_count + 1) * tiles if tiles > 1 else tiles
 
 
 class Survey:
     """The grids of a picture, as far as they are known."""
 
-    def __init__(self, network: Surveyed, size: Size) -> None:
+    def __init__(self, network: GlobalGridNetwork, size: Size) -> None:
         self.network = network
         self.size = size
         self.grids: list[Tensor] = []
         self.pooled: Tensor | None = None
 
-    def note(self, x: Tensor, tile: Tile) -> None:
+    def collect(self, x: Tensor, tile: Tile) -> None:
         """Collect the cells that belong to the core of `tile`; `x` is its outer box."""
-        found = self.network.survey(x, *self.within(tile.outer, x))
+        found = self.network.pool_cells(x, *self.interpolate_grids(tile.outer, x))
         if self.pooled is None:
-            cells = (self.network.cells(self.size.height), self.network.cells(self.size.width))
+            cells = (
+                self.network.count_cells(self.size.height),
+                self.network.count_cells(self.size.width),
+            )
             self.pooled = found.new_zeros(1, found.shape[1], *cells)
-        stride = self.network.stride
+        stride = self.network.grid_stride
         top, left = tile.outer.top // stride, tile.outer.left // stride
-        rows = owned(tile.core.top, tile.core.bottom, stride, self.pooled.shape[2])
-        columns = owned(tile.core.left, tile.core.right, stride, self.pooled.shape[3])
+        rows = find_cells(tile.core.top, tile.core.bottom, stride, self.pooled.shape[2])
+        columns = find_cells(tile.core.left, tile.core.right, stride, self.pooled.shape[3])
         self.pooled[..., rows.start : rows.stop, columns.start : columns.stop] = found[
             ..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
@@ -63,24 +66,24 @@ class Survey:
     def close_pass(self) -> None:
         """All tiles were noted: the next grid is known."""
         assert self.pooled is not None
-        self.grids.append(self.network.grid(len(self.grids), self.pooled))
+        self.grids.append(self.network.compute_grid(len(self.grids), self.pooled))
         self.pooled = None
 
-    def within(self, box: Box, like: Tensor) -> Iterator[Tensor]:
+    def interpolate_grids(self, box: Box, like: Tensor) -> Iterator[Tensor]:
         """Every known grid (1, c, h, w), interpolated to the pixels of `box`."""
         for grid in self.grids:
-            rows = bilinear(self.size.height, grid.shape[2], box.top, box.bottom)
-            columns = bilinear(self.size.width, grid.shape[3], box.left, box.right)
+            rows = make_bilinear_weights(self.size.height, grid.shape[2], box.top, box.bottom)
+            columns = make_bilinear_weights(self.size.width, grid.shape[3], box.left, box.right)
             whole = rows.to(grid.device) @ grid.float() @ columns.to(grid.device).T
             yield whole.to(like.dtype)
 
 
-def owned(first: int, last: int, stride: int, cells: int) -> range:
+def find_cells(first: int, last: int, stride: int, cells: int) -> range:
     """The cells whose corner lies in the pixels `first` to `last` of an axis."""
     return range(min(-(-first // stride), cells), min(-(-last // stride), cells))
 
 
-def bilinear(length: int, cells: int, first: int, last: int) -> Tensor:
+def make_bilinear_weights(length: int, cells: int, first: int, last: int) -> Tensor:
     """(last - first, cells) weights of `interpolate(mode="bilinear", align_corners=False)`."""
     places = (torch.arange(first, last, dtype=torch.float64) + 0.5) * cells / length - 0.5
     places = places.clamp(min=0)

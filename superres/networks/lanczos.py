@@ -11,7 +11,7 @@ TAPS = 6  # Lanczos-3 reads three pixels on either side of a position
 REACH = TAPS // 2
 
 
-class Lanczos(nn.Module):
+class LanczosNetwork(nn.Module):
     """`(n, 3, h, w)` to `(n, 3, scale·h, scale·w)`; borders are repeated."""
 
     phases: Tensor

@@ -15,7 +15,7 @@ CHANNELS = 64
 SLOPE = 0.2
 
 
-class LapSRN(LumaNetwork):
+class LapSRNNetwork(LumaNetwork):
     """`(n, 1, h, w)` studio-range luma to `(n, 1, scale·h, scale·w)`, `scale` 2, 4 or 8.
 
     The published depth is 10, for x8 5. `kernel` 4 and no `bias` make the network of the
@@ -58,7 +58,7 @@ class LapSRN(LumaNetwork):
         return x
 
 
-class MSLapSRN(LumaNetwork):
+class MSLapSRNNetwork(LumaNetwork):
     """`(n, 1, h, w)` studio-range luma to `(n, 1, scale·h, scale·w)`, `scale` 2, 4 or 8.
 
     Every level has the same weights, so one file serves every scale; within a level the `depth`

@@ -34,21 +34,21 @@ class LumaUpscaler(nn.Module):
     def __init__(self, network: LumaNetwork) -> None:
         super().__init__()
         self.network = network
-        self.bicubic = Bicubic(network.scale)
+        self.bicubic = BicubicUpscaler(network.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        luma, chroma = separated(x)
-        return coloured(self.network(luma), self.bicubic(chroma))
+        luma, chroma = split_luma_chroma(x)
+        return join_luma_chroma(self.network(luma), self.bicubic(chroma))
 
 
-def separated(x: Tensor) -> tuple[Tensor, Tensor]:
+def split_luma_chroma(x: Tensor) -> tuple[Tensor, Tensor]:
     """The studio-range luma (n, 1, h, w) and the chroma (n, 2, h, w), R-Y and B-Y, of RGB."""
     red, green, blue = x.split(1, dim=1)
     luma = green + RED * (red - green) + BLUE * (blue - green)
     return luma * RANGE + BLACK, torch.cat([red - luma, blue - luma], dim=1)
 
 
-def coloured(luma: Tensor, chroma: Tensor) -> Tensor:
+def join_luma_chroma(luma: Tensor, chroma: Tensor) -> Tensor:
     """RGB (n, 3, h, w) in 0..1 of what `separated` gives."""
     red, blue = chroma.split(1, dim=1)
     green = (RED * red + BLUE * blue) / -GREEN
@@ -56,7 +56,7 @@ def coloured(luma: Tensor, chroma: Tensor) -> Tensor:
     return torch.cat([red, green, blue], dim=1).add_(full).clamp_(0, 1)
 
 
-class Reduced(LumaNetwork):
+class ReducedNetwork(LumaNetwork):
     """`(n, 1, h, w)` luma to `(n, 1, scale·h, scale·w)` by a `network` of a larger scale.
 
     Its result is reduced by antialiased bicubic: LapSRN's authors make x3 from x4 so. `h` and `w`
@@ -68,14 +68,14 @@ class Reduced(LumaNetwork):
         super().__init__()
         self.scale = scale
         self.network = network
-        self.bicubic = Bicubic(scale, network.scale)
+        self.bicubic = BicubicUpscaler(scale, network.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         reduced: Tensor = self.bicubic(self.network(x))
         return reduced
 
 
-class Bicubic(nn.Module):
+class BicubicUpscaler(nn.Module):
     """`(n, c, down·h, down·w)` to `(n, c, up·h, up·w)` as MATLAB's `imresize`: a = -0.5,
     antialiased where it reduces, borders mirrored.
 
@@ -97,18 +97,18 @@ class Bicubic(nn.Module):
         return -self.first, self.first + int(self.taps.shape[-1]) - self.down
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.within(mirrored(x, 2, *self.reach))
+        return self.within(mirror_pad(x, 2, *self.reach))
 
     def within(self, x: Tensor) -> Tensor:
         """The result of all rows of `x` but those that are there to be read, above and below."""
-        padded = mirrored(x, 3, *self.reach)
+        padded = mirror_pad(x, 3, *self.reach)
         alone = padded.flatten(0, 1)[:, None]  # (n·c, 1, …): every channel by itself
         phases = conv2d(alone, self.taps.to(x.dtype), stride=self.down)
         enlarged: Tensor = pixel_shuffle(phases, self.up).unflatten(0, x.shape[:2]).squeeze(2)
         return enlarged
 
 
-def mirrored(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+def mirror_pad(x: Tensor, dim: int, before: int, after: int) -> Tensor:
     """`x` with `before` and `after` more entries along `dim`: the border is repeated, then back.
 
     Unlike `torch.nn.functional.pad` it repeats the outermost entry and turns as often as needed.
@@ -136,6 +136,6 @@ def cubic(distance: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, 0.0))
 
 
-def within(state: StateDict, wrappers: int = 1) -> StateDict:
+def wrap_keys(state: StateDict, wrappers: int = 1) -> StateDict:
     """`state` of a network with the keys of `wrappers` modules here, one around another."""
     return {"network." * wrappers + key: tensor for key, tensor in state.items()}

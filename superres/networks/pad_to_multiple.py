@@ -28,16 +28,16 @@ class Windowed(nn.Module):
         self.network = network
         self.scale = scale
         self.window = window
-        self.register_state_dict_post_hook(without_prefix)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(with_prefix)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(drop_prefix)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(add_prefix)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        y: Tensor = self.network(continued(x, self.window))
+        y: Tensor = self.network(pad_to_multiple(x, self.window))
         return y[..., : height * self.scale, : width * self.scale]
 
 
-def continued(x: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """`x` (…, h, w) reflected to the right and below to the next multiples of `multiple`.
 
     A side shorter than what is missing is reflected to and fro; a single pixel is repeated.
@@ -45,11 +45,11 @@ def continued(x: Tensor, multiple: int) -> Tensor:
     for axis in (-2, -1):
         length = x.shape[axis]
         if length % multiple:
-            x = x.index_select(axis, reflected(length, round_up(length, multiple), x.device))
+            x = x.index_select(axis, reflect_index(length, round_up(length, multiple), x.device))
     return x
 
 
-def reflected(length: int, total: int, device: torch.device | None = None) -> Tensor:
+def reflect_index(length: int, total: int, device: torch.device | None = None) -> Tensor:
     """Which of `length` pixels lies at each of `total` positions, the ends not repeated.
 
     Made on the `device`: a CUDA graph cannot hold a copy from the host.
@@ -59,14 +59,14 @@ def reflected(length: int, total: int, device: torch.device | None = None) -> Te
     return torch.minimum(position, period - position)
 
 
-def without_prefix(
+def drop_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
     """`state` afterwards names the wrapped network's entries as the network itself does."""
     rename(state, prefix + INNER, prefix)
 
 
-def with_prefix(
+def add_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
     """`state` afterwards names the network's own entries as the wrapper's."""

@@ -21,7 +21,7 @@ NUMBERED = {
 }
 
 
-def rrdb(scale: int, blocks: int = 23) -> nn.Module:
+def build_rrdb(scale: int, blocks: int = 23) -> nn.Module:
     """RRDBNet of 64 features: x4 of any size, x2 (pixel unshuffle first) of even sizes."""
     repair_torchvision()
     from basicsr.archs.rrdbnet_arch import RRDBNet
@@ -30,7 +30,7 @@ def rrdb(scale: int, blocks: int = 23) -> nn.Module:
     return network
 
 
-def srvgg(convolutions: int) -> nn.Module:
+def build_srvgg(convolutions: int) -> nn.Module:
     """SRVGGNetCompact x4 of 64 features with `convolutions` inner layers and PReLU."""
     repair_torchvision()
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact
@@ -41,14 +41,14 @@ def srvgg(convolutions: int) -> nn.Module:
     return network
 
 
-def from_numbered(state: StateDict) -> StateDict:
+def convert_numbered(state: StateDict) -> StateDict:
     """An RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
     if "model.0.weight" not in state:
         return state
-    return {named(key): value for key, value in state.items()}
+    return {convert_key(key): value for key, value in state.items()}
 
 
-def named(key: str) -> str:
+def convert_key(key: str) -> str:
     """basicsr's key for one of the numbered layout."""
     dense = re.fullmatch(r"model\.1\.sub\.(\d+)\.RDB(\d)\.(conv\d)\.0\.(\w+)", key)
     if dense:

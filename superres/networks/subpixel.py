@@ -11,11 +11,11 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-COLOURS = 3
+COLOUR_CHANNELS = 3
 
 
 @runtime_checkable
-class Subpixels(Protocol):
+class SubpixelNetwork(Protocol):
     """A network whose result can be had before its shuffle."""
 
     def subpixels(self, x: Tensor, levels: float, *grids: Tensor) -> Tensor:
@@ -23,26 +23,26 @@ class Subpixels(Protocol):
         ...
 
 
-def sorted_levels(x: Tensor, layer: nn.Conv2d, levels: float) -> Tensor:
+def compute_sorted_levels(x: Tensor, layer: nn.Conv2d, levels: float) -> Tensor:
     """`layer`, which keeps the size, of `x` times `levels`, channels by row, column and colour.
 
     The layer has them by colour, row and column, as a pixel shuffle takes them.
     """
-    bias = None if layer.bias is None else by_position(layer.bias) * levels
-    return conv2d(x, by_position(layer.weight) * levels, bias, padding=layer.padding)
+    bias = None if layer.bias is None else sort_by_position(layer.bias) * levels
+    return conv2d(x, sort_by_position(layer.weight) * levels, bias, padding=layer.padding)
 
 
-def by_position(values: Tensor) -> Tensor:
+def sort_by_position(values: Tensor) -> Tensor:
     """`values` (3·places, …), of a colour's places after another's, colour by colour at a place."""
-    places = values.shape[0] // COLOURS
-    by_colour = values.view(COLOURS, places, *values.shape[1:])
+    places = values.shape[0] // COLOUR_CHANNELS
+    by_colour = values.view(COLOUR_CHANNELS, places, *values.shape[1:])
     return by_colour.transpose(0, 1).reshape(values.shape)
 
 
-def shuffled(values: Tensor, factor: int) -> Tensor:
+def shuffle_pixels(values: Tensor, factor: int) -> Tensor:
     """(n, factor²·3, h, w) in channels_last, by row, column and colour, as (n, factor·h,
     factor·w, 3), contiguous.
     """
     n, _, h, w = values.shape
-    places = values.permute(0, 2, 3, 1).reshape(n, h, w, factor, factor * COLOURS)
-    return places.transpose(2, 3).reshape(n, h * factor, w * factor, COLOURS)
+    places = values.permute(0, 2, 3, 1).reshape(n, h, w, factor, factor * COLOUR_CHANNELS)
+    return places.transpose(2, 3).reshape(n, h * factor, w * factor, COLOUR_CHANNELS)

@@ -14,31 +14,31 @@ from torch.nn.functional import interpolate
 from superres.errors import WeightsMismatch
 from superres.model_spec import StateDict
 from superres.networks.pad_to_multiple import WINDOW, Windowed
-from superres.networks.swin_attention import COSINE, TOKENS, computed
+from superres.networks.swin_attention import COSINE, TOKENS, run_blocks
 from superres.networks.torchvision_compat import repair_torchvision
 
 
-def swin2sr_classical(scale: int) -> nn.Module:
+def build_classical(scale: int) -> nn.Module:
     """Swin2SR x2 or x4 for bicubic reduction."""
-    return windowed(scale, "pixelshuffle")
+    return build_padded_swin2sr(scale, "pixelshuffle")
 
 
-def swin2sr_lightweight() -> nn.Module:
+def build_lightweight() -> nn.Module:
     """Swin2SR-S x2, a twelfth of the size."""
-    return windowed(2, "pixelshuffledirect", stages=4, channels=60)
+    return build_padded_swin2sr(2, "pixelshuffledirect", stages=4, channels=60)
 
 
-def swin2sr_compressed() -> nn.Module:
+def build_compressed() -> nn.Module:
     """Swin2SR x4 for JPEG files; its auxiliary picture, for training, is left out."""
-    return windowed(4, "pixelshuffle_aux", patch=48)
+    return build_padded_swin2sr(4, "pixelshuffle_aux", patch=48)
 
 
-def swin2sr_real() -> nn.Module:
+def build_real() -> nn.Module:
     """Swin2SR x4 for pictures from the real world."""
-    return windowed(4, "nearest+conv")
+    return build_padded_swin2sr(4, "nearest+conv")
 
 
-def windowed(
+def build_padded_swin2sr(
     scale: int, upsampler: str, *, patch: int = 64, stages: int = 6, channels: int = 180
 ) -> nn.Module:
     """transformers' Swin2SR with our blocks, for any size; its state dict is transformers' own."""
@@ -55,10 +55,10 @@ def windowed(
         upscale=scale,
         upsampler=upsampler,
     )
-    return Windowed(Swin2SR(Swin2SRForImageSuperResolution(config)), scale)
+    return Windowed(Swin2SRNetwork(Swin2SRForImageSuperResolution(config)), scale)
 
 
-class Swin2SR(nn.Module):
+class Swin2SRNetwork(nn.Module):
     """`(n, 3, h, w)`, sides multiples of 8, to `(n, 3, scale·h, scale·w)`: transformers' parts.
 
     It computes what the publisher's network computes, where transformers 5.23 differs from it:
@@ -79,7 +79,7 @@ class Swin2SR(nn.Module):
         self.register_buffer("mean", published.swin2sr.mean, persistent=False)
         stages = published.swin2sr.encoder.stages
         for number, stage in enumerate(stages):
-            stages[number] = Stage(stage)
+            stages[number] = SwinStage(stage)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.swin2sr(x, return_dict=False)[0]
@@ -91,7 +91,7 @@ class Swin2SR(nn.Module):
         return y + self.mean
 
 
-class Stage(nn.Module):
+class SwinStage(nn.Module):
     """transformers' residual stage: our blocks, one convolution, a projection, and the skip."""
 
     layers: nn.ModuleList
@@ -108,7 +108,7 @@ class Stage(nn.Module):
         self, tokens: Tensor, size: tuple[int, int], *_: object
     ) -> tuple[Tensor, tuple[int, int]]:
         """`tokens` (n, h·w, c) after the stage, and `size`, which is (h, w), unchanged."""
-        after = computed(self.layers, COSINE, tokens, size)
+        after = run_blocks(self.layers, COSINE, tokens, size)
         picture = after.transpose(1, 2).unflatten(2, size)  # (n, c, h, w)
         projected: Tensor = self.patch_embed(self.conv(picture))[0]
         return projected + tokens, size
@@ -124,10 +124,10 @@ def convert_release(state: StateDict) -> StateDict:
     learned = {key: value for key, value in state.items() if not key.endswith(TABLES)}
     if "conv_first.weight" not in learned:
         return learned
-    names = renaming("conv_last.weight" in learned)
+    names = list_renames("conv_last.weight" in learned)
     converted: StateDict = {}
     for key, value in learned.items():
-        name = renamed(key, names)
+        name = rename_key(key, names)
         if name.endswith("qkv.weight"):
             rows = zip(("query", "key", "value"), value.chunk(3), strict=True)
             converted |= {name.replace("qkv", part): matrix for part, matrix in rows}
@@ -149,7 +149,7 @@ def check_window(state: StateDict) -> None:
             )
 
 
-def renaming(has_last: bool) -> tuple[tuple[str, str], ...]:
+def list_renames(has_last: bool) -> tuple[tuple[str, str], ...]:
     """Patterns of the publisher's keys and what replaces each; the first that matches counts.
 
     Without `conv_last` the upsampler is the lightweight one, a single convolution.
@@ -182,7 +182,7 @@ def renaming(has_last: bool) -> tuple[tuple[str, str], ...]:
     )
 
 
-def renamed(key: str, names: tuple[tuple[str, str], ...]) -> str:
+def rename_key(key: str, names: tuple[tuple[str, str], ...]) -> str:
     """`key` as transformers names it; one that no pattern knows stays, for the loader to refuse."""
     for pattern, name in names:
         new, count = re.subn("^" + pattern, name, key)

@@ -29,7 +29,7 @@ MAX_LOGIT_SCALE = log(100)
 CACHED = 192 * 1024
 
 
-class Kind(NamedTuple):
+class BlockVariant(NamedTuple):
     """How the blocks of a package are computed."""
 
     bias: Callable[[Any], Tensor]  # what a block adds to attention: (1, heads, 64, 64)
@@ -50,17 +50,19 @@ class Blocks(nn.Module):
     `blocks` are basicsr's, under basicsr's name, so that the state dict stays what it was.
     """
 
-    def __init__(self, blocks: nn.ModuleList, kind: Kind) -> None:
+    def __init__(self, blocks: nn.ModuleList, kind: BlockVariant) -> None:
         super().__init__()
         self.blocks = blocks
         self.kind = kind
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """`size` is (h, w), both multiples of the window."""
-        return computed(self.blocks, self.kind, x, size)
+        return run_blocks(self.blocks, self.kind, x, size)
 
 
-def computed(blocks: nn.ModuleList, kind: Kind, x: Tensor, size: tuple[int, int]) -> Tensor:
+def run_blocks(
+    blocks: nn.ModuleList, kind: BlockVariant, x: Tensor, size: tuple[int, int]
+) -> Tensor:
     """`x` (n, h·w, c) after `blocks`; `size` is (h, w)."""
     sortings = [sorting((len(x), *size), shift, x) for shift in (0, SHIFT)]
     tokens = x.flatten(0, 1)
@@ -179,5 +181,5 @@ def spread(table: Tensor, index: Tensor) -> Tensor:
     return table[index.flatten()].view(1, TOKENS, TOKENS, -1).permute(0, 3, 1, 2).contiguous()
 
 
-DOT = Kind(dot_bias, dot_step)  # SwinIR
-COSINE = Kind(cosine_bias, cosine_step)  # Swin2SR
+DOT = BlockVariant(dot_bias, dot_step)  # SwinIR
+COSINE = BlockVariant(cosine_bias, cosine_step)  # Swin2SR

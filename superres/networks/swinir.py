@@ -15,32 +15,32 @@ from superres.networks.swin_attention import DOT, Blocks
 from superres.networks.torchvision_compat import repair_torchvision
 
 
-def swinir_classical(scale: int, patch: int) -> nn.Module:
+def build_classical(scale: int, patch: int) -> nn.Module:
     """SwinIR-M x2, x3, x4 or x8 for bicubic reduction, trained on patches of `patch` pixels.
 
     `patch` is 64 for the DF2K files and 48 for the DIV2K ones, which hold masks of that size.
     """
-    return windowed(scale, patch, layers=6, channels=180, upsampler="pixelshuffle")
+    return build_padded_swinir(scale, patch, layers=6, channels=180, upsampler="pixelshuffle")
 
 
-def swinir_lightweight(scale: int) -> nn.Module:
+def build_lightweight(scale: int) -> nn.Module:
     """SwinIR-S x2, x3 or x4, a tenth of the size."""
-    return windowed(scale, 64, layers=4, channels=60, upsampler="pixelshuffledirect")
+    return build_padded_swinir(scale, 64, layers=4, channels=60, upsampler="pixelshuffledirect")
 
 
-def swinir_real(scale: int) -> nn.Module:
+def build_real(scale: int) -> nn.Module:
     """SwinIR-M x2 or x4 for pictures from the real world."""
-    return windowed(scale, 64, layers=6, channels=180, upsampler="nearest+conv")
+    return build_padded_swinir(scale, 64, layers=6, channels=180, upsampler="nearest+conv")
 
 
-def swinir_real_large() -> nn.Module:
+def build_real_large() -> nn.Module:
     """SwinIR-L x4 for pictures from the real world."""
-    return windowed(
+    return build_padded_swinir(
         4, 64, layers=9, channels=240, heads=8, upsampler="nearest+conv", resi_connection="3conv"
     )
 
 
-def windowed(
+def build_padded_swinir(
     scale: int, patch: int, *, layers: int, channels: int, heads: int = 6, **settings: str
 ) -> nn.Module:
     """basicsr's SwinIR with our blocks, for any size; its state dict is the publisher's."""

@@ -31,7 +31,7 @@ def repair_torchvision() -> None:
     again changes nothing. Raises ModuleNotFoundError where torchvision is not installed.
     """
     if not extension_loads():
-        declared_operators()
+        declare_operators()
         replace_suppression()
     restore_moved_module()
     # basicsr 1.4.2 imports names that SciPy moved; nobody who serves pictures can act on that.
@@ -66,7 +66,7 @@ def loads(path: Path) -> bool:
 
 
 @cache
-def declared_operators() -> Library:
+def declare_operators() -> Library:
     """The schemas that `import torchvision` refers to; they live as long as the returned object."""
     library = Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
@@ -77,10 +77,10 @@ def declared_operators() -> Library:
 @cache
 def replace_suppression() -> None:
     """`torchvision.ops.nms`, which facexlib's face detector calls, works without the extension."""
-    vars(importlib.import_module("torchvision.ops"))["nms"] = suppressed
+    vars(importlib.import_module("torchvision.ops"))["nms"] = suppress_overlaps
 
 
-def suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+def suppress_overlaps(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """The indices of `boxes` that overlap no better one by more than `iou_threshold`, best first.
 
     `boxes` is `(n, 4)`: left, top, right, bottom; `scores` is `(n,)`. Overlap is intersection

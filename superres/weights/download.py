@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from superres.errors import WeightsCorrupt, WeightsMissing
 from superres.model_spec import Weights
-from superres.weights.http import opener
+from superres.weights.http import make_opener
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ BUSY = frozenset({408, 425, 429})  # 4xx statuses that pass; every 5xx may pass 
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long a download is waited for; all times in seconds."""
 
     tries: int = 3  # in a row that bring no new byte
@@ -52,28 +52,28 @@ class _LastingError(Exception):
     """No further try would do better."""
 
 
-def fetch(weights: Weights, target: Path, patience: Patience | None = None) -> None:
+def download(weights: Weights, target: Path, patience: Timeouts | None = None) -> None:
     """`target` holds the verified file of `weights`, downloaded once however many processes ask.
 
     A part is kept beside it and resumed by the next call. Proxies and certificates come from
     HTTP(S)_PROXY, NO_PROXY and SSL_CERT_FILE. Raises WeightsMissing when the file cannot be had
     or stored, WeightsCorrupt when the server has another file under that address.
     """
-    patience = patience or Patience()
+    patience = patience or Timeouts()
     target = target.absolute()
     try:
-        with _alone(target, patience):
-            if not target.is_file() or fault(target, weights):
+        with _lock_file(target, patience):
+            if not target.is_file() or find_fault(target, weights):
                 _Transfer(weights, target, patience).run()
     except Timeout as error:
         reason = f"another process has held {error.lock_file} for {patience.total:g} s"
-        raise missing(weights, target.parent, reason) from error
+        raise make_missing_error(weights, target.parent, reason) from error
     except OSError as error:
         reason = f"{target.parent} cannot be written ({error.strerror or error})"
-        raise missing(weights, target.parent, reason) from error
+        raise make_missing_error(weights, target.parent, reason) from error
 
 
-def missing(weights: Weights, folder: Path, reason: str) -> WeightsMissing:
+def make_missing_error(weights: Weights, folder: Path, reason: str) -> WeightsMissing:
     """The error for a file that is not to be had: why, and how to put it there by hand."""
     if weights.url is None:
         remedy = "it is shipped inside the package: install superres again"
@@ -88,13 +88,13 @@ def missing(weights: Weights, folder: Path, reason: str) -> WeightsMissing:
     )
 
 
-def fault(path: Path, weights: Weights) -> str | None:
+def find_fault(path: Path, weights: Weights) -> str | None:
     """What is wrong with the file at `path`, measured by the size and hash of `weights`, or None.
 
     The hash is computed every time: 0.2 s for 140 MB, and no note beside the file could see a bit
     that flipped on the disk. Raises OSError when the file cannot be read.
     """
-    text = foreign(path)
+    text = find_format_fault(path)
     if text is not None:
         return text
     size = path.stat().st_size
@@ -106,7 +106,7 @@ def fault(path: Path, weights: Weights) -> str | None:
     return None if found == weights.sha256 else f"has sha256 {found}, expected {weights.sha256}"
 
 
-def foreign(path: Path) -> str | None:
+def find_format_fault(path: Path) -> str | None:
     """What the file obviously is instead of weights: nothing, a web page, a Git LFS pointer."""
     with path.open("rb") as stream:
         start = stream.read(256).lstrip().lower()
@@ -125,7 +125,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _alone(target: Path, patience: Patience) -> Iterator[None]:
+def _lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
     """No other process or thread downloads `target` meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock", timeout=patience.total)
@@ -143,10 +143,10 @@ def _alone(target: Path, patience: Patience) -> Iterator[None]:
 class _Transfer:
     """One file on its way: the part on disk and what is known of the server."""
 
-    def __init__(self, weights: Weights, target: Path, patience: Patience) -> None:
+    def __init__(self, weights: Weights, target: Path, patience: Timeouts) -> None:
         self.weights, self.target, self.patience = weights, target, patience
         self.part = target.with_name(f"{target.name}.{(weights.sha256 or 'unpinned')[:12]}.part")
-        self.opener = opener(patience.connect)
+        self.opener = make_opener(patience.connect)
         self.begun = time.monotonic()
         self.reached = False
         self.resumed = False
@@ -163,10 +163,10 @@ class _Transfer:
             except _PassingError as error:
                 reason = str(error)
             except _LastingError as error:
-                raise missing(self.weights, self.target.parent, str(error)) from error
+                raise make_missing_error(self.weights, self.target.parent, str(error)) from error
             failures = 1 if self.received > before else failures + 1
             if self._spent(failures):
-                raise missing(
+                raise make_missing_error(
                     self.weights, self.target.parent, f"{reason} (tried {failures} times)"
                 )
             wait = self.patience.wait * 2 ** (failures - 1)
@@ -194,7 +194,7 @@ class _Transfer:
             offset, total = self._promised(response, offset)
             self.resumed = offset > 0
             self._write(response, offset, total)
-        wrong = foreign(self.part) if self.received else None
+        wrong = find_format_fault(self.part) if self.received else None
         if wrong is not None:
             self.part.unlink()
             raise _LastingError(f"the answer of {self.weights.url} {wrong}")
@@ -315,7 +315,7 @@ class _Transfer:
 
     def _install(self) -> None:
         """Give the part its real name, once it is proven and safe on the disk."""
-        wrong = fault(self.part, self.weights)
+        wrong = find_fault(self.part, self.weights)
         if wrong is not None:
             self._discard(wrong)
         if self.weights.sha256 is None:

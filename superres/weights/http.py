@@ -10,7 +10,7 @@ from typing import IO
 import certifi
 
 
-def opener(connect: float) -> urllib.request.OpenerDirector:
+def make_opener(connect: float) -> urllib.request.OpenerDirector:
     """Opens http and https only: no file:, ftp: or data: behind a redirect.
 
     Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY as they are now, certificates from the

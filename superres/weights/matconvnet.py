@@ -35,28 +35,28 @@ ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-1
 PARAMETER = re.compile(r"([A-Za-z]\w*)_([fb])", re.ASCII)
 
 
-class Unexpected(Exception):
+class MatFormatError(Exception):
     """What is wrong with the content of a file, for a message that names the file."""
 
 
-class Element(NamedTuple):
+class MatElement(NamedTuple):
     """A piece of a file: the number of its type, and its bytes."""
 
     type: int
     data: memoryview
 
 
-class Matrix(NamedTuple):
+class MatMatrix(NamedTuple):
     """A MATLAB variable or field; what `parts` mean depends on `kind`, its class."""
 
     kind: int
     complex: bool
     shape: tuple[int, ...]
     name: str
-    parts: list[Element]
+    parts: list[MatElement]
 
 
-def load(path: Path) -> StateDict:
+def load_matconvnet(path: Path) -> StateDict:
     """The state dict in the MatConvNet file at `path`: `x_f` is `x.weight`, `x_b` is `x.bias`.
 
     Filters (h, w, in, out) become (out, in, h, w); those of transposed convolutions, (h, w, out,
@@ -66,116 +66,118 @@ def load(path: Path) -> StateDict:
     """
     data = path.read_bytes()
     try:
-        return state_dict(variable(data, "net"))
-    except Unexpected as error:
+        return make_state_dict(find_variable(data, "net"))
+    except MatFormatError as error:
         expected = "expected the publisher's MatConvNet file, unchanged"
         raise WeightsCorrupt(f'weights file "{path}": {error}; {expected}') from error
 
 
-def state_dict(net: Matrix) -> StateDict:
+def make_state_dict(net: MatMatrix) -> StateDict:
     """The parameters of `net` as torch names and shapes them."""
-    outer = structs(net, "net", "params")
+    outer = read_structs(net, "net", "params")
     if len(outer) != 1:
-        raise Unexpected(f"net has {len(outer)} elements, not one")
+        raise MatFormatError(f"net has {len(outer)} elements, not one")
     state: StateDict = {}
-    for param in structs(outer[0]["params"], "net.params", "name", "value"):
-        key, tensor = entry(text(param["name"]), param["value"])
+    for param in read_structs(outer[0]["params"], "net.params", "name", "value"):
+        key, tensor = read_entry(read_text(param["name"]), param["value"])
         if key in state:
-            raise Unexpected(f"net.params has {key} twice")
+            raise MatFormatError(f"net.params has {key} twice")
         state[key] = tensor
     if not state:
-        raise Unexpected("net.params is empty")
+        raise MatFormatError("net.params is empty")
     return state
 
 
-def entry(name: str, value: Matrix) -> tuple[str, Tensor]:
+def read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
     """One parameter as torch names and shapes it."""
     parts = PARAMETER.fullmatch(name)
     if parts is None:
-        raise Unexpected(f"parameter {quote(name)} has no name that ends in _f or _b")
-    numbers = floats(value, name)
+        raise MatFormatError(f"parameter {quote(name)} has no name that ends in _f or _b")
+    numbers = read_floats(value, name)
     layer, kind = parts.groups()
     if kind == "b":
         return f"{layer}.bias", torch.from_numpy(numbers.reshape(-1))
     if numbers.ndim > 4:
-        raise Unexpected(f"parameter {name} has {numbers.ndim} dimensions, not four")
+        raise MatFormatError(f"parameter {name} has {numbers.ndim} dimensions, not four")
     # MATLAB drops trailing dimensions of length one.
     full = numbers.reshape(numbers.shape + (1,) * (4 - numbers.ndim))
     return f"{layer}.weight", torch.from_numpy(full.transpose(3, 2, 0, 1).copy())
 
 
-def variable(data: bytes, name: str) -> Matrix:
+def find_variable(data: bytes, name: str) -> MatMatrix:
     """The variable `name` of the MATLAB file `data`."""
     if data[HEADER - 4 : HEADER] != LITTLE_ENDIAN_5:
-        raise Unexpected("it is no little-endian MATLAB file of version 5")
-    for element in elements(memoryview(data)[HEADER:]):
-        inner = inflated(element.data) if element.type == COMPRESSED else element
-        if inner.type == MATRIX and (found := matrix(inner)).name == name:
+        raise MatFormatError("it is no little-endian MATLAB file of version 5")
+    for element in read_elements(memoryview(data)[HEADER:]):
+        inner = inflate(element.data) if element.type == COMPRESSED else element
+        if inner.type == MATRIX and (found := read_matrix(inner)).name == name:
             return found
-    raise Unexpected(f"it has no variable {name}")
+    raise MatFormatError(f"it has no variable {name}")
 
 
-def elements(data: memoryview) -> Iterator[Element]:
+def read_elements(data: memoryview) -> Iterator[MatElement]:
     """The elements that lie one after another in `data`."""
     place = 0
     while place < len(data):
         if len(data) < place + 8:
-            raise Unexpected("it is cut short")
+            raise MatFormatError("it is cut short")
         kind, size = unpack_from("<II", data, place)
         start = place + 8
         if kind >> 16:  # small: type and size share a word, the next one is the content
             kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
         if start + size > len(data) or (start == place + 4 and size > 4):
-            raise Unexpected("it is cut short")
-        yield Element(kind, data[start : start + size])
+            raise MatFormatError("it is cut short")
+        yield MatElement(kind, data[start : start + size])
         place = start + size if kind == COMPRESSED else start + size + (-(start + size) % 8)
 
 
-def inflated(data: memoryview) -> Element:
+def inflate(data: memoryview) -> MatElement:
     """The one element that is compressed in `data`."""
     stream = zlib.decompressobj()
     try:
         plain = stream.decompress(data, LARGEST)
     except zlib.error as error:
-        raise Unexpected("its compressed data are damaged") from error
+        raise MatFormatError("its compressed data are damaged") from error
     if not stream.eof:
-        raise Unexpected(f"its compressed data are cut short or longer than {LARGEST} bytes")
-    first = next(elements(memoryview(plain)), None)
+        raise MatFormatError(f"its compressed data are cut short or longer than {LARGEST} bytes")
+    first = next(read_elements(memoryview(plain)), None)
     if first is None:
-        raise Unexpected("its compressed data are empty")
+        raise MatFormatError("its compressed data are empty")
     return first
 
 
-def matrix(element: Element) -> Matrix:
+def read_matrix(element: MatElement) -> MatMatrix:
     """The matrix in `element`. Every class begins with flags, dimensions and name."""
-    parts = list(elements(element.data)) if element.type == MATRIX else []
+    parts = list(read_elements(element.data)) if element.type == MATRIX else []
     if len(parts) < 3 or len(parts[0].data) != 8:
-        raise Unexpected("a value in it is no matrix")
+        raise MatFormatError("a value in it is no matrix")
     kind, flags = parts[0].data[0], parts[0].data[1]
-    shape = tuple(int(side) for side in stored(parts[1], "i"))
+    shape = tuple(int(side) for side in read_numbers(parts[1], "i"))
     if min(shape, default=-1) < 0:
-        raise Unexpected(f"a matrix in it has the shape {shape}")
+        raise MatFormatError(f"a matrix in it has the shape {shape}")
     name = bytes(parts[2].data).decode("latin-1")
-    return Matrix(kind, bool(flags & COMPLEX), shape, name, parts[3:])
+    return MatMatrix(kind, bool(flags & COMPLEX), shape, name, parts[3:])
 
 
-def structs(value: Matrix, name: str, *fields: str) -> list[dict[str, Matrix]]:
+def read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, MatMatrix]]:
     """The structs in `value`, known to have `fields`, with these alone."""
-    found = field_names(value)
+    found = read_field_names(value)
     if not set(fields) <= set(found):
-        raise Unexpected(f"{name} is no struct with {' and '.join(fields)}")
+        raise MatFormatError(f"{name} is no struct with {' and '.join(fields)}")
     cells = value.parts[2:]
     if len(cells) != math.prod(value.shape) * len(found):
-        raise Unexpected(f"{name} has {len(cells)} values for {value.shape} × {len(found)} fields")
+        raise MatFormatError(
+            f"{name} has {len(cells)} values for {value.shape} × {len(found)} fields"
+        )
     rows = (cells[start : start + len(found)] for start in range(0, len(cells), len(found)))
-    return [{field: matrix(row[found.index(field)]) for field in fields} for row in rows]
+    return [{field: read_matrix(row[found.index(field)]) for field in fields} for row in rows]
 
 
-def field_names(value: Matrix) -> list[str]:
+def read_field_names(value: MatMatrix) -> list[str]:
     """The names of a struct's fields; none of what is no struct."""
     if value.kind != STRUCT or len(value.parts) < 2:
         return []
-    length = stored(value.parts[0], "i")
+    length = read_numbers(value.parts[0], "i")
     names = bytes(value.parts[1].data).decode("latin-1")
     if length.size != 1 or length[0] < 1:
         return []
@@ -183,7 +185,7 @@ def field_names(value: Matrix) -> list[str]:
     return [names[start : start + step].partition("\0")[0] for start in range(0, len(names), step)]
 
 
-def text(value: Matrix) -> str:
+def read_text(value: MatMatrix) -> str:
     """The characters in `value`; none of what is no text."""
     if value.kind != TEXT or len(value.parts) != 1:
         return ""
@@ -191,24 +193,24 @@ def text(value: Matrix) -> str:
     return bytes(value.parts[0].data).decode(encoding, errors="replace")
 
 
-def floats(value: Matrix, name: str) -> NDArray[np.float32]:
+def read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
     """The finite floating-point numbers in `value`, in fp32."""
     if value.kind not in {DOUBLE, SINGLE} or value.complex or len(value.parts) != 1:
-        raise Unexpected(f"parameter {name} is no array of floating-point numbers")
+        raise MatFormatError(f"parameter {name} is no array of floating-point numbers")
     # MATLAB stores whole numbers in the smallest type that holds them.
-    numbers = stored(value.parts[0], NUMBERS.get(value.parts[0].type, ""))
+    numbers = read_numbers(value.parts[0], NUMBERS.get(value.parts[0].type, ""))
     if not numbers.size or numbers.size != math.prod(value.shape):
-        raise Unexpected(f"parameter {name} has {numbers.size} numbers for {value.shape}")
+        raise MatFormatError(f"parameter {name} has {numbers.size} numbers for {value.shape}")
     if not (abs(numbers.astype(np.float64)) <= np.finfo(np.float32).max).all():
-        raise Unexpected(f"parameter {name} has numbers that are not finite in fp32")
+        raise MatFormatError(f"parameter {name} has numbers that are not finite in fp32")
     return numbers.astype(np.float32).reshape(value.shape, order="F")
 
 
-def stored(element: Element, code: str) -> NDArray[np.generic]:
+def read_numbers(element: MatElement, code: str) -> NDArray[np.generic]:
     """The numbers of type `code` in `element`."""
     if NUMBERS.get(element.type) != code or not code:
-        raise Unexpected(f"numbers in it are of type {element.type}")
+        raise MatFormatError(f"numbers in it are of type {element.type}")
     numbers = np.dtype(f"<{code}")
     if len(element.data) % numbers.itemsize:
-        raise Unexpected("it has parts of a number")
+        raise MatFormatError("it has parts of a number")
     return np.frombuffer(element.data, numbers)

@@ -20,7 +20,13 @@ from contract.problem import quote
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import StateDict, Weights
 from superres.weights import matconvnet
-from superres.weights.download import Patience, fault, fetch, foreign, missing
+from superres.weights.download import (
+    Timeouts,
+    download,
+    find_fault,
+    find_format_fault,
+    make_missing_error,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +42,7 @@ class Store:
     offline: bool = False
     folders: tuple[Path, ...] = ()  # the operator's, never written to
     assets: Path = ASSETS
-    patience: Patience = field(default_factory=Patience)
+    patience: Timeouts = field(default_factory=Timeouts)
 
     @classmethod
     def from_environment(cls, cache_dir: Path | None = None, offline: bool | None = None) -> Self:
@@ -86,16 +92,16 @@ def locate(weights: Weights, store: Store, explicit: Path | None = None) -> Path
     in the cache folder, which is ours.
     """
     if explicit is not None and not explicit.is_dir():
-        return _custom(explicit, weights)
+        return _use_custom(explicit, weights)
     own = (explicit,) if explicit is not None else ()
     for folder in (*own, *store.folders, store.assets):
-        if _present(folder / weights.file):
-            return _verified(folder / weights.file, weights)
-    return _cached(weights, store)
+        if _is_present(folder / weights.file):
+            return _verify(folder / weights.file, weights)
+    return _locate_in_cache(weights, store)
 
 
-def _custom(path: Path, weights: Weights) -> Path:
-    if not _present(path):
+def _use_custom(path: Path, weights: Weights) -> Path:
+    if not _is_present(path):
         raise WeightsMissing(
             f'weights "{path}": no such file or folder; expected a weights file, or a folder '
             f'that holds "{weights.file}"',
@@ -105,7 +111,7 @@ def _custom(path: Path, weights: Weights) -> Path:
     return path
 
 
-def _present(path: Path) -> bool:
+def _is_present(path: Path) -> bool:
     """Whether a file is at `path`; one that may not be looked at is: reading it tells why."""
     try:
         return path.is_file()
@@ -113,8 +119,8 @@ def _present(path: Path) -> bool:
         return True
 
 
-def _verified(path: Path, weights: Weights) -> Path:
-    wrong = _fault(path, weights)
+def _verify(path: Path, weights: Weights) -> Path:
+    wrong = _find_fault(path, weights)
     if wrong is not None:
         source = f"; replace it by {weights.url}" if weights.url else ""
         raise WeightsCorrupt(f'weights file "{path}" {wrong}{source}')
@@ -122,27 +128,27 @@ def _verified(path: Path, weights: Weights) -> Path:
     return path
 
 
-def _fault(path: Path, weights: Weights) -> str | None:
+def _find_fault(path: Path, weights: Weights) -> str | None:
     try:
-        return fault(path, weights)
+        return find_fault(path, weights)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
 
-def _cached(weights: Weights, store: Store) -> Path:
+def _locate_in_cache(weights: Weights, store: Store) -> Path:
     target = store.cache() / weights.file
     fetchable = weights.url is not None and not store.offline
-    if _present(target) and not fetchable:
-        return _verified(target, weights)
+    if _is_present(target) and not fetchable:
+        return _verify(target, weights)
     if not fetchable:
         places = (*store.folders, target.parent)
         looked = "not in " + " or ".join(f'"{place}"' for place in places)
         reason = f"{looked}, and offline" if weights.url else looked
-        raise missing(weights, target.parent, reason)
-    wrong = _fault(target, weights) if _present(target) else "is not there yet"
+        raise make_missing_error(weights, target.parent, reason)
+    wrong = _find_fault(target, weights) if _is_present(target) else "is not there yet"
     if wrong is not None:
         logger.warning('"%s" %s: downloading %s', target, wrong, weights.url)
-        fetch(weights, target, store.patience)
+        download(weights, target, store.patience)
     return target
 
 
@@ -154,20 +160,20 @@ def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")
     file and reason for anything but tensors.
     """
     try:
-        wrong = foreign(path)
-        content = _parse(path) if wrong is None else None
+        wrong = find_format_fault(path)
+        content = _read_checkpoint(path) if wrong is None else None
     except FileNotFoundError as error:
         raise WeightsMissing(f'weights file "{path}": no such file') from error
     except Exception as error:  # parsers of foreign bytes raise whatever the bytes lead them to
-        raise WeightsCorrupt(f'weights file "{path}" {_reason(error)}') from error
+        raise WeightsCorrupt(f'weights file "{path}" {_describe_error(error)}') from error
     if wrong is not None:
         raise WeightsCorrupt(f'weights file "{path}" {wrong}')
-    return _without_module(dict(_tensors(path, content, keys)))
+    return _drop_module_prefix(dict(_iterate_tensors(path, content, keys)))
 
 
-def _parse(path: Path) -> object:
+def _read_checkpoint(path: Path) -> object:
     if path.suffix == ".mat":
-        return matconvnet.load(path)
+        return matconvnet.load_matconvnet(path)
     with path.open("rb") as stream:
         start = stream.read(9)
     if path.suffix == ".safetensors" or start[8:] == b"{":
@@ -176,7 +182,7 @@ def _parse(path: Path) -> object:
     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """One line about `error`; torch's own, of ten, would advise to allow the foreign objects."""
     foreign_object = re.search(r"GLOBAL (\S+)", str(error))
     if foreign_object:
@@ -185,7 +191,9 @@ def _reason(error: Exception) -> str:
     return f"cannot be read: {type(error).__name__} {line[:200]}"
 
 
-def _tensors(path: Path, content: object, keys: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+def _iterate_tensors(
+    path: Path, content: object, keys: tuple[str, ...]
+) -> Iterator[tuple[str, Tensor]]:
     held: object = content
     if isinstance(content, dict):
         held = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
@@ -198,14 +206,14 @@ def _tensors(path: Path, content: object, keys: tuple[str, ...]) -> Iterator[tup
         yield str(name), value.detach()
 
 
-def _without_module(state: StateDict) -> StateDict:
+def _drop_module_prefix(state: StateDict) -> StateDict:
     """`state` without the prefix that DataParallel leaves before every name."""
     if not all(name.startswith("module.") for name in state):
         return state
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def load(network: nn.Module, state: StateDict, path: Path) -> None:
+def load_state_dict(network: nn.Module, state: StateDict, path: Path) -> None:
     """Every parameter and buffer of `network` is what `state` holds, and nothing is left over.
 
     Raises WeightsMismatch, which names `path` and the first few differences; the network's values
@@ -214,24 +222,26 @@ def load(network: nn.Module, state: StateDict, path: Path) -> None:
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        differences = "; ".join(_differences(network.state_dict(), state)) or _reason(error)
+        differences = "; ".join(_list_differences(network.state_dict(), state)) or _describe_error(
+            error
+        )
         raise WeightsMismatch(
             f'weights file "{path}" does not fit {type(network).__name__}: {differences}'
         ) from error
 
 
-def _differences(network: StateDict, state: StateDict) -> Iterator[str]:
+def _list_differences(network: StateDict, state: StateDict) -> Iterator[str]:
     shapes = [
         f"{name} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the network"
         for name, tensor in network.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    yield from _few("missing", [name for name in network if name not in state])
-    yield from _few("unexpected", [name for name in state if name not in network])
-    yield from _few("with another shape", shapes)
+    yield from _summarize("missing", [name for name in network if name not in state])
+    yield from _summarize("unexpected", [name for name in state if name not in network])
+    yield from _summarize("with another shape", shapes)
 
 
-def _few(what: str, names: list[str]) -> Iterator[str]:
+def _summarize(what: str, names: list[str]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         yield f"{what} {', '.join(names[:NAMED])}{more}"
@@ -243,13 +253,15 @@ def interpolate(first: StateDict, second: StateDict, weight: float) -> StateDict
     Real-ESRGAN's deep network interpolation, with `weight` 0..1 as its denoise_strength. Raises
     WeightsMismatch if the two are not of one architecture.
     """
-    differences = "; ".join(_differences(second, first))
+    differences = "; ".join(_list_differences(second, first))
     if differences:
         raise WeightsMismatch(f"two weights files cannot be interpolated: {differences}")
-    return {name: _between(tensor, second[name], weight) for name, tensor in first.items()}
+    return {
+        name: _interpolate_tensors(tensor, second[name], weight) for name, tensor in first.items()
+    }
 
 
-def _between(first: Tensor, second: Tensor, weight: float) -> Tensor:
+def _interpolate_tensors(first: Tensor, second: Tensor, weight: float) -> Tensor:
     if not first.is_floating_point():
         return first
     return weight * first.float() + (1 - weight) * second.float()

@@ -86,18 +86,18 @@ def test_the_tables_of_the_reference_are_those_of_the_options() -> None:
 
 
 def test_defaults_that_the_engine_has_too_are_the_same() -> None:
-    from superres.codecs.encode import FORMATS, format_named
+    from superres.codecs.encode import FORMATS, find_format
     from superres.diffusion.options import Sampling
-    from superres.pipeline import Options
+    from superres.pipeline import OutputOptions
 
-    options = Options()
+    options = OutputOptions()
     for name in ("quality", "png_compression", "tile", "keep_metadata"):
         assert REQUEST_OPTIONS[name].default == getattr(options, name)
     defaults = {field.name: field.default for field in fields(Sampling)}
     for name in ("steps", "guidance_scale", "noise_level"):
         assert float(REQUEST_OPTIONS[name].default_text) == defaults[name]
     assert SAMPLING_OPTIONS and set(SAMPLING_OPTIONS) == defaults.keys()
-    assert {format_named(name) for name in IMAGE_FORMATS} == set(FORMATS.values())
+    assert {find_format(name) for name in IMAGE_FORMATS} == set(FORMATS.values())
 
 
 def test_the_controls_of_the_page_have_the_ranges_of_the_options() -> None:

@@ -11,7 +11,7 @@ from contract.problem import CALLER_STATUS, STATUS, Problem, parse_problem, quot
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[A-Z][A-Z0-9_]+")
-RAISERS = {"refusal", "make_error", "make_problem", "Problem", "Mistake"}
+RAISERS = {"refusal", "make_error", "make_problem", "Problem", "TextKind"}
 
 
 def raised_codes() -> dict[str, str]:

@@ -13,11 +13,11 @@ from docarray import Document, DocumentArray
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from executors.admission.deadline import Watch
+from executors.admission.deadline import Deadline
 from executors.error_response import RequestFailed
 from executors.systems import BicubicPP
 from superres.errors import Cancelled, DeadlineExceeded
-from superres.estimation.calibration import Pace
+from superres.estimation.calibration import PaceTracker
 from tests.executors.conftest import Caller, png
 
 
@@ -28,11 +28,11 @@ def test_it_lists_its_models(executor: BicubicPP) -> None:
 
 
 def test_it_tells_the_tiles_of_a_running_request(executor: BicubicPP) -> None:
-    watch = Watch(0)
-    watch.note(Document(), 3, 7)
-    executor.watches["mine"] = watch
+    watch = Deadline(0)
+    watch.note_progress(Document(), 3, 7)
+    executor.deadlines["mine"] = watch
     (known,) = asyncio.run(executor.progress({"request_id": "mine"}))
-    executor.watches.clear()
+    executor.deadlines.clear()
     (unknown,) = asyncio.run(executor.progress({"request_id": "mine"}))
     assert known.tags == {"known": True, "done": 3, "total": 7}
     assert not unknown.tags["known"]
@@ -40,7 +40,7 @@ def test_it_tells_the_tiles_of_a_running_request(executor: BicubicPP) -> None:
 
 def test_a_finished_request_is_forgotten(caller: Caller) -> None:
     caller.one(Document(blob=png()), request_id="short")
-    assert not caller.executor.watches
+    assert not caller.executor.deadlines
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_each_model_is_warmed_up_at_the_start(optimize: str, warm: int) -> None:
 
 def test_an_overloaded_server_says_when_to_come_again() -> None:
     full = BicubicPP(offline=True, max_waiting=2)
-    full.room.enter(2)
-    with full.room.expecting(7.0), pytest.raises(RequestFailed) as refused:
+    full.admission.admit(2)
+    with full.admission.expect_work(7.0), pytest.raises(RequestFailed) as refused:
         Caller(full).one(Document(blob=png()))
     told = json.loads(str(refused.value))
     assert (told["code"], told["status"], told["retry_after"]) == ("OVERLOADED", 429, 7)
 
 
 def test_the_pace_of_a_model_is_learned_from_requests(caller: Caller) -> None:
-    caller.executor.pace = Pace()
+    caller.executor.pace_tracker = PaceTracker()
     caller.one(Document(blob=png(size=(60, 40))))
-    assert caller.executor.pace.of("bicubic_pp.x3") not in (0.0, 1.0)
+    assert caller.executor.pace_tracker.get_pace("bicubic_pp.x3") not in (0.0, 1.0)
 
 
 def test_a_request_that_takes_too_long_ends_between_tiles(caller: Caller) -> None:
@@ -123,8 +123,8 @@ def test_a_request_that_takes_too_long_ends_between_tiles(caller: Caller) -> Non
 
 def test_a_watch_notices_the_end_of_time_and_of_interest() -> None:
     with pytest.raises(DeadlineExceeded):
-        Watch(1e-9).check()
-    watch = Watch(0)
+        Deadline(1e-9).check()
+    watch = Deadline(0)
     watch.check()
     watch.cancelled.set()
     with pytest.raises(Cancelled):
@@ -135,15 +135,15 @@ def test_a_cancelled_request_stops_within_a_tile(executor: BicubicPP) -> None:
     async def cancel() -> int:
         docs = DocumentArray([Document(blob=png(size=(600, 600)), tags={"tile": 20})])
         task = asyncio.create_task(executor.upscale(docs, parameters={"request_id": "gone"}))
-        while "gone" not in executor.watches or executor.watches["gone"].tiles()[0] < 1:  # noqa: ASYNC110 - no event tells
+        while "gone" not in executor.deadlines or executor.deadlines["gone"].count_tiles()[0] < 1:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
-        watch = executor.watches["gone"]
+        watch = executor.deadlines["gone"]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        before = watch.tiles()[0]
+        before = watch.count_tiles()[0]
         await asyncio.sleep(0.5)
-        return watch.tiles()[0] - before
+        return watch.count_tiles()[0] - before
 
     assert asyncio.run(cancel()) <= 1
 

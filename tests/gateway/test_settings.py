@@ -6,7 +6,7 @@ import pytest
 
 from contract.problem import Problem
 from gateway.core.api_keys import VARIABLE, keys_from
-from gateway.core.problem import INTERNAL, problem_of
+from gateway.core.problem import INTERNAL, read_problem
 from gateway.gateway import SinglePortGateway
 from gateway.server.protocol_mux import tls_context
 from gateway.web.responses import error_response
@@ -53,7 +53,7 @@ def test_no_certificate_means_no_tls() -> None:
 )
 def test_a_problem_survives_the_way_through_jina(problem: Problem) -> None:
     told = json.loads(problem.as_json()) | {"doc_id": problem.doc_id}
-    assert problem_of("RequestFailed", [json.dumps(told)]) == problem
+    assert read_problem("RequestFailed", [json.dumps(told)]) == problem
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_problem_survives_the_way_through_jina(problem: Problem) -> None:
 )
 def test_a_client_is_told_when_to_come_again(told: object, seconds: str) -> None:
     line = {"code": "OVERLOADED", "message": "m", "status": 429, "retry_after": told}
-    response = error_response(problem_of("RequestFailed", [json.dumps(line)]))
+    response = error_response(read_problem("RequestFailed", [json.dumps(line)]))
     assert (response.status_code, response.headers["retry-after"]) == (429, seconds)
 
 
@@ -81,7 +81,7 @@ def test_who_cannot_come_again_is_not_told_when() -> None:
     ],
 )
 def test_what_is_not_meant_for_clients_stays_internal(name: str, arguments: list[str]) -> None:
-    assert problem_of(name, arguments) == INTERNAL
+    assert read_problem(name, arguments) == INTERNAL
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_what_is_not_meant_for_clients_stays_internal(name: str, arguments: list
 )
 def test_a_code_alone_has_a_status(code: str, status: int) -> None:
     assert (
-        problem_of("RequestFailed", [json.dumps({"code": code, "message": "m"})]).status == status
+        read_problem("RequestFailed", [json.dumps({"code": code, "message": "m"})]).status == status
     )

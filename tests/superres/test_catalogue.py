@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from superres.catalogue import CATALOGUE, ROWS, model_named
+from superres.catalogue import CATALOGUE, ROWS, find_model
 from superres.errors import BadOption
 from superres.geometry import Size
 from superres.inference.device import Device
@@ -50,7 +50,7 @@ def test_names_are_unique() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(BadOption, match=r"bicubic_pp\.x3, .*realesrgan\.x4plus"):
-        model_named("esrgan")
+        find_model("esrgan")
 
 
 @rows

@@ -32,7 +32,7 @@ def picture() -> np.ndarray:  # type: ignore[type-arg]
 @pytest.mark.parametrize("layout", ["params_ema", "bare", "safetensors", "numbered"])
 def test_a_community_file_works_in_every_layout(tmp_path: Path, store: Store, layout: str) -> None:
     torch.manual_seed(0)
-    network = realesrgan.rrdb(4, 6)
+    network = realesrgan.build_rrdb(4, 6)
     state = network.state_dict()
     path = tmp_path / ("mine.safetensors" if layout == "safetensors" else "mine.pth")
     if layout == "safetensors":
@@ -51,7 +51,7 @@ def test_a_file_of_another_architecture_names_what_does_not_fit(
     tmp_path: Path, store: Store
 ) -> None:
     path = tmp_path / "other.safetensors"
-    save_file(realesrgan.rrdb(4, 2).state_dict(), path)
+    save_file(realesrgan.build_rrdb(4, 2).state_dict(), path)
     with pytest.raises(WeightsMismatch, match=r"other\.safetensors.*body\.2\."):
         NetworkModel(ANIME, CPU, store, path)
 

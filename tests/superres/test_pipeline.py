@@ -11,17 +11,17 @@ from skimage.data import astronaut
 
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
-from superres.codecs.encode import format_named
+from superres.codecs.encode import find_format
 from superres.errors import BadOption, TooLarge
 from superres.faces.enhancer import FaceEnhancer
 from superres.geometry import Size
 from superres.image.frame import Frame, Image, Pixels
-from superres.image.size_expression import ScaleExpression
+from superres.image.size_expression import SizeExpression
 from superres.inference.device import Device
 from superres.inference.planning import Plan
 from superres.inference.result import Cost, Progress, RowStream
 from superres.inference.upscaler import NetworkUpscaler, Upscaler
-from superres.pipeline import Options, upscale
+from superres.pipeline import OutputOptions, upscale
 
 CPU = torch.device("cpu")
 # Left and right eye, nose, corners of the mouth of the astronaut.
@@ -46,7 +46,7 @@ def opened(data: bytes) -> PillowImage.Image:
 
 
 def test_the_answer_records_what_was_made(lanczos: NetworkUpscaler) -> None:
-    answer = upscale(picture(9, 7), lanczos, Options(scale=ScaleExpression.parse("12:-1")))
+    answer = upscale(picture(9, 7), lanczos, OutputOptions(scale=SizeExpression.parse("12:-1")))
     assert answer.input_size == (9, 7)
     assert answer.output_size == (12, 9)
     assert opened(answer.encoded.data).size == (12, 9)
@@ -61,10 +61,10 @@ def test_limits_are_checked_before_any_work(lanczos: NetworkUpscaler) -> None:
         seen.append(done)
 
     with pytest.raises(TooLarge, match="144"):
-        upscale(picture(6, 6), lanczos, Options(), 143, note)
+        upscale(picture(6, 6), lanczos, OutputOptions(), 143, note)
     wide = Image((Frame(np.zeros((1, 10_000, 3), np.uint8)),), "webp")
     with pytest.raises(BadOption, match="16383"):
-        upscale(wide, lanczos, Options(), progress=note)
+        upscale(wide, lanczos, OutputOptions(), progress=note)
     assert not seen
 
 
@@ -74,7 +74,7 @@ def test_alpha_keeps_its_full_and_empty_areas_and_nothing_bleeds(lanczos: Networ
     colour = np.zeros((20, 20, 3), np.uint8)
     colour[:, 10:] = (200, 100, 50)
     colour[:, :10] = (0, 255, 0)  # hidden: must not tint the edge
-    answer = upscale(Image((Frame(colour, alpha),), "png"), lanczos, Options())
+    answer = upscale(Image((Frame(colour, alpha),), "png"), lanczos, OutputOptions())
     made = np.asarray(opened(answer.encoded.data)).astype(int)
     assert (made[:, :14, 3] == 0).all()
     assert (made[:, 26:, 3] == 255).all()
@@ -88,7 +88,7 @@ def test_every_frame_counts_in_the_progress(lanczos: NetworkUpscaler) -> None:
     upscale(
         Image(frames, "gif"),
         lanczos,
-        Options(image_format=format_named("webp")),
+        OutputOptions(image_format=find_format("webp")),
         progress=lambda *tiles: seen.append(tiles),
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
@@ -99,8 +99,8 @@ def test_faces_are_restored_in_the_enlarged_picture(lanczos: NetworkUpscaler) ->
     parsed[:, 1] = 1  # every pixel is skin
     faces = FaceEnhancer(lambda pixels: [LANDMARKS], torch.ones_like, lambda face: parsed, CPU)
     photo = Image((Frame(np.ascontiguousarray(astronaut()[:300, :400])),), "png")
-    plain = np.asarray(opened(upscale(photo, lanczos, Options()).encoded.data)).astype(int)
-    answer = upscale(photo, lanczos, Options(), faces=faces)
+    plain = np.asarray(opened(upscale(photo, lanczos, OutputOptions()).encoded.data)).astype(int)
+    answer = upscale(photo, lanczos, OutputOptions(), faces=faces)
     made = np.asarray(opened(answer.encoded.data)).astype(int)
     changed = abs(made - plain).max(-1) > 0
     assert changed[280, 450]  # the nose, at twice its place
@@ -113,7 +113,7 @@ def test_real_photos_come_back_larger(
     lanczos: NetworkUpscaler, shared_data: Path, name: str
 ) -> None:
     image = decode((shared_data / "photos" / name).read_bytes())
-    answer = upscale(image, lanczos, Options())
+    answer = upscale(image, lanczos, OutputOptions())
     assert opened(answer.encoded.data).size == (2 * image.size.width, 2 * image.size.height)
 
 
@@ -128,6 +128,10 @@ class Repeater(Upscaler):
         self.device = Device(CPU)
         self.step = rows
         self.closed = False
+
+    @property
+    def cpu_lock(self) -> None:
+        """It computes on no core of its own."""
 
     def stream(
         self,
@@ -162,8 +166,8 @@ def test_rows_make_the_file_that_the_whole_makes(
     frame = Frame(levels[..., : 3 if channels > 2 else 1])
     if channels in (2, 4):
         frame = Frame(frame.colour, levels[..., -1])
-    expression = ScaleExpression.parse(scale) if scale else None
-    options = Options(format_named(name), expression)
+    expression = SizeExpression.parse(scale) if scale else None
+    options = OutputOptions(find_format(name), expression)
     model = Repeater(9)
     made = upscale(Image((frame,), "png"), model, options)
     assert made == upscale(Image((frame,), "png"), Repeater(), options)
@@ -180,10 +184,10 @@ def test_the_result_is_never_held_as_a_whole(
     colour = np.zeros((2000, 1500, 3), np.uint8)
     alpha = np.zeros((2000, 1500), np.uint8) if transparent else None
     image = Image((Frame(colour, alpha),), "png")
-    expression = ScaleExpression.parse(scale) if scale else None
+    expression = SizeExpression.parse(scale) if scale else None
     tracemalloc.start()
     try:
-        upscale(image, Repeater(9), Options(format_named(name), expression))
+        upscale(image, Repeater(9), OutputOptions(find_format(name), expression))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -198,7 +202,7 @@ def test_a_caller_who_leaves_ends_the_model_s_work() -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        upscale(picture(20, 90), model, Options(), progress=leave)
+        upscale(picture(20, 90), model, OutputOptions(), progress=leave)
     assert model.closed
 
 
@@ -208,7 +212,7 @@ def test_frames_that_the_format_cannot_hold_are_not_made() -> None:
     answer = upscale(
         Image(frames, "gif", frames_dropped=2),
         Repeater(),
-        Options(format_named("jpeg")),
+        OutputOptions(find_format("jpeg")),
         progress=lambda *tiles: seen.append(tiles),
     )
     assert seen == [(1, 1)]
@@ -218,7 +222,7 @@ def test_frames_that_the_format_cannot_hold_are_not_made() -> None:
 def test_a_higher_compression_makes_a_smaller_file_of_the_same_pixels() -> None:
     image = picture(80, 60)
     files = [
-        upscale(image, Repeater(), Options(png_compression=level)).encoded.data
+        upscale(image, Repeater(), OutputOptions(png_compression=level)).encoded.data
         for level in (0, 1, 9)
     ]
     assert len(files[0]) > len(files[1]) > len(files[2])
@@ -228,7 +232,7 @@ def test_a_higher_compression_makes_a_smaller_file_of_the_same_pixels() -> None:
 def test_a_compression_out_of_range_is_refused_before_any_work() -> None:
     model = Repeater(9)
     with pytest.raises(BadOption, match=r"png_compression.*10.*0 to 9"):
-        upscale(picture(8, 8), model, Options(png_compression=10))
+        upscale(picture(8, 8), model, OutputOptions(png_compression=10))
     assert not model.closed
 
 
@@ -241,7 +245,7 @@ def test_a_model_and_the_encoder_share_the_cores(lanczos: NetworkUpscaler, name:
         for count in (1, 2):
             torch.set_num_threads(count)
             assert (lanczos.cpu_lock is None) == (count == 1)
-            files.append(upscale(image, lanczos, Options(format_named(name))).encoded.data)
+            files.append(upscale(image, lanczos, OutputOptions(find_format(name))).encoded.data)
     finally:
         torch.set_num_threads(threads)
     assert files[0] == files[1]

@@ -11,7 +11,7 @@ from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_
 from superres.catalogue import CATALOGUE
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler
-from superres.weights.store import ASSETS, load
+from superres.weights.store import ASSETS, load_state_dict
 
 pytestmark = pytest.mark.weights
 
@@ -20,7 +20,7 @@ def set5(name: str, weights: Path, folder: Path) -> tuple[float, float]:
     """Mean PSNR of a model and of bicubic interpolation over Set5."""
     spec = CATALOGUE[name]
     network = spec.build()
-    load(network, load_file(weights), weights)
+    load_state_dict(network, load_file(weights), weights)
     subject = NetworkUpscaler(spec, network, Device(torch.device("cpu")))
     values = []
     for path in pictures(folder):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from superres.worker_pool import Turn, ordered, workers
+from superres.worker_pool import CpuLock, map_ordered, workers
 
 THREADS = workers(os.getpid()).threads
 
@@ -15,12 +15,12 @@ def test_results_come_in_order_whatever_is_done_first() -> None:
         time.sleep(0.02 if number % 7 == 0 else 0)
         return number
 
-    assert list(ordered(slow_at_first, range(40))) == list(range(40))
+    assert list(map_ordered(slow_at_first, range(40))) == list(range(40))
 
 
 def test_nothing_of_nothing() -> None:
-    assert list(ordered(str, [])) == []
-    assert list(ordered(str, [], threading.Lock)) == []
+    assert list(map_ordered(str, [])) == []
+    assert list(map_ordered(str, [], threading.Lock)) == []
 
 
 def test_only_a_few_are_under_way() -> None:
@@ -32,7 +32,7 @@ def test_only_a_few_are_under_way() -> None:
             taken += 1
             yield number
 
-    for done, _ in enumerate(ordered(str, items())):
+    for done, _ in enumerate(map_ordered(str, items())):
         assert taken <= done + THREADS + 1
 
 
@@ -44,7 +44,7 @@ def test_the_next_item_is_taken_while_the_last_is_worked_on() -> None:
         taken.set()
         yield 1
 
-    assert list(ordered(lambda _: taken.wait(5), items())) == [True, True]
+    assert list(map_ordered(lambda _: taken.wait(5), items())) == [True, True]
 
 
 def test_the_pool_works_only_within_a_turn() -> None:
@@ -60,11 +60,11 @@ def test_the_pool_works_only_within_a_turn() -> None:
             yield number
 
     expected = list(range(5 * THREADS + 1))
-    assert list(ordered(work, items(), lambda: cores)) == expected
+    assert list(map_ordered(work, items(), lambda: cores)) == expected
 
 
 @pytest.mark.parametrize("turn", [None, threading.Lock])
-def test_an_error_of_the_work_is_raised_and_ends_it(turn: Turn | None) -> None:
+def test_an_error_of_the_work_is_raised_and_ends_it(turn: CpuLock | None) -> None:
     begun: list[int] = []
 
     def fail(number: int) -> None:
@@ -72,7 +72,7 @@ def test_an_error_of_the_work_is_raised_and_ends_it(turn: Turn | None) -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="0"):
-        list(ordered(fail, range(1000), turn))
+        list(map_ordered(fail, range(1000), turn))
     assert len(begun) <= 2 * THREADS
 
 
@@ -82,15 +82,15 @@ def test_an_error_of_the_items_is_raised() -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        list(ordered(str, items()))
+        list(map_ordered(str, items()))
 
 
 def test_a_forked_process_has_threads_of_its_own() -> None:
-    assert list(ordered(str, [1])) == ["1"]
+    assert list(map_ordered(str, [1])) == ["1"]
     child = os.fork()
     if child == 0:
         # An error here must not run the parent's tests a second time.
-        os._exit(0 if list(ordered(str, [1, 2])) == ["1", "2"] else 1)
+        os._exit(0 if list(map_ordered(str, [1, 2])) == ["1", "2"] else 1)
     deadline = time.monotonic() + 20
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)

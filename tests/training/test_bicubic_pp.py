@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from skimage.data import astronaut
 
 from evaluation.protocol import bicubic
-from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.networks.bicubic_pp import BicubicPPNetwork
 from training.bicubic_pp import RIM, arguments, rate_at, train
 from training.data import as_tensor, batches, pairs
 from training.flat import COPIES, FlatExact
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_training_starts_at_bicubic(scale: int) -> None:
-    network, start = BicubicPlusPlus(scale), FlatExact(scale)
+    network, start = BicubicPPNetwork(scale), FlatExact(scale)
     with torch.no_grad():  # what is random at the start, so that bicubic alone is left
         start.free["conv_out"][:, COPIES:] = 0
         start.free["conv2"].zero_()
@@ -45,7 +45,7 @@ def test_any_parameters_keep_flat_colours(scale: int) -> None:
     with torch.no_grad():
         for parameter in free.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    network = BicubicPlusPlus(scale)
+    network = BicubicPPNetwork(scale)
     network.load_state_dict(free.weights())
     colours = torch.rand(20, 3, 1, 1).expand(-1, -1, 40, 40)
     with torch.inference_mode():
@@ -55,7 +55,7 @@ def test_any_parameters_keep_flat_colours(scale: int) -> None:
 
 def test_the_free_parameters_and_the_exported_network_compute_the_same() -> None:
     torch.manual_seed(0)
-    free, network = FlatExact(3), BicubicPlusPlus(3)
+    free, network = FlatExact(3), BicubicPPNetwork(3)
     network.load_state_dict(free.weights())
     x = torch.rand(1, 3, 20, 18)
     with torch.inference_mode():
@@ -97,7 +97,7 @@ def test_a_run_writes_a_network_and_can_go_on(
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("step 60 ")
     assert second.startswith("step 90 ")
-    BicubicPlusPlus(2).load_state_dict(load_file(output))
+    BicubicPPNetwork(2).load_state_dict(load_file(output))
 
 
 def test_the_rate_warms_up_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from isal import isal_zlib
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class Header(NamedTuple):
+class PngHeader(NamedTuple):
     """What IHDR says."""
 
     width: int
@@ -17,21 +17,21 @@ class Header(NamedTuple):
     colour_type: int
 
 
-def header(data: bytes) -> Header | None:
+def read_header(data: bytes) -> PngHeader | None:
     """The first chunk of the PNG file `data`, or None where it is not a header."""
     if len(data) < 33 or data[12:16] != b"IHDR":
         return None
-    return Header(*struct.unpack_from(">IIBB", data, 16))
+    return PngHeader(*struct.unpack_from(">IIBB", data, 16))
 
 
-class Flaw(NamedTuple):
+class Damage(NamedTuple):
     """Where a PNG file is damaged, in words, and whether it is only cut short."""
 
-    what: str
-    cut: bool
+    description: str
+    is_truncated: bool
 
 
-def flaw(data: bytes, most_chunks: int) -> Flaw | None:
+def find_damage(data: bytes, most_chunks: int) -> Damage | None:
     """The first critical chunk that is cut short or whose checksum is wrong, or None.
 
     Pillow does not look at the checksums of pixel data. More than `most_chunks` are a flaw too.
@@ -46,13 +46,13 @@ def flaw(data: bytes, most_chunks: int) -> Flaw | None:
         end = at + 12 + length
         if end > size:
             left = max(size - at - 12, 0)
-            return Flaw(f"chunk {kind!r} of {length} bytes ends after {left}", True)
+            return Damage(f"chunk {kind!r} of {length} bytes ends after {left}", True)
         # Lower case marks chunks that a picture does not need.
         if (kind[:1].isupper() or kind == b"fdAT") and (
             isal_zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]
         ):
-            return Flaw(f"the checksum of chunk {kind!r} at byte {at} is wrong", False)
+            return Damage(f"the checksum of chunk {kind!r} at byte {at} is wrong", False)
         if kind == b"IEND":
             return None
         at = end
-    return Flaw(f"more than {most_chunks} chunks", False)
+    return Damage(f"more than {most_chunks} chunks", False)

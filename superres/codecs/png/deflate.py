@@ -37,7 +37,7 @@ def isal_compressor(level: int) -> Callable[[], Compressor]:
     return lambda: isal_zlib.compressobj(level, zlib.DEFLATED, RAW)
 
 
-class Part(NamedTuple):
+class DeflateBlock(NamedTuple):
     """A piece of a stream: its deflate blocks, and length and Adler-32 of what they hold."""
 
     blocks: bytes
@@ -45,7 +45,9 @@ class Part(NamedTuple):
     adler: int
 
 
-def part(pieces: Iterable[Bytes], makers: Iterable[Callable[[], Compressor]]) -> Part:
+def compress_block(
+    pieces: Iterable[Bytes], makers: Iterable[Callable[[], Compressor]]
+) -> DeflateBlock:
     """`pieces` compressed by that of `makers` which makes the least of them."""
     compressors = [make() for make in makers]
     made: list[list[bytes]] = [[] for _ in compressors]
@@ -57,18 +59,18 @@ def part(pieces: Iterable[Bytes], makers: Iterable[Callable[[], Compressor]]) ->
             blocks.append(compressor.compress(piece))
     for compressor, blocks in zip(compressors, made, strict=True):
         blocks.append(compressor.flush(zlib.Z_FULL_FLUSH))
-    return Part(min((b"".join(blocks) for blocks in made), key=len), length, adler)
+    return DeflateBlock(min((b"".join(blocks) for blocks in made), key=len), length, adler)
 
 
 def tail(parts: Iterable[tuple[int, int]]) -> bytes:
     """The end of a stream of parts, given as (length, Adler-32) in order."""
     total = 1
     for length, adler in parts:
-        total = combined(total, adler, length)
+        total = combine_adler32(total, adler, length)
     return TAIL + total.to_bytes(4, "big")
 
 
-def combined(first: int, second: int, length: int) -> int:
+def combine_adler32(first: int, second: int, length: int) -> int:
     """The Adler-32 of two parts after one another, the second of `length` bytes."""
     low1, high1 = first & 0xFFFF, first >> 16
     low2, high2 = second & 0xFFFF, second >> 16

@@ -22,28 +22,28 @@ def none(raw: Bytes, _above: Bytes, _pixel: int) -> Bytes:
     return raw
 
 
-def sub(raw: Bytes, _above: Bytes, pixel: int) -> Bytes:
+def subtract_left(raw: Bytes, _above: Bytes, pixel: int) -> Bytes:
     """The difference to the pixel on the left."""
-    return raw - shifted(raw, pixel)
+    return raw - shift_right(raw, pixel)
 
 
-def up(raw: Bytes, above: Bytes, _pixel: int) -> Bytes:
+def subtract_above(raw: Bytes, above: Bytes, _pixel: int) -> Bytes:
     """The difference to the pixel above."""
     return raw - above
 
 
-def average(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
+def subtract_average(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     """The difference to the mean of both, rounded down."""
-    left = shifted(raw, pixel)
+    left = shift_right(raw, pixel)
     # Without the ninth bit of their sum.
     return raw - ((left & above) + ((left ^ above) >> 1))
 
 
-def paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
+def subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     """The difference to the one of left, above and their corner that is nearest to
     left + above - corner.
     """
-    left, corner = shifted(raw, pixel), shifted(above, pixel)
+    left, corner = shift_right(raw, pixel), shift_right(above, pixel)
     to_left, to_above = cv2.absdiff(above, corner), cv2.absdiff(left, corner)
     # With both on one side of the corner, the corner is the farthest; else it lies between them at
     # the difference of the distances.
@@ -58,17 +58,23 @@ def paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     return raw - predicted
 
 
-def shifted(rows: Bytes, pixel: int) -> Bytes:
+def shift_right(rows: Bytes, pixel: int) -> Bytes:
     """`rows` one pixel of `pixel` bytes to the right, with zeros coming in."""
     made = np.zeros_like(rows)
     made[:, pixel:] = rows[:, :-pixel]
     return made
 
 
-FILTERS: tuple[Callable[[Bytes, Bytes, int], Any], ...] = (none, sub, up, average, paeth)
+FILTERS: tuple[Callable[[Bytes, Bytes, int], Any], ...] = (
+    none,
+    subtract_left,
+    subtract_above,
+    subtract_average,
+    subtract_paeth,
+)
 
 
-def filtered(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) -> Iterator[Bytes]:
+def filter_rows(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) -> Iterator[Bytes]:
     """Pieces of (n, 1 + length) bytes: rows, each after the number of its filter among `allowed`.
 
     `raw` are rows of bytes, `above` (1, length) is the row before them, `pixel` the bytes a pixel.

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from superres.codecs.png import deflate
 from superres.codecs.png.chunks import SIGNATURE
-from superres.codecs.png.deflate import Compressor, Part, isal_compressor, zlib_compressor
-from superres.codecs.png.filters import AVERAGE, NONE, PAETH, SUB, UP, filtered
-from superres.image.frame_stream import Scroll
-from superres.worker_pool import ordered
+from superres.codecs.png.deflate import Compressor, DeflateBlock, isal_compressor, zlib_compressor
+from superres.codecs.png.filters import AVERAGE, NONE, PAETH, SUB, UP, filter_rows
+from superres.image.frame_stream import FrameStream
+from superres.worker_pool import map_ordered
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
 STRIP = 2**20  # bytes compressed at a time
-DEFAULT = 1
+DEFAULT_COMPRESSION = 1
 
 
 class Recipe(NamedTuple):
@@ -52,7 +52,7 @@ RECIPES = (
 )
 
 
-class Extras(NamedTuple):
+class PngMetadata(NamedTuple):
     """What a PNG file holds beside its pixels."""
 
     icc: bytes | None = None
@@ -60,8 +60,11 @@ class Extras(NamedTuple):
     xmp: bytes | None = None
 
 
-def write(
-    frames: Sequence[Scroll], extras: Extras, loop: int = 0, compression: int = DEFAULT
+def write_png(
+    frames: Sequence[FrameStream],
+    extras: PngMetadata,
+    loop: int = 0,
+    compression: int = DEFAULT_COMPRESSION,
 ) -> bytes:
     """A PNG file; of several frames an animated one, which plays `loop` times (0: for ever).
 
@@ -90,7 +93,7 @@ def _chunk(out: BytesIO, kind: bytes, *parts: bytes) -> None:
     out.write(struct.pack(">I", crc))
 
 
-def _extras(out: BytesIO, extras: Extras) -> None:
+def _extras(out: BytesIO, extras: PngMetadata) -> None:
     if extras.icc:
         _chunk(out, b"iCCP", b"ICC profile\0\0", zlib.compress(extras.icc))
     if extras.exif:
@@ -99,12 +102,12 @@ def _extras(out: BytesIO, extras: Extras) -> None:
         _chunk(out, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0", extras.xmp)
 
 
-def _still(out: BytesIO, frame: Scroll, recipe: Recipe) -> None:
-    for data in _compressed(frame, recipe):
+def _still(out: BytesIO, frame: FrameStream, recipe: Recipe) -> None:
+    for data in _compress_frame(frame, recipe):
         _chunk(out, b"IDAT", data)
 
 
-def _animation(out: BytesIO, frames: Sequence[Scroll], loop: int, recipe: Recipe) -> None:
+def _animation(out: BytesIO, frames: Sequence[FrameStream], loop: int, recipe: Recipe) -> None:
     _chunk(out, b"acTL", struct.pack(">II", len(frames), loop))
     sequence = 0
     for index, frame in enumerate(frames):
@@ -114,11 +117,11 @@ def _animation(out: BytesIO, frames: Sequence[Scroll], loop: int, recipe: Recipe
             _still(out, frame, recipe)
             continue
         # Several such chunks for a frame are allowed, but libpng reads only one.
-        _chunk(out, b"fdAT", struct.pack(">I", sequence), *_compressed(frame, recipe))
+        _chunk(out, b"fdAT", struct.pack(">I", sequence), *_compress_frame(frame, recipe))
         sequence += 1
 
 
-def _control(frame: Scroll) -> bytes:
+def _control(frame: FrameStream) -> bytes:
     """Where and how long a frame is shown: everywhere, replacing the one before."""
     delay, unit = frame.milliseconds, 1000
     while delay > 0xFFFF and unit > 1:
@@ -126,22 +129,24 @@ def _control(frame: Scroll) -> bytes:
     return struct.pack(">IIIIHHBB", *frame.size, 0, 0, min(delay, 0xFFFF), unit, 0, 0)
 
 
-def _compressed(frame: Scroll, recipe: Recipe) -> Iterator[bytes]:
+def _compress_frame(frame: FrameStream, recipe: Recipe) -> Iterator[bytes]:
     """The zlib stream of a frame in parts."""
     pixel = frame.channels * frame.bit_depth // 8
 
-    def work(strip: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> Part:
-        return deflate.part(filtered(*strip, pixel, recipe.filters), recipe.compressors)
+    def work(strip: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> DeflateBlock:
+        return deflate.compress_block(
+            filter_rows(*strip, pixel, recipe.filters), recipe.compressors
+        )
 
     head, sums = deflate.HEAD, []
-    for part in ordered(work, _rows(frame, pixel), frame.turn):
+    for part in map_ordered(work, _rows(frame, pixel), frame.turn):
         yield head + part.blocks
         head = b""
         sums.append((part.length, part.adler))
     yield deflate.tail(sums)
 
 
-def _rows(frame: Scroll, pixel: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _rows(frame: FrameStream, pixel: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """The bytes of strips of rows (n, length), each with the row above it (1, length)."""
     length = frame.size.width * pixel
     above = np.zeros((1, length), np.uint8)

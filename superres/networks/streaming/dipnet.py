@@ -11,35 +11,35 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, pixel_shuffle
 
 from superres.geometry import Size
-from superres.networks.dipnet import SCALE, SLOPE, Block, DIPNet
-from superres.networks.global_grid import bilinear
+from superres.networks.dipnet import SCALE, SLOPE, Block, DIPNetNetwork
+from superres.networks.global_grid import make_bilinear_weights
 from superres.networks.streaming.packed_conv import Packed
 from superres.networks.streaming.stages import (
     Chain,
     Convolution,
-    Maker,
     Residual,
     Stage,
-    by_channels,
-    by_rows,
-    leaky,
+    StageMaker,
+    make_leaky_relu,
+    to_channel_layout,
+    to_row_layout,
 )
 
-activated = leaky(SLOPE)
+activated = make_leaky_relu(SLOPE)
 
 
 class Layers:
     """The layers of the network, ready."""
 
-    def __init__(self, network: DIPNet) -> None:
-        self.blocks = [network.block(number) for number in range(network.blocks)]
+    def __init__(self, network: DIPNetNetwork) -> None:
+        self.blocks = [network.get_block(number) for number in range(network.block_count)]
         self.packed = [
             [Packed(layer) for layer in (block.c1_r, block.c2_r, block.c3_r)]
             for block in self.blocks
         ]
         self.first = Packed(network.conv_1)
         self.after = Packed(network.conv_2)
-        self.last = Packed(network.last)
+        self.last = Packed(network.last_layer)
 
 
 class Unmasked:
@@ -51,7 +51,7 @@ class Unmasked:
         self.mixing = layers.blocks[number].c5
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        return mixed(self.branch.push(rows, last), self.mixing)
+        return mix_channels(self.branch.push(rows, last), self.mixing)
 
 
 class Mask:
@@ -61,22 +61,22 @@ class Mask:
         self.attention = block.esa
         self.near = near
         self.size = size
-        pooled = block.esa.pooled(by_channels(near))
+        pooled = block.esa.pool(to_channel_layout(near))
         grid = block.esa.conv3(pooled)[0].float()  # (c, cells down, cells across)
-        across = bilinear(size.width, grid.shape[2], 0, size.width).to(grid.device)
+        across = make_bilinear_weights(size.width, grid.shape[2], 0, size.width).to(grid.device)
         self.grid = torch.einsum("cyx,wx->ywc", grid, across).contiguous()
 
     def masked(self, x: Tensor, top: int) -> Tensor:
         """`x` (1, c, n, w), which is the picture's rows from `top` on."""
         bottom = top + x.shape[2]
-        weights = bilinear(self.size.height, len(self.grid), top, bottom)
+        weights = make_bilinear_weights(self.size.height, len(self.grid), top, bottom)
         used = weights.any(0).nonzero()[:, 0]
         first, last = int(used[0]), int(used[-1]) + 1
         weights = weights[:, first:last].to(self.grid.device)
         cells = self.grid[first:last]
         grid = (weights @ cells.flatten(1)).view(-1, *cells.shape[1:]).to(x.dtype)
-        near = mixed(by_channels(self.near[top:bottom]), self.attention.conv_f)
-        return x * mixed(near.add_(by_channels(grid)), self.attention.conv4).sigmoid_()
+        near = mix_channels(to_channel_layout(self.near[top:bottom]), self.attention.conv_f)
+        return x * mix_channels(near.add_(to_channel_layout(grid)), self.attention.conv4).sigmoid_()
 
 
 class Passes:
@@ -112,12 +112,12 @@ class Passes:
         assert self.mask is not None
         top = self.read
         self.read += count
-        return self.mask.masked(by_channels(self.features[top : self.read]), top)
+        return self.mask.masked(to_channel_layout(self.features[top : self.read]), top)
 
     def keep(self, unmasked: Tensor) -> None:
         """Store the next rows of a block, which lag behind those read: both share their place."""
-        rows = by_rows(unmasked)
-        near = by_rows(mixed(unmasked, self.layers.blocks[self.number].esa.conv1))
+        rows = to_row_layout(unmasked)
+        near = to_row_layout(mix_channels(unmasked, self.layers.blocks[self.number].esa.conv1))
         if not self.number and not self.written:
             self.features = rows.new_empty(self.size.height, *rows.shape[1:])
             self.near = near.new_empty(self.size.height, *near.shape[1:])
@@ -139,12 +139,12 @@ class Passes:
         self.ending = Convolution(self.layers.last)
 
 
-def dipnet_rows(network: DIPNet) -> Maker:
+def make_dipnet_stages(network: DIPNetNetwork) -> StageMaker:
     """The stages of DIPNet, to be given all rows of a picture in each of its passes."""
     layers = Layers(network)
     return lambda size: Passes(layers, size)
 
 
-def mixed(x: Tensor, layer: nn.Conv2d) -> Tensor:
+def mix_channels(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """`layer`, which is 1×1, of `x`: as a matrix product, which PyTorch does faster."""
-    return by_channels(linear(by_rows(x), layer.weight[:, :, 0, 0], layer.bias))
+    return to_channel_layout(linear(to_row_layout(x), layer.weight[:, :, 0, 0], layer.bias))

@@ -6,20 +6,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d
 
-from superres.networks.lapsrn import SLOPE, Doubling, LapSRN, levels
-from superres.networks.luma_chroma import Bicubic, LumaUpscaler, coloured, mirrored, separated
+from superres.networks.lapsrn import SLOPE, Doubling, LapSRNNetwork, levels
+from superres.networks.luma_chroma import (
+    BicubicUpscaler,
+    LumaUpscaler,
+    join_luma_chroma,
+    mirror_pad,
+    split_luma_chroma,
+)
 from superres.networks.streaming.packed_conv import Packed
 from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Delay,
-    Maker,
+    LineBuffer,
     Stage,
-    Window,
-    leaky,
+    StageMaker,
+    make_leaky_relu,
 )
 
-activated = leaky(SLOPE)
+activated = make_leaky_relu(SLOPE)
 
 
 class Doubled:
@@ -27,7 +33,7 @@ class Doubled:
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
-        self.window = Window()
+        self.window = LineBuffer()
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         x = self.window.slide(rows, last)
@@ -40,7 +46,7 @@ class Doubled:
 class LevelLayers:
     """The layers of one level, ready."""
 
-    def __init__(self, network: LapSRN, level: int) -> None:
+    def __init__(self, network: LapSRNNetwork, level: int) -> None:
         def part(name: str) -> Any:
             return network.get_submodule(f"level{level}_{name}")
 
@@ -86,7 +92,7 @@ class Luma:
 class Chroma:
     """The bicubic enlargement of whole rows; the picture is mirrored at its borders."""
 
-    def __init__(self, bicubic: Bicubic) -> None:
+    def __init__(self, bicubic: BicubicUpscaler) -> None:
         self.bicubic = bicubic
         self.above, self.below = bicubic.reach
         self.seen: Tensor | None = None
@@ -95,10 +101,10 @@ class Chroma:
     def push(self, rows: Tensor, last: bool) -> Tensor:
         x = rows if self.seen is None else torch.cat([self.seen, rows], 2)
         if not self.begun and (last or x.shape[2] >= self.above):
-            x = mirrored(x, 2, self.above, 0)
+            x = mirror_pad(x, 2, self.above, 0)
             self.begun = True
         if last:
-            x = mirrored(x, 2, 0, self.below)
+            x = mirror_pad(x, 2, 0, self.below)
         reach = self.above + self.below
         if not self.begun or x.shape[2] <= reach:
             self.seen = x
@@ -115,17 +121,17 @@ class Coloured:
         self.lumas, self.chromas = Delay(), Delay()
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        luma, chroma = separated(rows)
+        luma, chroma = split_luma_chroma(rows)
         self.lumas.put(self.luma.push(luma, last))
         self.chromas.put(self.chroma.push(chroma, last))
         count = min(len(self.lumas), len(self.chromas))
-        made = coloured(self.lumas.take(count), self.chromas.take(count))
+        made = join_luma_chroma(self.lumas.take(count), self.chromas.take(count))
         return made.contiguous(memory_format=torch.channels_last)
 
 
-def lapsrn_rows(network: Any) -> Maker:
+def make_lapsrn_stages(network: Any) -> StageMaker:
     """The stages of a LumaUpscaler around LapSRN."""
-    inner: LapSRN = network.network
+    inner: LapSRNNetwork = network.network
     first = Packed(inner.input_conv)
     layers = [LevelLayers(inner, level) for level in levels(inner.scale)]
     return lambda _size: Coloured(network, Luma(first, layers))

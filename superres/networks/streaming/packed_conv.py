@@ -28,7 +28,7 @@ class Packed:
         self.weights: list[Tensor] = []
         # A single input gains nothing by it: measured, PyTorch's own way is as fast or faster.
         if len(self.inputs) > 1 and packable(layer.weight):
-            self.weights = [ordered(part) for part in layer.weight.split(self.inputs, 1)]
+            self.weights = [reorder_weight(part) for part in layer.weight.split(self.inputs, 1)]
 
     def __call__(self, *sources: Tensor) -> Tensor:
         bias = self.layer.bias
@@ -56,7 +56,7 @@ def packable(weight: Tensor) -> bool:
     return weight.dtype == torch.float32
 
 
-def ordered(weight: Tensor) -> Tensor:
+def reorder_weight(weight: Tensor) -> Tensor:
     """`weight` (c', c, 3, 3) in oneDNN's order."""
     inputs = [1, weight.shape[1], *TYPICAL]
     made: Tensor = torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001

@@ -15,13 +15,13 @@ from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Delay,
-    Maker,
-    Portions,
     Residual,
+    RowLimiter,
     Stage,
-    by_channels,
-    by_rows,
-    leaky,
+    StageMaker,
+    make_leaky_relu,
+    to_channel_layout,
+    to_row_layout,
 )
 
 LAYERS = 5  # of a dense block; each lags a row behind the one before
@@ -83,7 +83,7 @@ class DenseBlock:
         ]
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        new = by_rows(rows)
+        new = to_row_layout(rows)
         first = self.ends[LAYERS] - 1  # the picture's row that is row 0 of all features
         features = self.gathered(new, last)
         self.ends[0] += len(new)
@@ -96,7 +96,7 @@ class DenseBlock:
         result = torch.add(features[0][1 : 1 + len(made)], made, alpha=SHARE)
         if not last:
             self.remember(features, first)
-        return by_channels(result)
+        return to_channel_layout(result)
 
     def remember(self, features: list[Tensor], first: int) -> None:
         """Keep what the next rows need."""
@@ -133,7 +133,7 @@ class DenseBlock:
         if end == start:
             return features[0].new_empty(0, features[0].shape[1], layer.layer.out_channels)
         read = slice(start - 1 - first, end + 1 - first)
-        return by_rows(layer(*(by_channels(part[read]) for part in features[:number])))
+        return to_row_layout(layer(*(to_channel_layout(part[read]) for part in features[:number])))
 
 
 class Unshuffled:
@@ -173,7 +173,7 @@ class Around:
         return made.add_(self.again.push(self.delay.take(needed), last))
 
 
-def rrdb_rows(network: Any) -> Maker:
+def make_rrdb_stages(network: Any) -> StageMaker:
     """The stages of basicsr's RRDBNet; scale 2 takes rows in pairs."""
     dense = [
         [DenseLayers(part) for part in (block.rdb1, block.rdb2, block.rdb3)]
@@ -195,12 +195,12 @@ def rrdb_rows(network: Any) -> Maker:
             for block in dense
         ]
         large: list[Stage] = [
-            *(Convolution(layer, leaky(SLOPE), enlarge=2) for layer in doubling),
-            Convolution(rest, leaky(SLOPE)),
+            *(Convolution(layer, make_leaky_relu(SLOPE), enlarge=2) for layer in doubling),
+            Convolution(rest, make_leaky_relu(SLOPE)),
             Convolution(ending),
         ]
         small: list[Stage] = [Unshuffled(2)] if network.scale == 2 else []
         around = Around(first, Chain([*body, Convolution(after)]))
-        return Chain([*small, around, Portions(Chain(large), LARGE_ROWS)])
+        return Chain([*small, around, RowLimiter(Chain(large), LARGE_ROWS)])
 
     return stages

@@ -12,10 +12,10 @@ from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Delay,
-    Maker,
     Stage,
-    by_channels,
-    by_rows,
+    StageMaker,
+    to_channel_layout,
+    to_row_layout,
 )
 
 
@@ -29,15 +29,15 @@ class Enlarged:
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         self.delay.put(rows)
-        made = by_rows(self.branch.push(rows, last))
+        made = to_row_layout(self.branch.push(rows, last))
         height, width, channels = made.shape
         # Added before the shuffle, where every channel of a colour gets the same pixel.
         colours = made.view(height, width, 3, channels // 3)
-        colours.add_(by_rows(self.delay.take(height))[..., None])
-        return pixel_shuffle(by_channels(made), self.scale)
+        colours.add_(to_row_layout(self.delay.take(height))[..., None])
+        return pixel_shuffle(to_channel_layout(made), self.scale)
 
 
-def srvgg_rows(network: Any) -> Maker:
+def make_srvgg_stages(network: Any) -> StageMaker:
     """The stages of realesrgan's SRVGGNetCompact with PReLU."""
     body = list(network.body)
     layers = [Packed(layer) for layer in body[::2]]

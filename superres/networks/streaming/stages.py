@@ -31,25 +31,27 @@ class Stage(Protocol):
         ...
 
 
-Maker = Callable[[Size], Stage]  # of a network that is ready: its stages for one picture of a size
+StageMaker = Callable[
+    [Size], Stage
+]  # of a network that is ready: its stages for one picture of a size
 
 
-def leaky(slope: float) -> Activation:
+def make_leaky_relu(slope: float) -> Activation:
     """The leaky rectifier, in place."""
     return lambda x: leaky_relu(x, slope, inplace=True)
 
 
-def by_rows(x: Tensor) -> Tensor:
+def to_row_layout(x: Tensor) -> Tensor:
     """(1, c, n, w) in channels_last as contiguous (n, w, c)."""
     return x[0].permute(1, 2, 0)
 
 
-def by_channels(rows: Tensor) -> Tensor:
+def to_channel_layout(rows: Tensor) -> Tensor:
     """Contiguous (n, w, c) as (1, c, n, w) in channels_last."""
     return rows.permute(2, 0, 1)[None]
 
 
-def remembered(rows: Tensor, before: Tensor | None) -> Tensor:
+def remember_rows(rows: Tensor, before: Tensor | None) -> Tensor:
     """A copy of `rows`, in the place of what was remembered before where it fits.
 
     New memory at every step, between what is freed again, would leave the heap full of holes.
@@ -59,7 +61,7 @@ def remembered(rows: Tensor, before: Tensor | None) -> Tensor:
     return before.copy_(rows)
 
 
-class Window:
+class LineBuffer:
     """The rows that a 3×3 layer reads: two it has seen, the new ones, and zeros past the borders.
 
     `enlarge` repeats every pixel that many times in both directions on its way in.
@@ -67,23 +69,23 @@ class Window:
 
     def __init__(self, enlarge: int = 1) -> None:
         self.enlarge = enlarge
-        self.seen: Tensor | None = None
+        self.previous: Tensor | None = None
 
     def slide(self, rows: Tensor, last: bool) -> Tensor:
         """(1, c, n + 2, w) for n rows of the result; n may be 0 or less."""
-        n, width, channels = by_rows(rows).shape
+        n, width, channels = to_row_layout(rows).shape
         r = self.enlarge
-        seen = rows.new_zeros(1, width * r, channels) if self.seen is None else self.seen
+        seen = rows.new_zeros(1, width * r, channels) if self.previous is None else self.previous
         top = len(seen)
         bottom = top + n * r
         window = rows.new_empty(bottom + last, width * r, channels)
         window[:top] = seen
         within = window[top:bottom].view(n, r, width, r, channels)
-        within.copy_(by_rows(rows)[:, None, :, None].expand_as(within))
+        within.copy_(to_row_layout(rows)[:, None, :, None].expand_as(within))
         if last:
             window[bottom:] = 0
-        self.seen = remembered(window[-2:], self.seen)
-        return by_channels(window)
+        self.previous = remember_rows(window[-2:], self.previous)
+        return to_channel_layout(window)
 
 
 class Convolution:
@@ -94,7 +96,7 @@ class Convolution:
     ) -> None:
         self.layer = layer
         self.activation = activation
-        self.window = Window(enlarge)
+        self.window = LineBuffer(enlarge)
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         x = self.window.slide(rows, last)
@@ -113,16 +115,16 @@ class Chain:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = stages
-        self.most = 1  # rows that came at a time
+        self.max_rows = 1  # rows that came at a time
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        self.most = max(self.most, rows.shape[2])
+        self.max_rows = max(self.max_rows, rows.shape[2])
         for stage in self.stages:
-            rows = in_portions(stage, rows, last, self.most)
+            rows = push_in_portions(stage, rows, last, self.max_rows)
         return rows
 
 
-def in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
+def push_in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
     """What `stage` makes of `rows`, given at most `most` of them at a time."""
     if rows.shape[2] <= most:
         return stage.push(rows, last)
@@ -130,7 +132,7 @@ def in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
     made = [
         stage.push(part, last and number == len(parts) - 1) for number, part in enumerate(parts)
     ]
-    return by_channels(torch.cat([by_rows(part) for part in made]))
+    return to_channel_layout(torch.cat([to_row_layout(part) for part in made]))
 
 
 class Delay:
@@ -149,7 +151,7 @@ class Delay:
 
     def put(self, rows: Tensor) -> None:
         """Take rows (1, c, n, w)."""
-        new = by_rows(rows)
+        new = to_row_layout(rows)
         if self.memory.dim() < new.dim() or self.end + len(new) > len(self.memory):
             self.make_room(new)
         self.memory[self.end : self.end + len(new)] = new
@@ -169,7 +171,7 @@ class Delay:
     def take(self, count: int) -> Tensor:
         """The oldest `count` rows, as they lie until more are put; some were put, be it none."""
         self.first += count
-        return by_channels(self.memory[self.first - count : self.first])
+        return to_channel_layout(self.memory[self.first - count : self.first])
 
 
 class Residual:
@@ -186,12 +188,12 @@ class Residual:
         return torch.add(self.delay.take(made.shape[2]), made, alpha=self.share)
 
 
-class Portions:
+class RowLimiter:
     """A stage that is given at most `most` rows at a time: large rows stay in the cache."""
 
     def __init__(self, stage: Stage, most: int) -> None:
         self.stage = stage
-        self.most = most
+        self.max_rows = most
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        return in_portions(self.stage, rows, last, self.most)
+        return push_in_portions(self.stage, rows, last, self.max_rows)

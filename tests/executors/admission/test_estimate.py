@@ -9,10 +9,10 @@ import pytest
 from docarray import Document, DocumentArray
 from PIL import Image
 
-from executors.admission.estimate import target_of
+from executors.admission.estimate import estimate_target
 from executors.systems import BicubicPP
 from superres.geometry import Size
-from superres.image.size_expression import ScaleExpression
+from superres.image.size_expression import SizeExpression
 from tests.executors.conftest import Caller, opened, png
 
 WORKERS = 2
@@ -32,7 +32,7 @@ def narrow(tight: BicubicPP) -> Caller:
 
 
 def slow_lane_is_free(executor: BicubicPP) -> bool:
-    memory = executor.lanes.slow.memory
+    memory = executor.worker_pools.slow.memory
     claim = memory.claim(memory.capacity)
     try:
         return claim.granted.done()
@@ -75,11 +75,11 @@ def test_whatever_fails_gives_its_memory_back(tight: BicubicPP, narrow: Caller) 
         narrow.refusal(Document(blob=png(size=(200, 150))), **options)
     narrow.refusal(Document(blob=cut))
     assert slow_lane_is_free(tight)
-    assert tight.room.inside == 0
+    assert tight.admission.admitted == 0
 
 
 def test_who_leaves_while_waiting_gives_its_place_back(tight: BicubicPP) -> None:
-    memory = tight.lanes.slow.memory
+    memory = tight.worker_pools.slow.memory
 
     async def leave() -> None:
         all_of_it = memory.claim(memory.capacity)
@@ -94,7 +94,7 @@ def test_who_leaves_while_waiting_gives_its_place_back(tight: BicubicPP) -> None
 
     asyncio.run(leave())
     assert slow_lane_is_free(tight)
-    assert tight.room.inside == 0
+    assert tight.admission.admitted == 0
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_small_pictures_pass_by_large_ones(roomy: BicubicPP) -> None:
 
     async def both() -> None:
         first = asyncio.create_task(ask("large", large(), request_id="large"))
-        while "large" not in roomy.watches or roomy.watches["large"].tiles()[0] < 2:  # noqa: ASYNC110 - no event tells
+        while "large" not in roomy.deadlines or roomy.deadlines["large"].count_tiles()[0] < 2:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
         await asyncio.gather(*(ask("small", Document(blob=png())) for _ in range(5)))
         first.cancel()
@@ -134,7 +134,7 @@ def test_small_pictures_pass_by_large_ones(roomy: BicubicPP) -> None:
 def test_sources_that_answer_late_hold_no_small_picture_up(roomy: BicubicPP) -> None:
     hold = threading.Event()
     for _ in range(8):
-        roomy.lanes.readers.submit(hold.wait, 10)
+        roomy.worker_pools.readers.submit(hold.wait, 10)
     try:
         assert Caller(roomy).one(Document(blob=png())).blob
     finally:
@@ -148,8 +148,8 @@ def test_sources_that_answer_late_hold_no_small_picture_up(roomy: BicubicPP) -> 
 def test_the_larger_of_both_ways_to_hold_a_picture_counts(
     scale: str | None, expected: Size | None
 ) -> None:
-    expression = None if scale is None else ScaleExpression.parse(scale)
-    found = target_of(expression, Size(80, 40), 3)
+    expression = None if scale is None else SizeExpression.parse(scale)
+    found = estimate_target(expression, Size(80, 40), 3)
     sizes = {expected, None if expected is None else Size(expected.height, expected.width)}
     assert found in sizes or (found is not None and expected is not None)
     if found and expected:

@@ -6,9 +6,9 @@ import pytest
 
 from executors.admission.memory_limit import (
     LEAST,
-    cgroup_limits,
-    memory_for_pictures,
-    resident,
+    choose_image_memory,
+    read_cgroup_limits,
+    read_resident,
     usable_memory,
 )
 
@@ -59,15 +59,15 @@ def test_the_least_limit_of_its_cgroups_counts(
 
 def test_where_the_system_tells_nothing_the_machine_counts(tmp_path: Path) -> None:
     assert usable_memory(tmp_path) > 2**28
-    assert resident(tmp_path) == 0
-    assert not list(cgroup_limits(tmp_path))
+    assert read_resident(tmp_path) == 0
+    assert not list(read_cgroup_limits(tmp_path))
 
 
 def test_an_operators_figure_is_for_the_whole_process() -> None:
-    asked = (resident() >> 20) + 500
-    assert 300 * 2**20 < memory_for_pictures(asked) <= 501 * 2**20
+    asked = (read_resident() >> 20) + 500
+    assert 300 * 2**20 < choose_image_memory(asked) <= 501 * 2**20
 
 
 def test_there_is_always_something_for_pictures() -> None:
-    assert memory_for_pictures(1) == LEAST
-    assert memory_for_pictures(0) > LEAST
+    assert choose_image_memory(1) == LEAST
+    assert choose_image_memory(0) > LEAST

@@ -22,7 +22,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executors.source import MAX_CHARACTERS, MAX_ESCAPES, SourceGuards, public, read, stepped
+from executors.source import (
+    MAX_CHARACTERS,
+    MAX_ESCAPES,
+    SourcePolicy,
+    enter_folder,
+    is_public,
+    read_source,
+)
 from superres.errors import BadImage, BadSetting, BadSource, SuperresError, TooLarge
 
 PICTURE = bytes(range(256)) * 8
@@ -61,8 +68,8 @@ class Server:
         return int(self.listener.getsockname()[1])
 
     @property
-    def guards(self) -> SourceGuards:
-        return SourceGuards(ports=(self.port,), private_networks=LOOPBACK, seconds=5)
+    def guards(self) -> SourcePolicy:
+        return SourcePolicy(ports=(self.port,), private_networks=LOOPBACK, seconds=5)
 
     def url(self, path: str = "/a.png", host: str = "127.0.0.1") -> str:
         return f"http{'s' if self.context else ''}://{host}:{self.port}{path}"
@@ -125,12 +132,12 @@ def nobody(host: str) -> list[str]:
 
 def refusal(
     uri: str,
-    guards: SourceGuards | None = None,
+    guards: SourcePolicy | None = None,
     resolve: Callable[[str], list[str]] = nobody,
 ) -> SuperresError:
     """The error of reading `uri`, with what every such error has checked."""
     with pytest.raises((BadSource, BadImage, TooLarge)) as caught:
-        read(uri, guards or SourceGuards(), resolve)
+        read_source(uri, guards or SourcePolicy(), resolve)
     assert caught.value.option == "uri"
     assert "expected" in str(caught.value)
     assert len(str(caught.value)) <= 300
@@ -138,11 +145,11 @@ def refusal(
 
 
 def outcome(
-    uri: str, guards: SourceGuards, resolve: Callable[[str], list[str]]
+    uri: str, guards: SourcePolicy, resolve: Callable[[str], list[str]]
 ) -> bytes | SuperresError:
     """The bytes or the error of reading `uri`; any other exception passes."""
     try:
-        return read(uri, guards, resolve)
+        return read_source(uri, guards, resolve)
     except SuperresError as error:
         return error
 
@@ -190,31 +197,31 @@ def test_special_ranges_are_refused_up_to_their_boundaries(
 ) -> None:
     low, high = ip_address(first), ip_address(last)
     middle = low + (int(high) - int(low)) // 2
-    assert [public(low), public(middle), public(high)] == [False, False, False]
+    assert [is_public(low), is_public(middle), is_public(high)] == [False, False, False]
     if before is not None:
-        assert public(low - 1) is before
+        assert is_public(low - 1) is before
     if behind is not None:
-        assert public(high + 1) is behind
+        assert is_public(high + 1) is behind
 
 
 @pytest.mark.parametrize("first", [row[0] for row in RANGES if "." in row[0]])
 def test_mapped_addresses_are_judged_as_the_address_inside(first: str) -> None:
-    assert not public(ip_address(f"::ffff:{first}"))
-    assert public(ip_address("::ffff:8.8.8.8"))
+    assert not is_public(ip_address(f"::ffff:{first}"))
+    assert is_public(ip_address("::ffff:8.8.8.8"))
 
 
 def test_isatap_addresses_are_refused_in_every_network() -> None:
     for inside in ("2a00:1450::5efe:7f00:1", "2a00:1450::200:5efe:a00:1"):
-        assert not public(ip_address(inside))
+        assert not is_public(ip_address(inside))
     for outside in ("2a00:1450::5eff:7f00:1", "2a00:1450::400:5efe:a00:1"):
-        assert public(ip_address(outside))
+        assert is_public(ip_address(outside))
 
 
 @pytest.mark.parametrize(
     "address", ["1.1.1.1", "8.8.8.8", "223.255.255.255", "2606:4700::1111", "2a00:1450:4001::1"]
 )
 def test_public_addresses_are_public(address: str) -> None:
-    assert public(ip_address(address))
+    assert is_public(ip_address(address))
 
 
 # Spellings of private addresses, against a server that must stay alone
@@ -238,14 +245,14 @@ def canary() -> Iterator[Server]:
 
 
 @pytest.fixture
-def strict(canary: Server) -> SourceGuards:
+def strict(canary: Server) -> SourcePolicy:
     """The default guards, but for the port: the canary would be reached if addresses allowed it."""
-    return SourceGuards(ports=(canary.port,), seconds=5)
+    return SourcePolicy(ports=(canary.port,), seconds=5)
 
 
 @pytest.mark.parametrize("host", SPELLINGS.split())
 def test_no_spelling_of_a_private_address_is_contacted(
-    canary: Server, strict: SourceGuards, host: str
+    canary: Server, strict: SourcePolicy, host: str
 ) -> None:
     before = canary.contacts
     assert refusal(f"http://{host}:{canary.port}/", strict).code == "ADDRESS"
@@ -254,10 +261,10 @@ def test_no_spelling_of_a_private_address_is_contacted(
 
 @pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST", "ｌｏｃａｌｈｏｓｔ"])
 def test_names_that_the_system_knows_as_private_are_refused(
-    canary: Server, strict: SourceGuards, host: str
+    canary: Server, strict: SourcePolicy, host: str
 ) -> None:
     with pytest.raises(BadSource) as caught:
-        read(f"http://{host}:{canary.port}/", strict)
+        read_source(f"http://{host}:{canary.port}/", strict)
     assert caught.value.code == "ADDRESS"
     assert canary.contacts == 0
 
@@ -299,7 +306,7 @@ def test_names_that_the_system_knows_as_private_are_refused(
     ],
 )
 def test_addresses_that_parsers_disagree_on_are_refused(
-    canary: Server, strict: SourceGuards, rest: str
+    canary: Server, strict: SourcePolicy, rest: str
 ) -> None:
     guards = replace(strict, ports=(80, canary.port), private_networks=LOOPBACK)
     assert refusal("http://" + rest.format(port=canary.port), guards).code == "SYNTAX"
@@ -308,9 +315,9 @@ def test_addresses_that_parsers_disagree_on_are_refused(
 
 def test_the_canary_is_reached_where_the_operator_opens_its_network(canary: Server) -> None:
     with serving(reply()) as server:
-        assert read(server.url(), server.guards) == PICTURE
-        assert read(server.url(host="[::ffff:127.0.0.1]"), server.guards) == PICTURE
-        assert read(server.url().replace("http", "HTTP"), server.guards) == PICTURE
+        assert read_source(server.url(), server.guards) == PICTURE
+        assert read_source(server.url(host="[::ffff:127.0.0.1]"), server.guards) == PICTURE
+        assert read_source(server.url().replace("http", "HTTP"), server.guards) == PICTURE
         assert server.contacts == 3
 
 
@@ -319,7 +326,7 @@ def test_the_canary_is_reached_where_the_operator_opens_its_network(canary: Serv
     [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["2606:4700::1111", "::1"], ["::ffff:10.0.0.1"]],
 )
 def test_one_private_address_of_a_name_refuses_it_without_being_named(
-    strict: SourceGuards, canary: Server, addresses: list[str]
+    strict: SourcePolicy, canary: Server, addresses: list[str]
 ) -> None:
     uri = f"http://pictures.example:{canary.port}/a.png"
     error = refusal(uri, strict, names(pictures__example=addresses))
@@ -338,7 +345,7 @@ def test_a_name_is_looked_up_once_so_that_a_second_answer_cannot_differ() -> Non
 
     with serving(reply()) as server:
         uri = server.url(host="Bücher.example")
-        assert read(uri, server.guards, rebinding) == PICTURE
+        assert read_source(uri, server.guards, rebinding) == PICTURE
         assert f"Host: xn--bcher-kva.example:{server.port}\r\n" in server.requests[0]
     assert asked == ["xn--bcher-kva.example"]
 
@@ -355,7 +362,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     with serving(reply()) as server:
         guards = replace(server.guards, private_networks=("127.0.0.0/8",))
         found = names(a__example=["127.0.0.2", "127.0.0.1"])
-        assert read(server.url(host="a.example"), guards, found) == PICTURE
+        assert read_source(server.url(host="a.example"), guards, found) == PICTURE
 
 
 def test_an_ipv6_server_is_reached_by_its_address() -> None:
@@ -366,7 +373,7 @@ def test_an_ipv6_server_is_reached_by_its_address() -> None:
     probe.close()
     with serving(reply(), host="::1") as server:
         guards = replace(server.guards, private_networks=("::1/128",), hosts=("::1",))
-        assert read(server.url(host="[0:0::0:1]"), guards) == PICTURE
+        assert read_source(server.url(host="[0:0::0:1]"), guards) == PICTURE
         assert f"Host: [::1]:{server.port}\r\n" in server.requests[0]
 
 
@@ -384,7 +391,7 @@ def test_hosts_and_ports_are_those_on_the_lists() -> None:
         ]:
             guards = replace(server.guards, hosts=hosts)
             if allowed:
-                assert read(server.url(host=host), guards, loopback) == PICTURE
+                assert read_source(server.url(host=host), guards, loopback) == PICTURE
             else:
                 assert refusal(server.url(host=host), guards).code == "ADDRESS"
         closed = replace(server.guards, ports=(80, 443))
@@ -393,7 +400,7 @@ def test_hosts_and_ports_are_those_on_the_lists() -> None:
         assert error.allowed == "a port out of 80, 443"
 
 
-def test_an_allowed_host_still_needs_a_public_address(strict: SourceGuards) -> None:
+def test_an_allowed_host_still_needs_a_public_address(strict: SourcePolicy) -> None:
     guards = replace(strict, hosts=("a.example",))
     uri = f"http://a.example:{strict.ports[0]}/"
     assert refusal(uri, guards, names(a__example=["10.0.0.1"])).code == "ADDRESS"
@@ -412,7 +419,7 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_deadline() ->
         return []
 
     started = time.monotonic()
-    error = refusal("http://a.example/", SourceGuards(seconds=0.2), hanging)
+    error = refusal("http://a.example/", SourcePolicy(seconds=0.2), hanging)
     over.set()
     assert error.code == "SOURCE_TIMEOUT"
     assert time.monotonic() - started < 2
@@ -423,7 +430,7 @@ def test_a_name_server_that_does_not_answer_costs_no_more_than_the_deadline() ->
 
 def test_a_request_asks_for_plain_bytes_of_the_path_as_given() -> None:
     with serving(reply()) as server:
-        assert read(server.url("/ä/b%20c.png?x=1&y=[2]#part"), server.guards) == PICTURE
+        assert read_source(server.url("/ä/b%20c.png?x=1&y=[2]#part"), server.guards) == PICTURE
         first, *lines = server.requests[0].strip().split("\r\n")
         assert first == "GET /%C3%A4/b%20c.png?x=1&y=[2] HTTP/1.1"
         assert lines[0] == f"Host: 127.0.0.1:{server.port}"
@@ -438,7 +445,7 @@ def test_proxies_of_the_environment_are_not_used(
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
     with serving(reply()) as server:
-        assert read(server.url(), server.guards) == PICTURE
+        assert read_source(server.url(), server.guards) == PICTURE
     assert canary.contacts == before
 
 
@@ -467,7 +474,7 @@ def chunked(connection: socket.socket, _path: str) -> None:
 def test_every_ordinary_answer_is_read_up_to_the_limit_and_not_beyond(script: Script) -> None:
     with serving(script) as server:
         guards = replace(server.guards, max_bytes=len(PICTURE))
-        assert read(server.url(), guards) == PICTURE
+        assert read_source(server.url(), guards) == PICTURE
         guards = replace(server.guards, max_bytes=len(PICTURE) - 1)
         error = refusal(server.url(), guards)
         assert isinstance(error, TooLarge)
@@ -521,7 +528,7 @@ def test_a_bomb_is_never_unpacked_beyond_the_limit() -> None:
 
 def test_an_answer_longer_than_announced_is_what_was_announced() -> None:
     with serving(reply(length=1)) as server:
-        assert read(server.url(), server.guards) == PICTURE[:1]
+        assert read_source(server.url(), server.guards) == PICTURE[:1]
 
 
 @pytest.mark.parametrize(
@@ -635,7 +642,7 @@ def test_a_connection_that_is_never_accepted_ends_at_the_deadline() -> None:
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
         port = full.getsockname()[1]
-        guards = SourceGuards(ports=(port,), private_networks=LOOPBACK, seconds=0.3)
+        guards = SourcePolicy(ports=(port,), private_networks=LOOPBACK, seconds=0.3)
         started = time.monotonic()
         assert refusal(f"http://127.0.0.1:{port}/", guards).code == "SOURCE_TIMEOUT"
         assert time.monotonic() - started < 2
@@ -657,7 +664,7 @@ def chain(length: int) -> Script:
 
 def test_three_redirects_are_followed_and_a_fourth_is_not() -> None:
     with serving(chain(3)) as server:
-        assert read(server.url("/"), server.guards) == PICTURE
+        assert read_source(server.url("/"), server.guards) == PICTURE
         assert server.contacts == 4
     with serving(chain(4)) as server:
         assert refusal(server.url("/"), server.guards).code == "REDIRECTS"
@@ -691,7 +698,7 @@ def test_redirects_of_every_kind_are_followed(status: str, location: str) -> Non
 
         with serving(script) as first:
             guards = replace(first.guards, ports=(first.port, last.port))
-            assert read(first.url(), guards) == PICTURE
+            assert read_source(first.url(), guards) == PICTURE
     assert len(first.requests + last.requests) == 2
 
 
@@ -771,7 +778,7 @@ def test_https_reads_and_names_the_host_to_the_server(
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
     with serving(reply(), context) as server:
         url = server.url(host="pictures.example")
-        assert read(url, server.guards, HERE) == PICTURE
+        assert read_source(url, server.guards, HERE) == PICTURE
         assert asked == ["pictures.example"]
 
 
@@ -845,9 +852,9 @@ def test_other_schemes_and_local_paths_are_refused_with_what_is_allowed(uri: str
 
 def test_http_may_be_switched_off() -> None:
     for scheme in ("http", "https"):
-        error = refusal(f"{scheme}://a.example/", SourceGuards(http=False))
+        error = refusal(f"{scheme}://a.example/", SourcePolicy(http=False))
         assert (error.code, error.allowed) == ("SCHEME", "data:")
-    assert read("data:,a", SourceGuards(http=False)) == b"a"
+    assert read_source("data:,a", SourcePolicy(http=False)) == b"a"
 
 
 @pytest.mark.parametrize(
@@ -879,12 +886,12 @@ def test_monstrous_uris_are_refused_at_once(uri: str, code: str) -> None:
 
 def test_an_address_of_the_greatest_length_is_read() -> None:
     with serving(reply()) as server:
-        assert read(server.url().ljust(MAX_CHARACTERS, "a"), server.guards) == PICTURE
+        assert read_source(server.url().ljust(MAX_CHARACTERS, "a"), server.guards) == PICTURE
 
 
 @given(st.text(max_size=40), st.sampled_from(["", "http://", "data:", "data:;base64,", "file:"]))
 def test_any_text_is_read_or_refused(text: str, start: str) -> None:
-    answer = outcome(start + text, SourceGuards(), names())
+    answer = outcome(start + text, SourcePolicy(), names())
     if isinstance(answer, SuperresError):
         assert answer.option == "uri"
     else:
@@ -914,7 +921,7 @@ WORDS = base64.b64encode(PICTURE).decode()
     ],
 )
 def test_data_uris_are_read_in_every_usual_form(uri: str) -> None:
-    assert read(uri, SourceGuards(), nobody) == PICTURE
+    assert read_source(uri, SourcePolicy(), nobody) == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -936,8 +943,8 @@ def test_empty_data_is_no_image(uri: str) -> None:
 )
 def test_data_is_read_up_to_the_limit_and_not_beyond(uri: str) -> None:
     size = len(PICTURE)
-    assert len(read(uri, SourceGuards(max_bytes=size))) == size
-    error = refusal(uri, SourceGuards(max_bytes=size - 1))
+    assert len(read_source(uri, SourcePolicy(max_bytes=size))) == size
+    error = refusal(uri, SourcePolicy(max_bytes=size - 1))
     assert isinstance(error, TooLarge)
     assert error.code == "BYTES"
 
@@ -945,7 +952,7 @@ def test_data_is_read_up_to_the_limit_and_not_beyond(uri: str) -> None:
 @given(st.binary(min_size=1, max_size=300), st.booleans())
 def test_any_bytes_travel_through_a_data_uri(data: bytes, words: bool) -> None:
     text = ";base64," + base64.b64encode(data).decode() if words else "," + quote(data)
-    assert read(f"data:image/png{text}", SourceGuards()) == data
+    assert read_source(f"data:image/png{text}", SourcePolicy()) == data
 
 
 # Folders
@@ -985,8 +992,8 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_files_in_an_allowed_folder_are_read(folder: Path, uri: str) -> None:
-    guards = SourceGuards(folders=(folder / "missing", folder))
-    assert read(uri.format(folder=folder), guards) == PICTURE
+    guards = SourcePolicy(folders=(folder / "missing", folder))
+    assert read_source(uri.format(folder=folder), guards) == PICTURE
 
 
 @pytest.mark.parametrize(
@@ -1024,7 +1031,7 @@ def test_anything_but_a_file_in_the_folder_is_refused(
     folder: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    error = refusal(uri.format(folder=folder, long="x" * 300), SourceGuards(folders=(folder,)))
+    error = refusal(uri.format(folder=folder, long="x" * 300), SourcePolicy(folders=(folder,)))
     assert error.code == "LOCAL_PATH"
 
 
@@ -1034,31 +1041,31 @@ def test_a_step_into_what_became_a_link_after_the_check_fails(
 ) -> None:
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     with pytest.raises(OSError, match=name):
-        stepped(opened, name, os.O_RDONLY | flags)
+        enter_folder(opened, name, os.O_RDONLY | flags)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened)
 
 
 def test_the_allowed_folder_may_itself_be_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(folder)
-    guards = SourceGuards(folders=(tmp_path / "alias",))
-    assert read(f"{tmp_path}/alias/a b.png", guards) == PICTURE
+    guards = SourcePolicy(folders=(tmp_path / "alias",))
+    assert read_source(f"{tmp_path}/alias/a b.png", guards) == PICTURE
     assert refusal(f"{folder}/a b.png", guards).code == "LOCAL_PATH"
 
 
 def test_files_are_limited_and_empty_ones_refused(folder: Path) -> None:
-    guards = SourceGuards(folders=(folder,), max_bytes=len(PICTURE))
-    assert read(f"{folder}/a b.png", guards) == PICTURE
+    guards = SourcePolicy(folders=(folder,), max_bytes=len(PICTURE))
+    assert read_source(f"{folder}/a b.png", guards) == PICTURE
     assert refusal(f"{folder}/a b.png", replace(guards, max_bytes=100)).code == "BYTES"
     assert refusal(f"{folder}/empty.png", guards).code == "EMPTY"
 
 
 def test_reading_leaves_no_descriptor_open(folder: Path) -> None:
-    guards = SourceGuards(folders=(folder,))
+    guards = SourcePolicy(folders=(folder,))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for name in ("a b.png", "deep", "pipe.png", "out.png", "a b.png/x", "deep/er/ü.png"):
         with suppress(BadSource):
-            read(f"{folder}/{name}", guards)
+            read_source(f"{folder}/{name}", guards)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -1068,17 +1075,17 @@ def test_reading_leaves_no_descriptor_open(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "build"),
     [
-        ("private_networks", lambda: SourceGuards(private_networks=("10.1.0.0/8",))),
-        ("private_networks", lambda: SourceGuards(private_networks=("localhost",))),
-        ("folders", lambda: SourceGuards(folders=(Path("pictures"),))),
-        ("max_bytes", lambda: SourceGuards(max_bytes=0)),
-        ("seconds", lambda: SourceGuards(seconds=0)),
-        ("seconds", lambda: SourceGuards(seconds=float("nan"))),
-        ("redirects", lambda: SourceGuards(redirects=-1)),
+        ("private_networks", lambda: SourcePolicy(private_networks=("10.1.0.0/8",))),
+        ("private_networks", lambda: SourcePolicy(private_networks=("localhost",))),
+        ("folders", lambda: SourcePolicy(folders=(Path("pictures"),))),
+        ("max_bytes", lambda: SourcePolicy(max_bytes=0)),
+        ("seconds", lambda: SourcePolicy(seconds=0)),
+        ("seconds", lambda: SourcePolicy(seconds=float("nan"))),
+        ("redirects", lambda: SourcePolicy(redirects=-1)),
     ],
 )
 def test_senseless_settings_are_named_at_start(
-    setting: str, build: Callable[[], SourceGuards]
+    setting: str, build: Callable[[], SourcePolicy]
 ) -> None:
     with pytest.raises(BadSetting, match=rf"^{setting}.*expected"):
         build()

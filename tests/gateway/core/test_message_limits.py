@@ -7,7 +7,7 @@ import pytest
 from jina.proto import jina_pb2
 
 from gateway.core.message_limits import MAX_DEPTH, MAX_DOCUMENTS, MAX_VALUES, check_message
-from gateway.core.problem import Refusal
+from gateway.core.problem import ProblemError
 
 NAN = float("nan")
 
@@ -27,7 +27,7 @@ def with_array(array: Any) -> jina_pb2.DataRequestProto:
 
 
 def code_of(request: jina_pb2.DataRequestProto) -> str:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ProblemError) as caught:
         check_message(request)
     return caught.value.problem.code
 
@@ -67,7 +67,7 @@ def test_values_are_counted_over_all_documents() -> None:
 
 @pytest.mark.parametrize("value", [NAN, float("inf"), [1, [NAN]], {"b": {"c": NAN}}], ids=str)
 def test_numbers_that_json_has_not_are_refused_by_name(value: Any) -> None:
-    with pytest.raises(Refusal, match=r'data\[0\].tags."a".*finite number') as caught:
+    with pytest.raises(ProblemError, match=r'data\[0\].tags."a".*finite number') as caught:
         check_message(with_tags({"a": value}))
     assert caught.value.problem.option == "a"
 

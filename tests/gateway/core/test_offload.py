@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from gateway.core.offload import QUICK_BYTES, beside
+from gateway.core.offload import QUICK_BYTES, offload
 
 
 @pytest.mark.parametrize(("size", "same"), [(10, True), (QUICK_BYTES, True), (10**6, False)])
 def test_only_large_messages_go_into_a_thread(size: int, same: bool) -> None:
     here = threading.get_ident()
-    there = asyncio.run(beside(size, lambda _: threading.get_ident(), None))
+    there = asyncio.run(offload(size, lambda _: threading.get_ident(), None))
     assert (there == here) is same
 
 
 def test_others_go_on_while_a_large_message_is_read() -> None:
     async def both() -> bool:
-        reading = asyncio.create_task(beside(10**6, time.sleep, 0.5))
+        reading = asyncio.create_task(offload(10**6, time.sleep, 0.5))
         await asyncio.sleep(0.05)
         return reading.done()
 
@@ -28,4 +28,4 @@ def test_others_go_on_while_a_large_message_is_read() -> None:
 def test_errors_arrive() -> None:
     for size in (1, 10**6):
         with pytest.raises(ValueError, match="x"):
-            asyncio.run(beside(size, int, "x"))
+            asyncio.run(offload(size, int, "x"))

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from jina.proto import jina_pb2
 
-from gateway.core.request_id import Active, identity
+from gateway.core.request_id import ActiveRequests, choose_request_id
 from tests.gateway.service import Service
 from tests.gateway.test_gateway import CALL, as_json, call, channel_to, message, socket_to, told
 
@@ -17,19 +17,21 @@ INSANE = ["", "a b", "a\nb", "../a", "-a", ".", "ä", "a" * 129]
 
 @pytest.mark.parametrize("offered", [*INSANE, None])
 def test_an_id_that_is_not_sane_is_replaced(offered: str | None) -> None:
-    assert identity(offered) != offered and identity(offered) != identity(offered)
-    assert identity(offered, "b") == "b"
+    assert choose_request_id(offered) != offered and choose_request_id(
+        offered
+    ) != choose_request_id(offered)
+    assert choose_request_id(offered, "b") == "b"
 
 
 @pytest.mark.parametrize("offered", ["a", "a" * 128, "7f.-_A"])
 def test_a_sane_id_is_kept(offered: str) -> None:
-    assert identity(offered, "b") == offered
+    assert choose_request_id(offered, "b") == offered
 
 
 def test_an_id_is_active_until_its_last_request_ends() -> None:
-    active = Active()
-    with active.one("a"):
-        with active.one("a"):
+    active = ActiveRequests()
+    with active.track_one("a"):
+        with active.track_one("a"):
             assert "a" in active
         assert "a" in active
     assert "a" not in active

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from contract.options import REQUEST_OPTIONS
 from gateway.web.docs_page import docs_page
-from gateway.web.openapi import ERRORS, Pages, describe
-from gateway.web.options import PICTURE_OPTIONS
+from gateway.web.openapi import ERRORS, PageSettings, describe_service
+from gateway.web.options import IMAGE_OPTIONS
 from gateway.web.static_pages import FOLDER, TYPES, Page
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service
@@ -96,7 +96,7 @@ def test_the_description_is_served_where_a_key_opens_it(keyed: Service) -> None:
     assert keyed.http("/openapi.json", headers=headers).body["security"] == [{"key": []}]
 
 
-DESCRIPTION = describe(Pages(keyed=True), "1")
+DESCRIPTION = describe_service(PageSettings(keyed=True), "1")
 
 
 def nested(value: Any) -> Iterator[dict[str, Any]]:
@@ -118,7 +118,7 @@ def test_every_reference_in_the_description_leads_somewhere() -> None:
 
 def test_the_description_names_every_form_option_and_error() -> None:
     upscale = DESCRIPTION["paths"]["/upscale"]["post"]
-    assert {p["name"] for p in upscale["parameters"]} == PICTURE_OPTIONS.keys()
+    assert {p["name"] for p in upscale["parameters"]} == IMAGE_OPTIONS.keys()
     kinds = upscale["requestBody"]["content"].keys()
     assert kinds >= {"application/json", "multipart/form-data", "image/*"}
     assert upscale["responses"].keys() == {"200", *map(str, ERRORS.keys() - {405})}
@@ -138,12 +138,12 @@ def test_the_record_is_described_as_the_executors_write_it() -> None:
 
 
 def test_the_listed_endpoints_are_described() -> None:
-    paths = describe(Pages(listed=("/other",)), "1")["paths"]
+    paths = describe_service(PageSettings(listed=("/other",)), "1")["paths"]
     assert "/other" in paths and "/upscale" not in paths
 
 
 def test_the_page_of_the_description_loads_nothing() -> None:
-    text, policy = docs_page(describe(Pages(title="<b>"), "1"))
+    text, policy = docs_page(describe_service(PageSettings(title="<b>"), "1"))
     assert "&lt;b&gt;" in text and "<b>" not in text
     assert not re.search(r"<(script|link|img|iframe)|src=|url\(|@import", text)
     assert "unsafe" not in policy

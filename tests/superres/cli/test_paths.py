@@ -8,12 +8,12 @@ import pytest
 
 from superres.cli.paths import (
     Destination,
-    Source,
+    InputFile,
     TargetTaken,
     check_target,
-    destination,
-    sources,
-    write,
+    choose_destination,
+    list_inputs,
+    write_output,
 )
 from superres.codecs.encode import FORMATS
 from superres.errors import BadImage
@@ -34,33 +34,33 @@ PNG, JPEG, TIFF = FORMATS["png"], FORMATS["jpeg"], FORMATS["tiff"]
 )
 def test_an_answer_is_named_after_its_original(source: str, made: object, name: str) -> None:
     beside = Destination(None, folder=False, image_format=None)
-    assert beside.target(Source(Path(source)), made, "x3") == Path(name)  # type: ignore[arg-type]
+    assert beside.target(InputFile(Path(source)), made, "x3") == Path(name)  # type: ignore[arg-type]
 
 
 def test_standard_input_has_a_name_in_a_folder(tmp_path: Path) -> None:
-    goal = destination(["-"], f"{tmp_path}/", "png")
-    assert goal.target(Source(None), PNG, "x3") == tmp_path / "stdin.x3.png"
+    goal = choose_destination(["-"], f"{tmp_path}/", "png")
+    assert goal.target(InputFile(None), PNG, "x3") == tmp_path / "stdin.x3.png"
 
 
 def test_one_picture_goes_into_one_file_and_its_ending_names_the_format(tmp_path: Path) -> None:
-    goal = destination([str(tmp_path / "a.png")], str(tmp_path / "b.webp"), None)
+    goal = choose_destination([str(tmp_path / "a.png")], str(tmp_path / "b.webp"), None)
     assert goal.format_for("png") is FORMATS["webp"]
-    assert goal.target(Source(tmp_path / "a.png"), FORMATS["webp"], "x3") == tmp_path / "b.webp"
+    assert goal.target(InputFile(tmp_path / "a.png"), FORMATS["webp"], "x3") == tmp_path / "b.webp"
 
 
 def test_a_folder_names_its_pictures_in_order(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     for name in ("c.tif", "b.PNG", "a.ppm", ".d.png", "a.x2.png", "a.upscaled.jpg", "e.txt"):
         (tmp_path / name).touch()
-    found = [source.path for source in sources(str(tmp_path))]
+    found = [source.path for source in list_inputs(str(tmp_path))]
     assert found == [tmp_path / name for name in ("a.ppm", "b.PNG", "c.tif")]
     with pytest.raises(BadImage, match="no pictures directly in this folder"):
-        sources(str(tmp_path / "folder.png"))
+        list_inputs(str(tmp_path / "folder.png"))
 
 
 def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
-    write(tmp_path / "made", b"picture", force=False)
+    write_output(tmp_path / "made", b"picture", force=False)
     assert (tmp_path / "made").read_bytes() == b"picture"
     assert (tmp_path / "made").stat().st_mode == (tmp_path / "other").stat().st_mode
     assert len(list(tmp_path.iterdir())) == 2
@@ -69,7 +69,7 @@ def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "made").write_bytes(b"mine")
     with pytest.raises(TargetTaken, match="--force"):
-        write(tmp_path / "made", b"picture", force=False)
+        write_output(tmp_path / "made", b"picture", force=False)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
@@ -86,16 +86,16 @@ def test_file_systems_without_hard_links_are_written_too(
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    write(tmp_path / "made", b"picture", force=False)
+    write_output(tmp_path / "made", b"picture", force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     with pytest.raises(TargetTaken):
-        write(tmp_path / "made", b"another", force=False)
+        write_output(tmp_path / "made", b"another", force=False)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write(tmp_path / "made", b"picture", force=True)
+        write_output(tmp_path / "made", b"picture", force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 

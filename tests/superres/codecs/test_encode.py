@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from superres.codecs.decode import decode
-from superres.codecs.encode import FORMATS, encode, format_named
+from superres.codecs.encode import FORMATS, encode, find_format
 from superres.errors import BadOption
 from superres.image.frame import Frame, Image
 
@@ -117,7 +117,7 @@ LINEAR_GREY = profile(b"GRAY", {b"kTRC": curve(1.0)})
     ],
 )
 def test_a_format_has_many_names(name: str, expected: str) -> None:
-    assert format_named(name).name == expected
+    assert find_format(name).name == expected
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_format_has_many_names(name: str, expected: str) -> None:
 )
 def test_an_unknown_format_is_refused_with_those_that_are_known(name: object) -> None:
     with pytest.raises(BadOption) as caught:
-        format_named(name)
+        find_format(name)
     assert caught.value.option == "image_format"
     assert caught.value.allowed == "one of png, jpeg, webp, tiff, bmp, gif, avif"
 

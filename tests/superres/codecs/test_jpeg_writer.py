@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from superres.codecs import jpeg_writer
 from superres.geometry import Size
 from superres.image.frame import Frame
-from superres.image.frame_stream import Scroll
+from superres.image.frame_stream import FrameStream
 
 
 def levels(height: int, width: int, channels: int) -> Any:
@@ -27,7 +27,9 @@ def levels(height: int, width: int, channels: int) -> Any:
 
 
 def ours(pixels: Any, quality: int, **extras: Any) -> bytes:
-    return jpeg_writer.write(Scroll.of(Frame(pixels)), quality, extras, lambda frame: frame)
+    return jpeg_writer.write_jpeg(
+        FrameStream.of(Frame(pixels)), quality, extras, lambda frame: frame
+    )
 
 
 def pillows(pixels: Any, quality: int, **extras: Any) -> bytes:
@@ -117,7 +119,7 @@ def test_the_largest_sides_are_written(width: int, height: int, quality: int) ->
 
 @given(st.integers(1, 65_500), st.integers(1, 65_500), st.booleans(), st.integers(0, 100))
 def test_every_layout_is_within_the_format(w: int, h: int, grey: bool, quality: int) -> None:
-    frame = Scroll(Size(w, h), 1 if grey else 3, 8, ())
+    frame = FrameStream(Size(w, h), 1 if grey else 3, 8, ())
     made = jpeg_writer.layout(frame, quality)
     assert made.rows >= made.unit
     assert made.rows % made.unit == 0
@@ -138,5 +140,5 @@ def test_strips_may_have_any_heights() -> None:
     pixels = levels(700, 900, 3)
     frame = Frame(pixels)
     parts = [frame.band(top, top + 33) for top in range(0, 700, 33)]
-    scroll = Scroll(frame.size, 3, 8, iter(parts))
-    assert jpeg_writer.write(scroll, 95, {}, lambda strip: strip) == ours(pixels, 95)
+    scroll = FrameStream(frame.size, 3, 8, iter(parts))
+    assert jpeg_writer.write_jpeg(scroll, 95, {}, lambda strip: strip) == ours(pixels, 95)

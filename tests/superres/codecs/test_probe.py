@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from superres.codecs.decode import decode
 from superres.codecs.limits import Limits
-from superres.codecs.probe import Dimensions, dimensions, tensor_dimensions
+from superres.codecs.probe import Dimensions, probe, probe_tensor
 from superres.errors import Refused
 from superres.geometry import Size
 from tests.inputs import REFUSED_BYTES, chunk, interlaced, png_header, ycck
@@ -55,7 +55,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_header_tells_what_decoding_makes(name: str) -> None:
-    told, made = dimensions(FILES[name]), decode(FILES[name])
+    told, made = probe(FILES[name]), decode(FILES[name])
     first = made.frames[0]
     assert sorted(told.size) == sorted(made.size)
     assert told.frames == len(made.frames)
@@ -77,18 +77,18 @@ def refusal(call: Callable[[bytes, Limits], object], data: bytes) -> str | None:
 
 @pytest.mark.parametrize("data", [r[1] for r in REFUSED_BYTES], ids=[r[0] for r in REFUSED_BYTES])
 def test_what_it_refuses_decoding_refuses_alike(data: bytes) -> None:
-    told = refusal(dimensions, data)
+    told = refusal(probe, data)
     assert told in {None, refusal(decode, data)}
 
 
 def test_it_refuses_what_headers_tell() -> None:
-    refused = [name for name, data, _ in REFUSED_BYTES if refusal(dimensions, data)]
+    refused = [name for name, data, _ in REFUSED_BYTES if refusal(probe, data)]
     assert len(refused) > len(REFUSED_BYTES) / 2
 
 
 def test_pixels_are_not_read() -> None:
     nonsense = chunk(b"IDAT", zlib.compress(b"no pixels")) + chunk(b"IEND", b"")
-    assert dimensions(png_header(5000, 4000) + nonsense).size == Size(5000, 4000)
+    assert probe(png_header(5000, 4000) + nonsense).size == Size(5000, 4000)
     with pytest.raises(Refused):
         decode(png_header(5000, 4000) + nonsense)
 
@@ -97,10 +97,10 @@ def test_pixels_are_not_read() -> None:
     ("shape", "channels"), [((7, 5), 1), ((7, 5, 1), 1), ((7, 5, 3), 3), ((7, 5, 4), 4)], ids=str
 )
 def test_a_tensor_tells_by_its_shape(shape: tuple[int, ...], channels: int) -> None:
-    told = tensor_dimensions(np.zeros(shape, np.float32))
+    told = probe_tensor(np.zeros(shape, np.float32))
     assert told == Dimensions("tensor", Size(5, 7), channels)
 
 
 @pytest.mark.parametrize("array", [np.zeros(3), np.zeros((0, 3)), np.zeros((1, 2, 3, 3)), "text"])
 def test_what_is_no_picture_has_no_dimensions(array: object) -> None:
-    assert tensor_dimensions(array) is None
+    assert probe_tensor(array) is None

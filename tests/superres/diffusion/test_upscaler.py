@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from contract.options import REQUEST_OPTIONS, SAMPLING_OPTIONS
-from superres.diffusion.blending import patches
+from superres.diffusion.blending import make_blend_tiles
 from superres.diffusion.colour import keep_colours
 from superres.diffusion.denoiser import MAX_PIXELS, UNET_BYTES, VAE_BYTES
 from superres.diffusion.files import (
@@ -27,13 +27,13 @@ from superres.diffusion.files import (
     SETTINGS,
     SINGLE,
     Release,
-    absent,
-    weight_map,
+    list_missing_files,
+    read_weight_map,
 )
 from superres.diffusion.model import DiffusionModel
-from superres.diffusion.options import sampling
+from superres.diffusion.options import read_sampling
 from superres.diffusion.spec import SPEC
-from superres.diffusion.upscaler import noises
+from superres.diffusion.upscaler import draw_noise
 from superres.errors import (
     BadOption,
     Cancelled,
@@ -48,7 +48,7 @@ from superres.geometry import Size
 from superres.image.frame import Frame, Image
 from superres.inference.device import Device, Precision
 from superres.model_spec import Weights
-from superres.pipeline import Options, upscale
+from superres.pipeline import OutputOptions, upscale
 from superres.request_options import read_option
 from superres.weights.store import Store
 from tests.superres.diffusion.published_diffusion import most_bytes, published_networks
@@ -158,7 +158,7 @@ def test_a_picture_of_one_tile_is_what_diffusers_makes_of_the_same_seed(
 
 
 def test_the_noise_is_drawn_in_the_order_of_diffusers() -> None:
-    low, latents = noises(Size(8, 16), 5, 3, 4)
+    low, latents = draw_noise(Size(8, 16), 5, 3, 4)
     generator = torch.Generator().manual_seed(5)
     assert torch.equal(low, torch.randn(1, 3, 16, 8, generator=generator))
     assert torch.equal(latents, torch.randn(1, 4, 16, 8, generator=generator))
@@ -194,7 +194,7 @@ def test_both_halves_of_the_guidance_may_be_computed_apart(
     little = loaded(published, empty, memory=110 << 20)
     pixels = picture(64, 64, dtype=np.uint16)
     plan = little.plan(Size(64, 64), 0, None)
-    assert not plan.together
+    assert not plan.is_one_call
     # The decoder's tile is smaller too, so only the colours of areas are compared.
     difference = made(little, pixels).astype(float) - made(model, pixels)
     assert np.abs(difference.reshape(16, 16, 16, 16, 3).mean((1, 3))).max() < 0.03 * 65535
@@ -227,7 +227,7 @@ def test_areas_take_the_colour_of_the_source_and_details_stay() -> None:
 
 
 def test_only_pixels_that_tiles_share_are_blended() -> None:
-    first, second = patches(Size(224, 64), 128, 16, 8)
+    first, second = make_blend_tiles(Size(224, 64), 128, 16, 8)
     assert (first.box.right, second.box.left) == (128, 96)
     assert first.row[:96].eq(1).all() and second.row[32:].eq(1).all()
     assert first.row[96:].diff().lt(0).all() and first.row[-1] < 0.05
@@ -248,11 +248,11 @@ def test_tiles_leave_no_seam_and_hardly_change_the_picture(model: DiffusionModel
 
 
 def test_guidance_that_leads_nowhere_is_not_computed() -> None:
-    assert not sampling({}).guided
-    assert not sampling({"prompt": "cat", "guidance_scale": 1}).guided
-    assert not sampling({"prompt": "cat", "negative_prompt": "cat"}).guided
-    assert sampling({"prompt": "cat"}).guided
-    assert sampling({"negative_prompt": "cat"}).guided
+    assert not read_sampling({}).guided
+    assert not read_sampling({"prompt": "cat", "guidance_scale": 1}).guided
+    assert not read_sampling({"prompt": "cat", "negative_prompt": "cat"}).guided
+    assert read_sampling({"prompt": "cat"}).guided
+    assert read_sampling({"negative_prompt": "cat"}).guided
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(8, 200), st.integers(0, 40))
@@ -262,7 +262,7 @@ def test_the_weights_of_all_patches_sum_to_one_everywhere(
 ) -> None:
     size = Size(8 * columns, 8 * rows)
     total = torch.zeros(size.height, size.width)
-    for patch in patches(size, edge, overlap, 8):
+    for patch in make_blend_tiles(size, edge, overlap, 8):
         assert patch.weight.shape == (patch.box.size.height, patch.box.size.width)
         assert patch.box.left % 8 == patch.box.top % 8 == 0
         patch.add(torch.ones(patch.weight.shape), total)
@@ -271,7 +271,7 @@ def test_the_weights_of_all_patches_sum_to_one_everywhere(
 
 def test_the_pipeline_from_pixels_to_a_file_takes_this_upscaler(model: DiffusionModel) -> None:
     image = Image((Frame(picture(10, 8)),), format="png")
-    answer = upscale(image, model.upscaler(**QUICK), Options())
+    answer = upscale(image, model.upscaler(**QUICK), OutputOptions())
     assert answer.output_size == Size(40, 32)
     assert answer.encoded.format == "png"
 
@@ -359,7 +359,7 @@ def test_a_picture_of_too_many_pixels_is_refused(published: Path, empty: Store) 
 def test_the_largest_picture_fits_where_the_operator_allows_two_gigabytes(
     model: DiffusionModel,
 ) -> None:
-    assert model.plan(Size(1024, 1024), 0, None).together
+    assert model.plan(Size(1024, 1024), 0, None).is_one_call
     assert MAX_PIXELS == 1024 * 1024
 
 
@@ -369,8 +369,8 @@ def test_tiles_become_smaller_only_as_a_last_resort(published: Path, empty: Stor
         memory: loaded(published, empty, memory=memory << 20).plan(size, 0, None)
         for memory in (2048, 500, 200)
     }
-    assert edges[2048].together and len(edges[2048].tiles) == len(edges[2048].decoded)
-    assert not edges[500].together and len(edges[500].tiles) == len(edges[2048].tiles)
+    assert edges[2048].is_one_call and len(edges[2048].tiles) == len(edges[2048].decoder_tiles)
+    assert not edges[500].is_one_call and len(edges[500].tiles) == len(edges[2048].tiles)
     assert len(edges[200].tiles) > len(edges[500].tiles)
 
 
@@ -461,7 +461,7 @@ def test_attention_runs_through_the_fused_kernels(model: DiffusionModel) -> None
 
 
 def test_the_defaults_are_the_publishers() -> None:
-    asked = sampling({})
+    asked = read_sampling({})
     assert (asked.steps, asked.guidance_scale, asked.noise_level) == (75, 9.0, 20)
     assert (asked.prompt, asked.negative_prompt) == ("", "")
     assert set(SAMPLING_OPTIONS) == {
@@ -484,9 +484,9 @@ def test_a_seed_that_was_not_given_is_random_and_reported(model: DiffusionModel)
 
 def test_a_seed_that_a_float_would_round_is_reported_as_text() -> None:
     most = 2**63 - 1
-    assert sampling({"seed": str(most)}).report["seed"] == str(most)
-    assert sampling({"seed": str(most)}).seed == most
-    assert sampling({"seed": float(2**53)}).report["seed"] == 2**53
+    assert read_sampling({"seed": str(most)}).report["seed"] == str(most)
+    assert read_sampling({"seed": str(most)}).seed == most
+    assert read_sampling({"seed": float(2**53)}).report["seed"] == 2**53
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ def test_other_values_are_refused_with_option_value_and_what_is_allowed(
 
 
 def test_a_prompt_longer_than_the_text_encoder_reads_is_refused(model: DiffusionModel) -> None:
-    assert model.upscaler(prompt=" ".join(["cat"] * 75)).asked.prompt
+    assert model.upscaler(prompt=" ".join(["cat"] * 75)).sampling.prompt
     with pytest.raises(BadOption, match=r"at most 75 tokens \(about 56 words\), not 76"):
         model.upscaler(prompt=" ".join(["cat"] * 76))
     with pytest.raises(BadOption) as caught:
@@ -643,15 +643,15 @@ def test_split_weights_are_read_by_their_index(
     copied: Path, empty: Store, model: DiffusionModel
 ) -> None:
     index = split(copied / "unet")
-    assert len(set(weight_map(index).values())) == 2
+    assert len(set(read_weight_map(index).values())) == 2
     assert np.array_equal(made(loaded(copied, empty), picture(5, 5)), made(model, picture(5, 5)))
 
 
 def test_a_missing_piece_of_split_weights_is_named(copied: Path) -> None:
     index = split(copied / "unet")
-    lost = sorted(set(weight_map(index).values()))[1]
+    lost = sorted(set(read_weight_map(index).values()))[1]
     (index.parent / lost).unlink()
-    assert absent(copied) == [f"unet/{lost}"]
+    assert list_missing_files(copied) == [f"unet/{lost}"]
 
 
 @pytest.mark.parametrize(
@@ -668,7 +668,7 @@ def test_an_index_that_is_none_is_refused(copied: Path, content: str, expected: 
     index = split(copied / "unet")
     index.write_text(content)
     with pytest.raises(WeightsCorrupt, match=expected):
-        absent(copied)
+        list_missing_files(copied)
 
 
 def test_split_weights_shorter_than_their_index_promises_are_refused(

@@ -142,8 +142,10 @@ def test_an_overlap_that_is_asked_for_counts(name: str) -> None:
 
 def test_the_seconds_follow_the_pace_of_the_model_alone() -> None:
     made = estimate_request(order())
-    assert made.at(1.0) == made.seconds
-    assert made.at(3.0) - made.at(1.0) == pytest.approx(2 * made.model_seconds)
+    assert made.scale_seconds(1.0) == made.seconds
+    assert made.scale_seconds(3.0) - made.scale_seconds(1.0) == pytest.approx(
+        2 * made.model_seconds
+    )
 
 
 @pytest.mark.parametrize("most", [60, 100, 200])

@@ -169,12 +169,12 @@ def moved(size: float, angle: float, x: float, y: float) -> Landmarks:
 @given(similarities)
 def test_the_way_there_and_back_ends_where_it_began(how: tuple[float, float, float, float]) -> None:
     landmarks = moved(*how)
-    matrix = enhancer.alignment(landmarks)
+    matrix = enhancer.estimate_alignment(landmarks)
     assert matrix is not None
     homogeneous = np.column_stack([landmarks, np.ones(5)])
     there = homogeneous @ matrix.T
     assert np.allclose(there, enhancer.TEMPLATE, atol=0.5)
-    again = np.column_stack([there, np.ones(5)]) @ enhancer.back(matrix, 1).T
+    again = np.column_stack([there, np.ones(5)]) @ enhancer.invert_alignment(matrix, 1).T
     assert np.allclose(again, landmarks, atol=1e-6)
 
 
@@ -188,11 +188,13 @@ def test_a_face_anywhere_changes_only_what_it_reaches(
     how: tuple[float, float, float, float], channels: int, deep: bool
 ) -> None:
     picture, big = flat((40, 60, channels), deep), flat((80, 120, channels), deep)
-    matrix = enhancer.alignment(moved(*how))
+    matrix = enhancer.estimate_alignment(moved(*how))
     assert matrix is not None
     out = make_enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
     assert out.shape == big.shape and out.dtype == big.dtype and (big == 100).all()
-    left, top, right, bottom = enhancer.reach(enhancer.back(matrix, 2), Size(120, 80))
+    left, top, right, bottom = enhancer.bound_face(
+        enhancer.invert_alignment(matrix, 2), Size(120, 80)
+    )
     outside = np.ones((80, 120), bool)
     outside[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
     assert (out[outside] == 100).all() and (out >= 100).all()
@@ -243,7 +245,7 @@ def test_a_colour_file_of_a_grey_picture_gets_no_tint(portrait: Bytes) -> None:
     big = enlarged(three, 2)
     out = make_enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
     assert (out != big).any()
-    assert not enhancer.coloured(out)
+    assert not enhancer.has_colour(out)
     alone = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
     assert np.array_equal(alone[..., 0], out[..., 0])
 
@@ -277,7 +279,7 @@ def test_numbers_that_are_not_finite_are_an_error(portrait: Bytes) -> None:
 def test_hair_counts_and_clothes_do_not() -> None:
     classes = np.zeros((512, 512), np.int64)
     classes[:256], classes[256:] = 13, 18
-    mask = enhancer.soft_mask(classes)
+    mask = enhancer.make_soft_mask(classes)
     assert mask[100, 256] == pytest.approx(1) and mask[400, 256] == 0
     assert (mask[:10] == 0).all() and (mask[:, -10:] == 0).all()
 
@@ -341,20 +343,20 @@ def row(landmarks: Landmarks) -> list[float]:
 
 def test_the_detector_sees_blue_green_red() -> None:
     seer = Seer()
-    assert enhancer.landmarks_found(seer, np.full((9, 7, 3), (1, 2, 3), np.uint8)) == []
+    assert enhancer.find_landmarks(seer, np.full((9, 7, 3), (1, 2, 3), np.uint8)) == []
     assert seer.picture[0, 0].tolist() == [3, 2, 1] and seer.confidence == 0.97
 
 
 def test_eyes_closer_than_five_pixels_are_no_face() -> None:
     near, far = (np.array([[10, 10], [10 + d, 10], [0, 0], [0, 0], [0, 0]]) for d in (4.9, 5.1))
-    found = enhancer.landmarks_found(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
+    found = enhancer.find_landmarks(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
     assert np.array(found) == pytest.approx(far[None])
 
 
 def test_a_huge_picture_is_shrunk_for_detection_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enhancer, "DETECTION_PIXELS", 50 * 100)
     seer = Seer(row(LANDMARKS))
-    (found,) = enhancer.landmarks_found(seer, np.zeros((200, 400, 3), np.uint8))
+    (found,) = enhancer.find_landmarks(seer, np.zeros((200, 400, 3), np.uint8))
     assert seer.picture.shape == (50, 100, 3)
     assert found == pytest.approx(LANDMARKS * 4)
 
@@ -374,7 +376,7 @@ def retinaface() -> torch.nn.Module:
 def test_the_smallest_pictures_have_no_faces(
     retinaface: torch.nn.Module, size: tuple[int, int]
 ) -> None:
-    assert enhancer.landmarks_found(retinaface, np.zeros((*size, 3), np.uint8)) == []
+    assert enhancer.find_landmarks(retinaface, np.zeros((*size, 3), np.uint8)) == []
 
 
 # Weights
@@ -407,12 +409,12 @@ def test_a_file_loads_strictly_and_without_its_prefix(
     path = tmp_path / "detection.pth"
     state = retinaface.state_dict()
     torch.save({f"module.{name}": value for name, value in state.items()}, path)
-    network = enhancer.ready(networks.retinaface(CPU), path, enhancer.DETECTION.keys, CPU)
+    network = enhancer.load_network(networks.retinaface(CPU), path, enhancer.DETECTION.keys, CPU)
     assert not network.training and not any(p.requires_grad for p in network.parameters())
     loaded = network.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
     with pytest.raises(WeightsMismatch, match=r"does not fit ParseNet: missing encoder\.0"):
-        enhancer.ready(networks.parsenet(), path, enhancer.PARSING.keys, CPU)
+        enhancer.load_network(networks.parsenet(), path, enhancer.PARSING.keys, CPU)
 
 
 # End to end
@@ -446,14 +448,14 @@ def test_all_networks_together_run_on_photos_with_faces(
     height, width, _ = picture.shape
     landmarks = moved(min(height, width) / 700, 0, width / 2, height / 2)
     network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
-    assert enhancer.landmarks_found(retinaface, enhancer.in_eight_bits(picture)) == []
+    assert enhancer.find_landmarks(retinaface, enhancer.convert_to_8_bits(picture)) == []
     restored = make_enhancer(
         landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0]
     )
     big = enlarged(np.ascontiguousarray(picture), scale)
     out = restored.enhance(picture, big, scale)
     assert out.shape == big.shape and (out != big).any()
-    assert out.shape[2] == 1 or enhancer.coloured(out) == enhancer.coloured(big)
+    assert out.shape[2] == 1 or enhancer.has_colour(out) == enhancer.has_colour(big)
 
 
 @pytest.mark.weights

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from superres.errors import BadImage
-from superres.image.frame import Frame, Image, from_tensor, spread
+from superres.image.frame import Frame, Image, bleed_alpha, read_tensor
 from tests.superres.codecs.png.noise import DEPTHS, SIDES, noise
 
 # Tensors
@@ -29,7 +29,7 @@ def test_a_tensor_becomes_an_8_bit_png_frame(
 ) -> None:
     levels = noise(shape[0], shape[1], shape[2] if len(shape) > 2 else 1).reshape(shape)
     given_values = levels if dtype is np.uint8 else (levels / 255).astype(dtype)
-    image = from_tensor(given_values)
+    image = read_tensor(given_values)
     frame = image.frames[0]
     assert image.format == "png"
     assert image.size == (shape[1], shape[0])
@@ -41,18 +41,18 @@ def test_a_tensor_becomes_an_8_bit_png_frame(
 
 def test_floats_are_rounded_to_the_nearest_level() -> None:
     values = np.array([[0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 254.6 / 255, 1]])
-    assert from_tensor(values).frames[0].colour.ravel().tolist() == [0, 0, 1, 254, 255, 255]
+    assert read_tensor(values).frames[0].colour.ravel().tolist() == [0, 0, 1, 254, 255, 255]
 
 
 def test_torch_tensors_and_lists_of_floats_are_taken() -> None:
-    assert from_tensor(torch.full((2, 3, 3), 0.5)).frames[0].colour[0, 0].tolist() == [128] * 3
-    assert from_tensor([[0.0, 1.0]]).size == (2, 1)
+    assert read_tensor(torch.full((2, 3, 3), 0.5)).frames[0].colour[0, 0].tolist() == [128] * 3
+    assert read_tensor([[0.0, 1.0]]).size == (2, 1)
 
 
 def test_a_read_only_or_strided_tensor_becomes_a_frame_that_torch_can_share() -> None:
     levels = noise(6, 8, 3)[::2, ::2]
     levels.flags.writeable = False
-    colour = from_tensor(levels).frames[0].colour
+    colour = read_tensor(levels).frames[0].colour
     assert colour.flags.c_contiguous
     assert torch.from_numpy(colour).shape == (3, 4, 3)
 
@@ -85,7 +85,7 @@ def test_a_read_only_or_strided_tensor_becomes_a_frame_that_torch_can_share() ->
 )
 def test_a_tensor_that_holds_no_picture_is_refused(array: object, code: str, says: str) -> None:
     with pytest.raises(BadImage) as caught:
-        from_tensor(array)
+        read_tensor(array)
     assert caught.value.code == code
     assert says in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_spreading_changes_nothing_where_nothing_or_everything_is_hidden(
     alpha: NDArray[np.uint8] | None,
 ) -> None:
     frame = Frame(noise(4, 4, 3), alpha)
-    assert spread(frame) is frame
+    assert bleed_alpha(frame) is frame
 
 
 @given(SIDES, SIDES, st.sampled_from([1, 3]), DEPTHS, st.integers(0, 2**32))
@@ -136,7 +136,7 @@ def test_spreading_shows_only_visible_colours_and_keeps_those_where_they_are(
     alpha = noise(h, w, 1, depth, seed)[..., 0]
     alpha[alpha < np.iinfo(depth).max // 2] = 0
     frame = Frame(noise(h, w, channels, depth, seed), alpha)
-    made = spread(frame)
+    made = bleed_alpha(frame)
     assert made.alpha is frame.alpha
     if alpha.any():
         visible = alpha > 0
@@ -150,6 +150,6 @@ def test_hidden_pixels_take_the_nearest_colour() -> None:
     colour[:, 0], colour[:, 40] = (255, 0, 0), (0, 0, 255)
     alpha = np.zeros((9, 41), np.uint8)
     alpha[:, (0, 40)] = 255
-    made = spread(Frame(colour, alpha)).colour
+    made = bleed_alpha(Frame(colour, alpha)).colour
     assert (made[:, :19] == (255, 0, 0)).all()
     assert (made[:, 22:] == (0, 0, 255)).all()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from superres.geometry import Size
 from superres.image.frame import Frame
-from superres.image.frame_stream import Scroll
+from superres.image.frame_stream import FrameStream
 
 
 def frame(height: int, transparent: bool = False, width: int = 5) -> Frame:
@@ -23,7 +23,7 @@ def test_bands_have_their_height_and_all_the_rows(
     heights: list[int], rows: int, transparent: bool
 ) -> None:
     whole = frame(sum(heights), transparent)
-    scroll = Scroll(whole.size, whole.channels, 8, iter(cut(whole, heights)))
+    scroll = FrameStream(whole.size, whole.channels, 8, iter(cut(whole, heights)))
     bands = list(scroll.bands(rows))
     assert all(band.size.height == rows for band in bands[:-1])
     assert 0 < bands[-1].size.height <= rows
@@ -34,15 +34,15 @@ def test_bands_have_their_height_and_all_the_rows(
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.booleans())
 def test_the_whole_is_what_the_strips_were_cut_from(heights: list[int], transparent: bool) -> None:
     whole = frame(sum(heights), transparent)
-    made = Scroll(whole.size, whole.channels, 8, iter(cut(whole, heights)), 40).whole()
+    made = FrameStream(whole.size, whole.channels, 8, iter(cut(whole, heights)), 40).whole()
     assert np.array_equal(made.rows(0, 99), whole.rows(0, 99))
     assert made.channels == whole.channels
 
 
 def test_a_whole_frame_is_not_copied() -> None:
     whole = frame(20, transparent=True)
-    assert Scroll.of(whole).whole() is whole
-    assert all(np.shares_memory(b.colour, whole.colour) for b in Scroll.of(whole).bands(6))
+    assert FrameStream.of(whole).whole() is whole
+    assert all(np.shares_memory(b.colour, whole.colour) for b in FrameStream.of(whole).bands(6))
 
 
 def test_whoever_makes_the_strips_comes_to_the_end() -> None:
@@ -53,7 +53,7 @@ def test_whoever_makes_the_strips_comes_to_the_end() -> None:
         yield frame(4)
         ended = True
 
-    Scroll(Size(5, 4), 3, 8, made()).whole()
+    FrameStream(Size(5, 4), 3, 8, made()).whole()
     assert ended
 
 
@@ -62,4 +62,4 @@ def test_bands_are_given_as_soon_as_they_are_full() -> None:
         yield frame(4)
         pytest.fail("taken too early")
 
-    assert next(Scroll(Size(5, 99), 3, 8, made()).bands(3)).size.height == 3
+    assert next(FrameStream(Size(5, 99), 3, 8, made()).bands(3)).size.height == 3

@@ -8,13 +8,13 @@ from PIL import Image as Pillow
 
 from superres.geometry import Size
 from superres.image.frame import Frame
-from superres.image.frame_stream import Scroll
-from superres.image.resample import resized, veiled
+from superres.image.frame_stream import FrameStream
+from superres.image.resample import needs_premultiplication, resize_stream
 from tests.superres.codecs.png.noise import DEPTHS, SIDES, noise
 
 
 def resize(frame: Frame, size: Size) -> Frame:
-    return resized(Scroll.of(frame), size, veiled(frame)).whole()
+    return resize_stream(FrameStream.of(frame), size, needs_premultiplication(frame)).whole()
 
 
 @given(SIDES, SIDES, SIDES, SIDES, st.sampled_from([1, 3]), st.booleans(), DEPTHS)
@@ -128,10 +128,10 @@ def test_the_same_size_is_the_same_frame() -> None:
 # A few rows at a time
 
 
-def strips(frame: Frame, cuts: list[int]) -> Scroll:
+def strips(frame: Frame, cuts: list[int]) -> FrameStream:
     edges = sorted({0, frame.size.height, *(cut % frame.size.height for cut in cuts)})
     parts = [frame.band(top, bottom) for top, bottom in pairwise(edges)]
-    return Scroll(frame.size, frame.channels, frame.bit_depth, iter(parts))
+    return FrameStream(frame.size, frame.channels, frame.bit_depth, iter(parts))
 
 
 @given(
@@ -160,7 +160,7 @@ def test_a_picture_in_strips_is_resized_as_the_whole(
     frame = Frame(noise(h, w, channels, depth), alpha)
     size = Size(to_w, to_h)
     expected = resize(frame, size).rows(0, to_h)
-    made = resized(strips(frame, cuts), size, veiled(frame))
+    made = resize_stream(strips(frame, cuts), size, needs_premultiplication(frame))
     heights = 0
     rows = []
     for strip in made.strips:
@@ -183,6 +183,8 @@ def test_rows_are_made_before_the_last_have_come(height: int) -> None:
             taken += 1
             yield frame.band(top, top + 50)
 
-    made = resized(Scroll(frame.size, 3, 8, counted()), Size(350, height), weighted=False)
+    made = resize_stream(
+        FrameStream(frame.size, 3, 8, counted()), Size(350, height), weighted=False
+    )
     next(iter(made.strips))
     assert taken <= 16

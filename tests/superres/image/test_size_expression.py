@@ -20,7 +20,7 @@ from superres.image.size_expression import (
     MAX_LENGTH,
     MODIFIERS,
     NAMED_SIZES,
-    ScaleExpression,
+    SizeExpression,
 )
 
 PORTRAIT = Size(200, 300)
@@ -184,14 +184,14 @@ OTHER_PICTURES = {
 def outcome(text: str, source: Size = PORTRAIT) -> Size | str:
     """The size for `text`, or the code of the refusal."""
     try:
-        return ScaleExpression.parse(text).target(source)
+        return SizeExpression.parse(text).target(source)
     except BadOption as error:
         return error.code
 
 
 def refusal(text: str, source: Size = PORTRAIT, largest: Size | None = None) -> BadOption:
     with pytest.raises(BadOption) as caught:
-        ScaleExpression.parse(text).bounded(source, largest or source.times(4))
+        SizeExpression.parse(text).bounded(source, largest or source.times(4))
     return caught.value
 
 
@@ -240,7 +240,7 @@ def test_asking_for_more_than_the_largest_names_the_largest(text: str) -> None:
 
 
 def test_the_largest_size_itself_is_allowed() -> None:
-    scale = ScaleExpression.parse("iw*4:ih*4")
+    scale = SizeExpression.parse("iw*4:ih*4")
     assert scale.bounded(ODD, ODD.times(4)) == ODD.times(4)
     refusal("iw*4+1:ih*4")
     refusal("iw*4:ih*4+1")
@@ -319,12 +319,12 @@ def test_nothing_but_bad_option_escapes_and_sizes_keep_the_bound(
 ) -> None:
     source = Size(width, height)
     try:
-        size = ScaleExpression.parse(text).bounded(source, source.times(4))
+        size = SizeExpression.parse(text).bounded(source, source.times(4))
     except BadOption:
         return
     assert 1 <= size.width <= 4 * width
     assert 1 <= size.height <= 4 * height
-    assert size == ScaleExpression.parse(text).bounded(source, source.times(4))
+    assert size == SizeExpression.parse(text).bounded(source, source.times(4))
 
 
 # ---- against the ffmpeg binary -----------------------------------------------------------------

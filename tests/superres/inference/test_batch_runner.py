@@ -10,10 +10,10 @@ from superres.catalogue import CATALOGUE
 from superres.errors import Failed
 from superres.geometry import Box, Size
 from superres.image.frame import Pixels
-from superres.inference.batch_runner import Made, Part, Runner
+from superres.inference.batch_runner import BatchRunner, TileInput, TileResult
 from superres.inference.device import Device
-from superres.inference.quantize import Kind, kept, quantised, to_pixels, to_tensor
-from superres.networks.bicubic_pp import BicubicPlusPlus
+from superres.inference.quantize import PixelFormat, crop_output, quantize, to_pixels, to_tensor
+from superres.networks.bicubic_pp import BicubicPPNetwork
 
 CPU = torch.device("cpu")
 LANCZOS = CATALOGUE["lanczos.x2"]
@@ -47,9 +47,9 @@ def doubled(pixels: Pixels) -> NDArray[Any]:
     return pixels.repeat(2, 0).repeat(2, 1)
 
 
-def made_of(runner: Runner, part: Part) -> Made:
-    with runner.device.scheduler.line() as line:
-        return line.submit(runner.work(part)).result(20)
+def made_of(runner: BatchRunner, part: TileInput) -> TileResult:
+    with runner.device.scheduler.open_queue() as line:
+        return line.submit(runner.make_task(part)).result(20)
 
 
 @pytest.mark.parametrize(("dtype", "channels"), FORMATS)
@@ -57,9 +57,9 @@ def made_of(runner: Runner, part: Part) -> Made:
 def test_the_kept_pixels_come_back_in_the_format_of_the_tile(
     dtype: Any, channels: int, optimize: Any
 ) -> None:
-    runner = Runner(LANCZOS, Doubles(), Device(CPU, optimize=optimize))
+    runner = BatchRunner(LANCZOS, Doubles(), Device(CPU, optimize=optimize))
     pixels = noise(9, 7, dtype, channels)
-    made = made_of(runner, Part(pixels, Box(3, 1, 17, 12)))
+    made = made_of(runner, TileInput(pixels, Box(3, 1, 17, 12)))
     assert made.pixels.dtype == dtype and made.pixels.flags.c_contiguous
     assert np.array_equal(made.pixels, doubled(pixels)[1:12, 3:17])
     assert not made.redone and made.seconds > 0
@@ -68,33 +68,35 @@ def test_the_kept_pixels_come_back_in_the_format_of_the_tile(
 @pytest.mark.parametrize("pixels", [noise(20, 20)[3:9, 4:12], noise(8, 6)], ids=["part", "sealed"])
 def test_tiles_may_be_parts_of_pictures_and_may_not_be_written(pixels: Pixels) -> None:
     pixels.flags.writeable = False
-    made = made_of(Runner(LANCZOS, Doubles(), Device(CPU)), Part(pixels, Box(0, 0, 16, 12)))
+    made = made_of(
+        BatchRunner(LANCZOS, Doubles(), Device(CPU)), TileInput(pixels, Box(0, 0, 16, 12))
+    )
     assert np.array_equal(made.pixels, doubled(pixels))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_tile_that_is_not_finite_is_computed_again_in_full_precision(precision: Any) -> None:
-    runner = Runner(LANCZOS, Doubles(torch.float16, torch.bfloat16), Device(CPU, precision))
+    runner = BatchRunner(LANCZOS, Doubles(torch.float16, torch.bfloat16), Device(CPU, precision))
     pixels = noise(9, 7)
-    made = made_of(runner, Part(pixels, Box(0, 0, 18, 14)))
+    made = made_of(runner, TileInput(pixels, Box(0, 0, 18, 14)))
     assert made.redone and np.array_equal(made.pixels, doubled(pixels))
 
 
 def test_what_is_not_kept_need_not_be_finite() -> None:
-    runner = Runner(LANCZOS, Doubles(torch.float32), Device(CPU))
-    made_of(runner, Part(noise(9, 7), Box(4, 0, 18, 14)))
+    runner = BatchRunner(LANCZOS, Doubles(torch.float32), Device(CPU))
+    made_of(runner, TileInput(noise(9, 7), Box(4, 0, 18, 14)))
     with pytest.raises(Failed) as caught:
-        made_of(runner, Part(noise(9, 7), Box(2, 0, 18, 14)))
+        made_of(runner, TileInput(noise(9, 7), Box(2, 0, 18, 14)))
     assert caught.value.code == "NON_FINITE" and LANCZOS.name in str(caught.value)
 
 
 def test_full_precision_leaves_the_network_as_it_is() -> None:
-    runner = Runner(LANCZOS, Doubles(), Device(CPU, "bf16"))
-    full = runner.full_network()
+    runner = BatchRunner(LANCZOS, Doubles(), Device(CPU, "bf16"))
+    full = runner.copy_in_fp32()
     assert {p.dtype for p in full.parameters()} == {torch.float32}
     assert {p.dtype for p in runner.network.parameters()} == {torch.bfloat16}
-    exact = Runner(LANCZOS, Doubles(), Device(CPU))
-    assert exact.full_network() is exact.network
+    exact = BatchRunner(LANCZOS, Doubles(), Device(CPU))
+    assert exact.copy_in_fp32() is exact.network
 
 
 def test_grids_reach_the_network_in_the_number_format_of_the_tile() -> None:
@@ -104,9 +106,9 @@ def test_grids_reach_the_network_in_the_number_format_of_the_tile() -> None:
         seen.append(x.dtype)
         return [torch.full((1, 3, 4, 6), 0.5, dtype=x.dtype)]
 
-    runner = Runner(LANCZOS, Doubles(torch.bfloat16), Device(CPU, "bf16"))
-    part = Part(np.zeros((2, 3, 3), np.uint8), Box(0, 0, 6, 4), grids)
-    assert runner.work(part).key is None
+    runner = BatchRunner(LANCZOS, Doubles(torch.bfloat16), Device(CPU, "bf16"))
+    part = TileInput(np.zeros((2, 3, 3), np.uint8), Box(0, 0, 6, 4), grids)
+    assert runner.make_task(part).key is None
     assert (made_of(runner, part).pixels == 128).all()
     assert seen == [torch.bfloat16, torch.float32]
 
@@ -120,22 +122,22 @@ def test_pixels_shuffled_as_whole_numbers_are_those_of_the_network(
     scale: int, keep: Box, dtype: Any, channels: int
 ) -> None:
     torch.manual_seed(0)
-    network = BicubicPlusPlus(scale)
-    runner = Runner(CATALOGUE[f"bicubic_pp.x{scale}"], network, Device(CPU))
+    network = BicubicPPNetwork(scale)
+    runner = BatchRunner(CATALOGUE[f"bicubic_pp.x{scale}"], network, Device(CPU))
     assert runner.subpixels
     pixels = noise(14, 12, dtype, channels)
     with torch.inference_mode():
         whole = to_pixels(network(to_tensor(pixels, CPU)), pixels.dtype, channels)
     expected = whole[keep.top : keep.bottom, keep.left : keep.right]
-    got = made_of(runner, Part(pixels, keep)).pixels
+    got = made_of(runner, TileInput(pixels, keep)).pixels
     assert got.shape == expected.shape
     assert abs(got.astype(int) - expected).max() <= (1 if dtype == np.uint8 else 2)
 
 
 def test_a_cpu_computes_tiles_one_by_one() -> None:
-    runner = Runner(LANCZOS, Doubles(), Device(CPU))
-    assert runner.most(Size(8, 8)) == 1
-    part = Part(noise(8, 8), Box(0, 0, 16, 16))
+    runner = BatchRunner(LANCZOS, Doubles(), Device(CPU))
+    assert runner.max_batch_size(Size(8, 8)) == 1
+    part = TileInput(noise(8, 8), Box(0, 0, 16, 16))
     assert len(list(runner.run([part, part]))) == 2  # type: ignore[arg-type] # no Pending here
 
 
@@ -143,7 +145,7 @@ def test_warming_up_computes_a_tile_of_the_size() -> None:
     seen: list[tuple[int, ...]] = []
     network = Doubles()
     network.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape)))
-    Runner(LANCZOS, network, Device(CPU)).warm_up(Size(12, 8))
+    BatchRunner(LANCZOS, network, Device(CPU)).warm_up(Size(12, 8))
     assert seen == [(1, 3, 8, 12)]
 
 
@@ -169,10 +171,10 @@ def test_every_level_is_its_share_of_the_highest() -> None:
 @pytest.mark.parametrize("number", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_values_are_rounded_to_even_and_clamped(layout: Any, number: Any, dtype: Any) -> None:
-    full = Kind(np.dtype(dtype), 3).full
+    full = PixelFormat(np.dtype(dtype), 3).max_level
     values = (torch.rand(2, 3, 70, 2000) * 1.4 - 0.2).to(number).contiguous(memory_format=layout)
     values[0, 0, 0, :4] = torch.tensor([0.5, 1.5, -9.0, 9e4]) / full
-    levels, finite = quantised(values[..., 1:], full, np.dtype(dtype))
+    levels, finite = quantize(values[..., 1:], full, np.dtype(dtype))
     scaled = values[..., 1:].float().numpy().transpose(0, 2, 3, 1) * np.float32(full)
     assert np.array_equal(levels.numpy(), np.clip(np.rint(scaled), 0, full).astype(dtype))
     assert finite.tolist() == [True, True]
@@ -182,10 +184,10 @@ def test_values_are_rounded_to_even_and_clamped(layout: Any, number: Any, dtype:
 def test_one_number_that_is_not_finite_is_found(bad: float) -> None:
     values = torch.rand(3, 3, 40, 5000)
     values[1, 2, 39, 4999] = bad
-    assert quantised(values, 255, np.dtype(np.uint8))[1].tolist() == [True, False, True]
+    assert quantize(values, 255, np.dtype(np.uint8))[1].tolist() == [True, False, True]
 
 
 def test_what_is_kept_is_contiguous() -> None:
     levels = torch.arange(4 * 6 * 3, dtype=torch.uint8).view(4, 6, 3)
-    part = kept(levels, Box(1, 2, 5, 4))
+    part = crop_output(levels, Box(1, 2, 5, 4))
     assert part.is_contiguous() and torch.equal(part, levels[2:4, 1:5])

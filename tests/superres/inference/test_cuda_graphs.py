@@ -11,23 +11,23 @@ from superres.catalogue import CATALOGUE
 from superres.geometry import Box, Size
 from superres.inference.batch_runner import (
     BATCH_PIXELS,
-    MOST_TILES,
-    Made,
-    Part,
-    Runner,
-    largest_batch,
+    MAX_BATCH_TILES,
+    BatchRunner,
+    TileInput,
+    TileResult,
+    choose_batch_size,
 )
 from superres.inference.cuda_graphs import (
-    MOST_GRAPHS,
-    SEEN,
-    SMALLEST_SHARE,
-    Captured,
+    CAPTURE_AFTER_RUNS,
+    MAX_GRAPHS,
+    MIN_BATCH_FILL,
+    CapturedGraph,
     Function,
-    Graphs,
-    pieces,
+    GraphCache,
+    split_batch,
 )
 from superres.inference.device import Device
-from superres.inference.transfers import Lanes
+from superres.inference.transfers import CopyStreams
 
 gpu = [
     pytest.mark.gpu,
@@ -38,20 +38,20 @@ CUDA = torch.device("cuda")
 
 @pytest.mark.parametrize("count", range(1, 130))
 def test_a_batch_is_cut_into_few_shapes_with_little_waste(count: int) -> None:
-    made = pieces(count)
+    made = split_batch(count)
     assert sum(piece.wanted for piece in made) == count
     for computed, wanted in made:
         assert computed.bit_count() == 1
-        assert SMALLEST_SHARE * computed <= wanted <= computed
+        assert MIN_BATCH_FILL * computed <= wanted <= computed
 
 
 @pytest.mark.parametrize("free", [0, 10**6, 10**9, 10**12])
 @pytest.mark.parametrize("pixels", [1, 64 * 64, 512 * 512, 10**7])
 def test_the_largest_batch_keeps_within_memory_and_time(free: int, pixels: int) -> None:
-    most = largest_batch(free, 1000 * pixels, pixels)
+    most = choose_batch_size(free, 1000 * pixels, pixels)
     assert most.bit_count() == 1
     if most > 1:
-        assert most <= MOST_TILES
+        assert most <= MAX_BATCH_TILES
         assert most * pixels <= BATCH_PIXELS
         assert most * 1000 * pixels * 2 <= free
     else:
@@ -67,7 +67,7 @@ class OnHost:
         self.held = held
         self.fails = fails
 
-    def __call__(self, function: Function, like: Tensor) -> Captured:
+    def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
         self.shapes.append(len(like))
         if function in self.fails:
             raise RuntimeError("not permitted when a stream is capturing\nand more")
@@ -78,7 +78,7 @@ class OnHost:
             for result, new in zip(results, function(source), strict=True):
                 result.copy_(new)
 
-        return Captured(replay, source, results, self.held)
+        return CapturedGraph(replay, source, results, self.held)
 
     def forget(self) -> None:
         self.forgotten += 1
@@ -92,13 +92,13 @@ def batch(count: int, start: int = 0, width: int = 5) -> Tensor:
     return torch.arange(start, start + count * width).view(count, width)
 
 
-def run(graphs: Graphs, x: Tensor, *functions: Function) -> tuple[Tensor, ...]:
+def run(graphs: GraphCache, x: Tensor, *functions: Function) -> tuple[Tensor, ...]:
     return graphs.run("model", functions or (doubled,), x)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 7, 13])
 def test_a_graph_gives_what_the_function_gives(count: int) -> None:
-    graphs = Graphs(OnHost())
+    graphs = GraphCache(OnHost())
     for start in range(6):
         x = batch(count, start)
         for got, expected in zip(run(graphs, x), doubled(x), strict=True):
@@ -108,8 +108,8 @@ def test_a_graph_gives_what_the_function_gives(count: int) -> None:
 
 def test_a_shape_is_captured_when_it_comes_again() -> None:
     capture = OnHost()
-    graphs = Graphs(capture)
-    for _ in range(SEEN):
+    graphs = GraphCache(capture)
+    for _ in range(CAPTURE_AFTER_RUNS):
         run(graphs, batch(4))
     assert capture.shapes == []
     for _ in range(3):
@@ -118,29 +118,29 @@ def test_a_shape_is_captured_when_it_comes_again() -> None:
 
 
 def test_results_are_not_overwritten_by_the_next_run() -> None:
-    graphs = Graphs(OnHost())
-    for _ in range(SEEN + 1):
+    graphs = GraphCache(OnHost())
+    for _ in range(CAPTURE_AFTER_RUNS + 1):
         first = run(graphs, batch(4))
     run(graphs, batch(4, 1000))
     assert torch.equal(first[0], 2 * batch(4))
 
 
 def test_the_least_recently_used_graph_is_dropped() -> None:
-    graphs = Graphs(OnHost())
-    for width in range(1, MOST_GRAPHS + 2):
-        for _ in range(SEEN + 1):
+    graphs = GraphCache(OnHost())
+    for width in range(1, MAX_GRAPHS + 2):
+        for _ in range(CAPTURE_AFTER_RUNS + 1):
             run(graphs, batch(1, width=width))
         run(graphs, batch(1, width=1))
-    assert len(graphs.captured) == MOST_GRAPHS
+    assert len(graphs.captured) == MAX_GRAPHS
     shapes = {key[2][0] for key in graphs.captured}  # type: ignore[index] # (name, count, shape)
     assert 1 in shapes and 2 not in shapes
 
 
 def test_graphs_that_hold_too_much_are_dropped_together() -> None:
     capture = OnHost(held=60)
-    graphs = Graphs(capture, most_bytes=100)
+    graphs = GraphCache(capture, most_bytes=100)
     for width in range(1, 4):
-        for _ in range(SEEN + 1):
+        for _ in range(CAPTURE_AFTER_RUNS + 1):
             run(graphs, batch(1, width=width))
     assert capture.forgotten == 1
     assert len(graphs.captured) == 1 and graphs.held == 60
@@ -150,7 +150,7 @@ def test_a_capture_that_fails_costs_one_line_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     capture = OnHost(fails=(doubled,))
-    graphs = Graphs(capture)
+    graphs = GraphCache(capture)
     with caplog.at_level(logging.WARNING):
         for start in range(6):
             assert torch.equal(run(graphs, batch(4, start))[0], 2 * batch(4, start))
@@ -166,16 +166,16 @@ def test_what_cannot_be_compiled_is_not_tried_for_the_next_shape() -> None:
         return doubled(x)
 
     capture = OnHost(fails=(better,))
-    graphs = Graphs(capture)
+    graphs = GraphCache(capture)
     for width in (5, 6):
-        for _ in range(SEEN + 2):
+        for _ in range(CAPTURE_AFTER_RUNS + 2):
             run(graphs, batch(1, width=width), better, doubled)
     assert capture.shapes == [1, 1, 1]
     assert len(graphs.captured) == 2
 
 
 def test_shapes_that_never_come_again_are_not_remembered_for_ever() -> None:
-    graphs = Graphs(OnHost())
+    graphs = GraphCache(OnHost())
     for width in range(1, 3000):
         run(graphs, torch.zeros(1, width))
     assert len(graphs.uses) <= 1001
@@ -184,20 +184,20 @@ def test_shapes_that_never_come_again_are_not_remembered_for_ever() -> None:
 # On a GPU
 
 
-def on(device: Device, name: str) -> Runner:
+def on(device: Device, name: str) -> BatchRunner:
     torch.manual_seed(0)
     spec = CATALOGUE[name]
-    return Runner(spec, spec.build(), device)
+    return BatchRunner(spec, spec.build(), device)
 
 
-def noise(size: Size, seed: int = 0) -> Part:
+def noise(size: Size, seed: int = 0) -> TileInput:
     pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    return Part(pixels, Box(4, 2, 2 * size.width - 3, 2 * size.height))
+    return TileInput(pixels, Box(4, 2, 2 * size.width - 3, 2 * size.height))
 
 
-def made_of(runner: Runner, parts: list[Part]) -> list[Made]:
-    with runner.device.scheduler.line() as line:
-        futures = [line.submit(runner.work(part)) for part in parts]
+def made_of(runner: BatchRunner, parts: list[TileInput]) -> list[TileResult]:
+    with runner.device.scheduler.open_queue() as line:
+        futures = [line.submit(runner.make_task(part)) for part in parts]
         return [future.result(120) for future in futures]
 
 
@@ -217,7 +217,7 @@ class TestOnDevice:
         there = on(Device(CUDA, "fp32", optimize=optimize), model)
         parts = [noise(Size(64, 48), seed) for seed in range(7)]
         expected = made_of(here, parts)
-        for _ in range(SEEN + 2):
+        for _ in range(CAPTURE_AFTER_RUNS + 2):
             for got, wanted in zip(made_of(there, parts), expected, strict=True):
                 difference = abs(got.pixels.astype(int) - wanted.pixels.astype(int))
                 assert difference.max() <= 1
@@ -247,7 +247,7 @@ class TestCopies:
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_what_goes_up_comes_down(self, dtype: Any) -> None:
-        lanes = Lanes(CUDA)
+        lanes = CopyStreams(CUDA)
         arrays = [np.arange(60, dtype=dtype).reshape(4, 5, 3) + n for n in range(3)]
         up = lanes.upload(arrays)
         assert up.is_cuda and up.shape == (3, 4, 5, 3)
@@ -255,7 +255,7 @@ class TestCopies:
         assert np.array_equal(down, np.stack(arrays)) and seconds >= 0
 
     def test_host_memory_is_pinned(self) -> None:
-        assert Lanes(CUDA).staged((5,), torch.uint8).is_pinned()
+        assert CopyStreams(CUDA).staged((5,), torch.uint8).is_pinned()
 
 
 class TestMemory:

@@ -6,7 +6,7 @@ import torch
 
 from superres.catalogue import CATALOGUE
 from superres.errors import BadSetting
-from superres.inference.device import CPU_MEMORY, Device, device_named
+from superres.inference.device import CPU_MEMORY, Device, find_device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 HALF = CATALOGUE["lanczos.x2"]
@@ -64,12 +64,12 @@ def test_each_device_has_its_own_scheduler_and_a_variant_shares_it() -> None:
 
 def test_auto_takes_the_best_device_there_is() -> None:
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    assert device_named("auto").type in (best, "mps")
-    assert device_named("cpu") == CPU
+    assert find_device("auto").type in (best, "mps")
+    assert find_device("cpu") == CPU
 
 
 @pytest.mark.parametrize("name", ["quantum", "cuda:99", ""])
 def test_an_unusable_device_is_named(name: str) -> None:
     with pytest.raises(BadSetting, match=f'"{name}"') as caught:
-        device_named(name)
+        find_device(name)
     assert caught.value.option == "device"

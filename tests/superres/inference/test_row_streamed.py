@@ -8,7 +8,7 @@ from superres.geometry import Size
 from superres.inference.device import Device
 from superres.inference.job import FrameJob
 from superres.inference.planning import Plan, plan_rows
-from superres.inference.row_streamed import below, streamed
+from superres.inference.row_streamed import skip_rows, stream_rows
 from superres.inference.upscaler import NetworkUpscaler
 
 CPU = torch.device("cpu")
@@ -44,8 +44,8 @@ def test_panels_are_the_whole_picture_where_its_width_does_not_fit(name: str) ->
     assert len(plan.tiles) > 1
     seen: list[tuple[int, int]] = []
     job = FrameJob(pixels, lambda *parts: seen.append(parts))
-    with upscaler.device.scheduler.line() as line:
-        rows = list(streamed(plan, job, line, upscaler.streamable_network))
+    with upscaler.device.scheduler.open_queue() as line:
+        rows = list(stream_rows(plan, job, line, upscaler.streamable_network))
     whole = upscaler.upscale(pixels, tile=10_000).pixels
     assert abs(np.concatenate(rows).astype(int) - whole).max() <= 1
     assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
@@ -57,9 +57,9 @@ def test_what_was_given_out_before_is_not_given_again() -> None:
     size = Size(60, 40)
     plan = plan_rows(size, upscaler.spec, 1e9, 300)
     whole = upscaler.upscale(picture(*size), tile=10_000).pixels
-    job = FrameJob(picture(*size), lambda done, total: None, done=37)
-    with upscaler.device.scheduler.line() as line:
-        rows = list(streamed(plan, job, line, upscaler.streamable_network))
+    job = FrameJob(picture(*size), lambda done, total: None, rows_done=37)
+    with upscaler.device.scheduler.open_queue() as line:
+        rows = list(stream_rows(plan, job, line, upscaler.streamable_network))
     assert abs(np.concatenate(rows).astype(int) - whole[37:]).max() <= 1
 
 
@@ -73,8 +73,8 @@ def test_an_error_of_the_progress_ends_a_stream() -> None:
         raise Cancelled("enough")
 
     job = FrameJob(picture(40, 200), stop)
-    with pytest.raises(Cancelled), upscaler.device.scheduler.line() as line:
-        list(streamed(plan, job, line, upscaler.streamable_network))
+    with pytest.raises(Cancelled), upscaler.device.scheduler.open_queue() as line:
+        list(stream_rows(plan, job, line, upscaler.streamable_network))
     assert seen == [1]
 
 
@@ -82,6 +82,6 @@ def test_an_error_of_the_progress_ends_a_stream() -> None:
 def test_rows_are_skipped_across_strips(skipped: int) -> None:
     strips = [np.full((n, 1, 1), n, np.uint8) for n in (2, 1, 3)]
     whole = np.concatenate(strips)[skipped:]
-    left = list(below(iter(strips), skipped))
+    left = list(skip_rows(iter(strips), skipped))
     assert np.array_equal(np.concatenate([*left, whole[:0]]), whole)
     assert all(len(strip) for strip in left)

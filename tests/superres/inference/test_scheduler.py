@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from superres.inference.scheduler import OVERLAPPING, Line, Scheduler, Work
+from superres.inference.scheduler import BATCHES_IN_FLIGHT, RequestQueue, Scheduler, Task
 
 SECONDS = 20
 
@@ -65,7 +65,7 @@ def held(scheduler: Scheduler) -> Iterator[None]:
         assert over.wait(SECONDS)
         return items
 
-    scheduler.line().submit(Work(wait_for_it, None, cost=0))
+    scheduler.open_queue().submit(Task(wait_for_it, None, cost=0))
     assert begun.wait(SECONDS)
     try:
         yield
@@ -73,8 +73,8 @@ def held(scheduler: Scheduler) -> Iterator[None]:
         over.set()
 
 
-def submit(line: Line, run: Any, items: Sequence[int], **given: Any) -> list[Future[int]]:
-    return [line.submit(Work(run, item, **given)) for item in items]
+def submit(line: RequestQueue, run: Any, items: Sequence[int], **given: Any) -> list[Future[int]]:
+    return [line.submit(Task(run, item, **given)) for item in items]
 
 
 def flat(lists: Sequence[Sequence[Any]]) -> list[Any]:
@@ -87,37 +87,37 @@ def results(futures: Sequence[Future[Any]]) -> list[Any]:
 
 def test_every_work_gets_its_own_result(scheduler: Scheduler) -> None:
     calls = Calls()
-    with scheduler.line() as line:
-        futures = submit(line, calls, range(20), key="a", most=4)
+    with scheduler.open_queue() as line:
+        futures = submit(line, calls, range(20), key="a", max_batch_size=4)
         assert results(futures) == [2 * item for item in range(20)]
     assert sorted(flat(calls.seen)) == list(range(20))
 
 
 def test_equal_works_of_all_lines_are_done_in_one_call(scheduler: Scheduler) -> None:
-    calls, lines = Calls(), [scheduler.line() for _ in range(3)]
+    calls, lines = Calls(), [scheduler.open_queue() for _ in range(3)]
     with held(scheduler):
-        futures = [submit(line, calls, [n], key="a", most=8) for n, line in enumerate(lines)]
+        futures = [submit(line, calls, [n], key="a", max_batch_size=8) for n, line in enumerate(lines)]
     results(flat(futures))
     assert calls.seen == [[0, 1, 2]]
 
 
 def test_a_batch_takes_one_of_each_line_before_more_of_the_same(scheduler: Scheduler) -> None:
-    calls, large, small = Calls(), scheduler.line(), scheduler.line()
+    calls, large, small = Calls(), scheduler.open_queue(), scheduler.open_queue()
     with held(scheduler):
-        futures = submit(large, calls, range(5), key="a", most=4)
-        futures += submit(small, calls, [10], key="a", most=4)
+        futures = submit(large, calls, range(5), key="a", max_batch_size=4)
+        futures += submit(small, calls, [10], key="a", max_batch_size=4)
     results(futures)
     assert sorted(calls.seen[0]) == [0, 1, 2, 10]
 
 
 def test_no_call_gets_more_than_its_works_allow(scheduler: Scheduler) -> None:
     calls = Calls()
-    with held(scheduler), scheduler.line() as line:
-        futures = submit(line, calls, range(10), key="a", most=4)
+    with held(scheduler), scheduler.open_queue() as line:
+        futures = submit(line, calls, range(10), key="a", max_batch_size=4)
     # Leaving the line dropped them; a second line does them.
     assert all(future.cancelled() for future in futures)
     with held(scheduler):
-        futures = submit(scheduler.line(), calls, range(10), key="a", most=4)
+        futures = submit(scheduler.open_queue(), calls, range(10), key="a", max_batch_size=4)
     results(futures)
     assert [len(call) for call in calls.seen] == [4, 4, 2]
 
@@ -127,19 +127,20 @@ def test_unequal_works_are_done_apart(scheduler: Scheduler, keys: tuple[str | No
     calls = Calls()
     with held(scheduler):
         futures = [
-            scheduler.line().submit(Work(calls, n, key, most=8)) for n, key in enumerate(keys)
+            scheduler.open_queue().submit(Task(calls, n, key, max_batch_size=8))
+            for n, key in enumerate(keys)
         ]
     results(futures)
     assert calls.seen == [[0], [1]]
 
 
 def test_the_first_call_does_not_wait_for_its_batch_to_fill(scheduler: Scheduler) -> None:
-    with scheduler.line() as line:
-        assert line.submit(Work(Calls(), 1, "a", most=64)).result(SECONDS) == 2
+    with scheduler.open_queue() as line:
+        assert line.submit(Task(Calls(), 1, "a", max_batch_size=64)).result(SECONDS) == 2
 
 
 def test_a_small_line_waits_for_one_call_of_a_large_one(scheduler: Scheduler) -> None:
-    calls, large, small = Calls(), scheduler.line(), scheduler.line()
+    calls, large, small = Calls(), scheduler.open_queue(), scheduler.open_queue()
     late: list[Future[int]] = []
 
     def first(items: Sequence[int]) -> list[int]:
@@ -156,8 +157,8 @@ def test_a_small_line_waits_for_one_call_of_a_large_one(scheduler: Scheduler) ->
 def test_lines_get_equal_shares_by_cost(scheduler: Scheduler) -> None:
     calls = Calls()
     with held(scheduler):
-        futures = submit(scheduler.line(), calls, [1] * 40, cost=1)
-        futures += submit(scheduler.line(), calls, [4] * 10, cost=4)
+        futures = submit(scheduler.open_queue(), calls, [1] * 40, cost=1)
+        futures += submit(scheduler.open_queue(), calls, [4] * 10, cost=4)
     results(futures)
     served = flat(calls.seen)
     for done in range(1, len(served) + 1):
@@ -173,7 +174,7 @@ def test_many_small_requests_do_not_starve_a_large_one(scheduler: Scheduler) -> 
         served.extend(items)
         if waiting[0]:
             waiting[0] -= 1
-            scheduler.line().submit(Work(small, "small", cost=10))
+            scheduler.open_queue().submit(Task(small, "small", cost=10))
         return items
 
     def large(items: Sequence[str]) -> Sequence[str]:
@@ -181,9 +182,9 @@ def test_many_small_requests_do_not_starve_a_large_one(scheduler: Scheduler) -> 
         return items
 
     with held(scheduler):
-        line = scheduler.line()
-        futures = [line.submit(Work(large, "large", cost=100)) for _ in range(3)]
-        scheduler.line().submit(Work(small, "small", cost=10))
+        line = scheduler.open_queue()
+        futures = [line.submit(Task(large, "large", cost=100)) for _ in range(3)]
+        scheduler.open_queue().submit(Task(small, "small", cost=10))
     wait(futures, SECONDS)
     # Two lines at a time: the large one is due after about ten small ones.
     gaps = "".join("L" if name == "large" else "s" for name in served).split("L")
@@ -201,7 +202,7 @@ def test_running_out_of_memory_halves_the_batch_for_good(scheduler: Scheduler) -
 
     for _ in range(2):
         with held(scheduler):
-            futures = submit(scheduler.line(), narrow, range(8), key="a", most=8)
+            futures = submit(scheduler.open_queue(), narrow, range(8), key="a", max_batch_size=8)
         assert results(futures) == [2 * item for item in range(8)]
     assert seen == [8, 4, 2, 2, 4, 2, 2] + [2] * 4
 
@@ -213,7 +214,7 @@ def test_a_work_alone_that_runs_out_of_memory_is_told_so(scheduler: Scheduler) -
         return list(items)
 
     with held(scheduler):
-        futures = submit(scheduler.line(), full, range(4), key="a", most=4)
+        futures = submit(scheduler.open_queue(), full, range(4), key="a", max_batch_size=4)
     assert results(futures[:3]) == [0, 1, 2]
     assert isinstance(futures[3].exception(SECONDS), torch.OutOfMemoryError)
 
@@ -234,7 +235,7 @@ def test_what_a_failed_call_had_computed_is_gone_before_the_next_try(scheduler: 
         return list(items)
 
     with held(scheduler):
-        futures = submit(scheduler.line(), narrow, range(4), key="a", most=4)
+        futures = submit(scheduler.open_queue(), narrow, range(4), key="a", max_batch_size=4)
     error = futures[3].exception(SECONDS)
     assert isinstance(error, torch.OutOfMemoryError)
     assert len(alive) > 4 and not any(alive)
@@ -251,23 +252,23 @@ def test_a_bad_work_does_not_harm_its_neighbours(
         return [2 * item for item in items]
 
     with held(scheduler):
-        futures = submit(scheduler.line(), picky, range(4), key="a", most=4)
+        futures = submit(scheduler.open_queue(), picky, range(4), key="a", max_batch_size=4)
     with pytest.raises(error, match="two"):
         futures.pop(2).result(SECONDS)
     assert results(futures) == [0, 2, 6]
 
 
 def test_a_call_that_gives_too_few_results_is_an_error(scheduler: Scheduler) -> None:
-    future = scheduler.line().submit(Work(lambda items: [], 1))
+    future = scheduler.open_queue().submit(Task(lambda items: [], 1))
     with pytest.raises(AssertionError, match="0 results for 1"):
         future.result(SECONDS)
 
 
 def test_leaving_a_line_drops_what_has_not_begun(scheduler: Scheduler) -> None:
-    calls, other = Calls(), scheduler.line()
+    calls, other = Calls(), scheduler.open_queue()
 
     def leave() -> None:
-        with scheduler.line() as line:
+        with scheduler.open_queue() as line:
             futures.extend(submit(line, calls, range(5)))
             raise TimeoutError("the caller gave up")
 
@@ -282,7 +283,7 @@ def test_leaving_a_line_drops_what_has_not_begun(scheduler: Scheduler) -> None:
 
 
 def test_who_waits_for_a_dropped_work_learns_it_at_once(scheduler: Scheduler) -> None:
-    line = scheduler.line()
+    line = scheduler.open_queue()
     with held(scheduler):
         (future,) = submit(line, Calls(), [1])
         threading.Timer(0.05, line.cancel).start()
@@ -291,9 +292,9 @@ def test_who_waits_for_a_dropped_work_learns_it_at_once(scheduler: Scheduler) ->
 
 
 def test_a_cancelled_future_is_skipped(scheduler: Scheduler) -> None:
-    calls, line = Calls(), scheduler.line()
+    calls, line = Calls(), scheduler.open_queue()
     with held(scheduler):
-        futures = submit(line, calls, range(4), key="a", most=4)
+        futures = submit(line, calls, range(4), key="a", max_batch_size=4)
         futures[0].cancel()
         futures[2].cancel()
     assert results([futures[1], futures[3]]) == [2, 6]
@@ -301,7 +302,7 @@ def test_a_cancelled_future_is_skipped(scheduler: Scheduler) -> None:
 
 
 def test_a_line_can_be_used_again_after_it_was_empty_or_cancelled(scheduler: Scheduler) -> None:
-    line = scheduler.line()
+    line = scheduler.open_queue()
     assert results(submit(line, Calls(), [1])) == [2]
     with held(scheduler):
         submit(line, Calls(), range(5))
@@ -315,9 +316,9 @@ def test_a_line_can_be_used_again_after_it_was_empty_or_cancelled(scheduler: Sch
 def test_the_next_batch_is_launched_while_one_is_computed(scheduler: Scheduler) -> None:
     log: list[str] = []
     with held(scheduler):
-        futures = submit(scheduler.line(), Later(log), range(4), key="a")
+        futures = submit(scheduler.open_queue(), Later(log), range(4), key="a")
     assert results(futures) == [0, 2, 4, 6]
-    assert OVERLAPPING == 2
+    assert BATCHES_IN_FLIGHT == 2
     assert log == [
         *("launch 0", "launch 1", "finish 0", "launch 2"),
         *("finish 1", "launch 3", "finish 2", "finish 3"),
@@ -327,7 +328,7 @@ def test_the_next_batch_is_launched_while_one_is_computed(scheduler: Scheduler) 
 def test_nothing_overlaps_a_work_without_a_key(scheduler: Scheduler) -> None:
     log: list[str] = []
     with held(scheduler):
-        line = scheduler.line()
+        line = scheduler.open_queue()
         futures = submit(line, Later(log), [0], key="a")
         futures += submit(line, Later(log), [1])
     results(futures)
@@ -348,7 +349,7 @@ def test_a_batch_that_fails_on_the_device_is_tried_in_parts(
             return list(self.items)
 
     with held(scheduler):
-        futures = submit(scheduler.line(), Fails, range(5), key="a", most=4)
+        futures = submit(scheduler.open_queue(), Fails, range(5), key="a", max_batch_size=4)
     assert results(futures) == list(range(5))
 
 
@@ -356,9 +357,9 @@ def test_a_turn_has_the_device_alone_and_in_its_order(scheduler: Scheduler) -> N
     log: list[str] = []
 
     def take(name: str) -> None:
-        with scheduler.line() as line:
+        with scheduler.open_queue() as line:
             for _ in range(3):
-                with line.turn():
+                with line.lock():
                     log.append(f"{name} in")
                     time.sleep(0.001)
                     log.append(f"{name} out")
@@ -367,7 +368,7 @@ def test_a_turn_has_the_device_alone_and_in_its_order(scheduler: Scheduler) -> N
         threads = [threading.Thread(target=take, args=(name,)) for name in "ab"]
         for thread in threads:
             thread.start()
-        futures = submit(scheduler.line(), Later(log), range(3), key="a")
+        futures = submit(scheduler.open_queue(), Later(log), range(3), key="a")
         time.sleep(0.05)
     results(futures)
     for thread in threads:
@@ -380,22 +381,22 @@ def test_a_turn_has_the_device_alone_and_in_its_order(scheduler: Scheduler) -> N
 
 
 def test_an_error_in_a_turn_gives_the_device_back(scheduler: Scheduler) -> None:
-    with pytest.raises(ValueError, match="mine"), scheduler.turn():
+    with pytest.raises(ValueError, match="mine"), scheduler.lock():
         raise ValueError("mine")
-    assert results(submit(scheduler.line(), Calls(), [1])) == [2]
+    assert results(submit(scheduler.open_queue(), Calls(), [1])) == [2]
 
 
 def test_a_turn_that_is_cancelled_never_begins(scheduler: Scheduler) -> None:
-    line = scheduler.line()
+    line = scheduler.open_queue()
     with held(scheduler):
         threading.Timer(0.05, line.cancel).start()
-        with pytest.raises(CancelledError), line.turn():
+        with pytest.raises(CancelledError), line.lock():
             pytest.fail("the turn began")
 
 
 def test_closing_finishes_what_has_begun_and_cancels_the_rest() -> None:
     scheduler = Scheduler()
-    line = scheduler.line()
+    line = scheduler.open_queue()
     begun = threading.Event()
 
     def slow(items: Sequence[int]) -> Sequence[int]:
@@ -409,12 +410,12 @@ def test_closing_finishes_what_has_begun_and_cancels_the_rest() -> None:
     assert first.result(0) == 1
     assert second.cancelled()
     with pytest.raises(RuntimeError, match="closed"):
-        line.submit(Work(slow, 3))
+        line.submit(Task(slow, 3))
 
 
 def test_closing_waits_for_what_the_device_still_computes() -> None:
     scheduler, log = Scheduler(), list[str]()
-    (future,) = submit(scheduler.line(), Later(log), [1], key="a")
+    (future,) = submit(scheduler.open_queue(), Later(log), [1], key="a")
     while not log:
         time.sleep(0.001)
     scheduler.close()
@@ -424,7 +425,7 @@ def test_closing_waits_for_what_the_device_still_computes() -> None:
 def test_a_scheduler_without_work_has_no_thread_and_a_forgotten_one_ends_its_own() -> None:
     scheduler = Scheduler()
     assert scheduler.queue.thread is None
-    assert results(submit(scheduler.line(), Calls(), [1])) == [2]
+    assert results(submit(scheduler.open_queue(), Calls(), [1])) == [2]
     thread = scheduler.queue.thread
     assert thread is not None and thread.is_alive() and thread.daemon  # type: ignore[unreachable]
     del scheduler
@@ -435,10 +436,10 @@ def test_a_scheduler_without_work_has_no_thread_and_a_forgotten_one_ends_its_own
 
 LIFE = """
 import os, threading
-from superres.inference.scheduler import Scheduler, Work
+from superres.inference.scheduler import Scheduler, Task
 
 scheduler = Scheduler()
-submit = lambda: scheduler.line().submit(Work(lambda items: items, os.getpid())).result(20)
+submit = lambda: scheduler.open_queue().submit(Task(lambda items: items, os.getpid())).result(20)
 assert submit() == os.getpid()
 lock = scheduler.queue.changed
 with lock:  # as another thread may hold it while this one forks
@@ -448,7 +449,7 @@ if not child:
     os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 assert submit() == os.getpid()
-scheduler.line().submit(Work(lambda items: items, 1))
+scheduler.open_queue().submit(Task(lambda items: items, 1))
 print("end", flush=True)
 """
 
@@ -471,10 +472,10 @@ def test_many_threads_get_their_own_results(scheduler: Scheduler) -> None:
     def client(number: int) -> int:
         right = 0
         for start in range(5):
-            with scheduler.line() as line:
+            with scheduler.open_queue() as line:
                 items = range(100 * number + 10 * start, 100 * number + 10 * start + 10)
                 key = f"key {number % 3}"
-                futures = submit(line, narrow, items, key=key, most=8, cost=number + 1)
+                futures = submit(line, narrow, items, key=key, max_batch_size=8, cost=number + 1)
                 if start == 3:
                     continue  # left at once
                 for item, future in zip(items, futures, strict=True):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from superres.catalogue import CATALOGUE
 from superres.errors import BadSetting, Cancelled, Failed, OutOfMemory
 from superres.geometry import Size
-from superres.inference.device import Device, device_named
+from superres.inference.device import Device, find_device
 from superres.inference.planning import plan_for_tile_size
 from superres.inference.upscaler import NetworkUpscaler
 
@@ -199,7 +199,7 @@ def test_grey_stays_grey_and_16_bits_stay_16_bits() -> None:
 
 def test_an_unusable_device_is_named() -> None:
     with pytest.raises(BadSetting, match='"quantum"'):
-        device_named("quantum")
+        find_device("quantum")
 
 
 def test_a_plan_that_was_made_before_is_carried_out() -> None:

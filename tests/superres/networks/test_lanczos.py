@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from superres.inference.quantize import to_pixels
-from superres.networks.lanczos import Lanczos
+from superres.networks.lanczos import LanczosNetwork
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -16,6 +16,6 @@ def test_it_agrees_with_pillow_inside_the_picture(scale: int) -> None:
     resized = [np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes]
     wanted = np.clip(np.stack(resized, -1), 0, 255)
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
-    made = to_pixels(Lanczos(scale)(x), np.dtype(np.uint8), 3).astype(float)
+    made = to_pixels(LanczosNetwork(scale)(x), np.dtype(np.uint8), 3).astype(float)
     rim = slice(4 * scale, -4 * scale)
     assert abs(made - wanted)[rim, rim].max() <= 1

@@ -13,29 +13,38 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.model_spec import StateDict
-from superres.networks.lapsrn import LapSRN, MSLapSRN, retrained_keys
-from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, Reduced, within
+from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork, retrained_keys
+from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, ReducedNetwork, wrap_keys
 
-retrained = partial(LapSRN, 4, 10, kernel=4, bias=False)
+retrained = partial(LapSRNNetwork, 4, 10, kernel=4, bias=False)
 OFFICIAL: list[tuple[str, Callable[[], LumaNetwork]]] = [
-    ("LapSRN_x2", partial(LapSRN, 2, 10)),
-    ("LapSRN_x4", partial(LapSRN, 4, 10)),
-    ("LapSRN_x8", partial(LapSRN, 8, 5)),
-    *((f"MSLapSRN_D5R{r}", partial(MSLapSRN, s, 5, r)) for r in (2, 5, 8) for s in (2, 4, 8)),
+    ("LapSRN_x2", partial(LapSRNNetwork, 2, 10)),
+    ("LapSRN_x4", partial(LapSRNNetwork, 4, 10)),
+    ("LapSRN_x8", partial(LapSRNNetwork, 8, 5)),
+    *(
+        (f"MSLapSRN_D5R{r}", partial(MSLapSRNNetwork, s, 5, r))
+        for r in (2, 5, 8)
+        for s in (2, 4, 8)
+    ),
 ]
 # What a tile must see beyond its core for the same result: see the docstrings.
 EXACT: list[tuple[Callable[[], LumaNetwork], int]] = [
-    (partial(LapSRN, 2, 10), 12),
-    (partial(LapSRN, 4, 10), 17),
-    (partial(LapSRN, 8, 5), 11),
+    (partial(LapSRNNetwork, 2, 10), 12),
+    (partial(LapSRNNetwork, 4, 10), 17),
+    (partial(LapSRNNetwork, 8, 5), 11),
     (retrained, 17),
-    (partial(MSLapSRN, 2, 5, 2), 12),
-    (partial(MSLapSRN, 4, 5, 2), 17),
-    (partial(MSLapSRN, 8, 5, 2), 20),
-    (lambda: Reduced(LapSRN(4, 10), 3), 18),
+    (partial(MSLapSRNNetwork, 2, 5, 2), 12),
+    (partial(MSLapSRNNetwork, 4, 5, 2), 17),
+    (partial(MSLapSRNNetwork, 8, 5, 2), 20),
+    (lambda: ReducedNetwork(LapSRNNetwork(4, 10), 3), 18),
 ]
 small = st.sampled_from(
-    [partial(LapSRN, 2, 2), partial(LapSRN, 4, 1), partial(LapSRN, 8, 1), partial(MSLapSRN, 4, 2)]
+    [
+        partial(LapSRNNetwork, 2, 2),
+        partial(LapSRNNetwork, 4, 1),
+        partial(LapSRNNetwork, 8, 1),
+        partial(MSLapSRNNetwork, 4, 2),
+    ]
 )
 
 
@@ -53,12 +62,12 @@ def lively(build: Callable[[], LumaNetwork]) -> LumaNetwork:
 @pytest.mark.parametrize(
     ("build", "parameters"),
     [
-        (partial(LapSRN, 2, 10), 407_441),
-        (partial(LapSRN, 4, 10), 814_242),
-        (partial(LapSRN, 8, 5), 667_123),
+        (partial(LapSRNNetwork, 2, 10), 407_441),
+        (partial(LapSRNNetwork, 4, 10), 814_242),
+        (partial(LapSRNNetwork, 8, 5), 667_123),
         (retrained, 870_112),
-        (partial(MSLapSRN, 2), 222_801),
-        (partial(MSLapSRN, 8, 5, 8), 222_801),
+        (partial(MSLapSRNNetwork, 2), 222_801),
+        (partial(MSLapSRNNetwork, 8, 5, 8), 222_801),
     ],
 )
 def test_it_has_the_published_number_of_parameters(
@@ -80,12 +89,12 @@ def test_any_size_is_enlarged_by_exactly_the_scale(
 
 def test_other_scales_are_not_built() -> None:
     with pytest.raises(AssertionError, match="scale 3"):
-        LapSRN(3, 10)
+        LapSRNNetwork(3, 10)
 
 
 def test_a_level_is_the_authors_chain() -> None:
     torch.manual_seed(1)
-    network = LapSRN(2, 1)
+    network = LapSRNNetwork(2, 1)
     w = network.state_dict()
     x = torch.rand(1, 1, 5, 7)
     y = leaky_relu(conv2d(x, w["input_conv.weight"], w["input_conv.bias"], padding=1), 0.2)
@@ -99,7 +108,7 @@ def test_a_level_is_the_authors_chain() -> None:
 
 def test_recursions_start_from_the_shared_source() -> None:
     torch.manual_seed(1)
-    network = MSLapSRN(2, 1, 2)
+    network = MSLapSRNNetwork(2, 1, 2)
     w = network.state_dict()
     first = torch.randn(1, 64, 4, 3)
     y = first
@@ -111,7 +120,11 @@ def test_recursions_start_from_the_shared_source() -> None:
 
 
 def test_training_reaches_every_parameter() -> None:
-    for network in (LapSRN(4, 2), MSLapSRN(4, 2), LapSRN(4, 2, kernel=4, bias=False)):
+    for network in (
+        LapSRNNetwork(4, 2),
+        MSLapSRNNetwork(4, 2),
+        LapSRNNetwork(4, 2, kernel=4, bias=False),
+    ):
         network(torch.rand(1, 1, 6, 5)).sum().backward()
         assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
@@ -139,7 +152,7 @@ def test_a_tile_with_the_stated_overlap_equals_the_whole(
 @pytest.mark.parametrize("size", [(1, 1), (31, 33), (57, 20)], ids=str)
 def test_tiles_of_an_odd_size_make_the_whole_picture(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network, overlap, edge = LumaUpscaler(LapSRN(4, 3)).double().eval(), 8, 13
+    network, overlap, edge = LumaUpscaler(LapSRNNetwork(4, 3)).double().eval(), 8, 13
     height, width = size
     x = torch.rand(1, 3, height, width, dtype=torch.float64)
     stitched = torch.zeros(1, 3, 4 * height, 4 * width, dtype=torch.float64)
@@ -161,7 +174,9 @@ def upscaler(
     """`network` in colour with the weights in `file`, all of them used."""
     state = convert(load_file(folder / "weights" / f"{file}.safetensors"))
     made = LumaUpscaler(network)
-    made.load_state_dict(within(state, 2 if isinstance(network, Reduced) else 1), strict=True)
+    made.load_state_dict(
+        wrap_keys(state, 2 if isinstance(network, ReducedNetwork) else 1), strict=True
+    )
     return made.eval().to(memory_format=torch.channels_last)
 
 
@@ -198,11 +213,13 @@ def test_official_weights_fit_every_key(
 @pytest.mark.parametrize(
     ("file", "build", "expected"),
     [
-        ("LapSRN_x2", partial(LapSRN, 2, 10), 37.49),
-        ("LapSRN_x4", partial(LapSRN, 4, 10), 31.53),
-        ("LapSRN_x8", partial(LapSRN, 8, 5), 26.14),
-        ("MSLapSRN_D5R2", partial(MSLapSRN, 4, 5, 2), 31.61),
-        pytest.param("MSLapSRN_D5R8", partial(MSLapSRN, 4, 5, 8), 31.72, marks=pytest.mark.slow),
+        ("LapSRN_x2", partial(LapSRNNetwork, 2, 10), 37.49),
+        ("LapSRN_x4", partial(LapSRNNetwork, 4, 10), 31.53),
+        ("LapSRN_x8", partial(LapSRNNetwork, 8, 5), 26.14),
+        ("MSLapSRN_D5R2", partial(MSLapSRNNetwork, 4, 5, 2), 31.61),
+        pytest.param(
+            "MSLapSRN_D5R8", partial(MSLapSRNNetwork, 4, 5, 8), 31.72, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_official_weights_reach_their_psnr(
@@ -221,7 +238,7 @@ def test_the_retrained_weights_reach_their_psnr(shared_data: Path) -> None:
 
 @pytest.mark.weights
 def test_three_times_from_four_is_three_decibels_above_bicubic(shared_data: Path) -> None:
-    network = upscaler(shared_data, "LapSRN_x4", Reduced(LapSRN(4, 10), 3))
+    network = upscaler(shared_data, "LapSRN_x4", ReducedNetwork(LapSRNNetwork(4, 10), 3))
     made, plain = quality(network, 3, shared_data / "eval" / "Set5" / "bird.png")
     assert made > plain + 3
 
@@ -229,7 +246,7 @@ def test_three_times_from_four_is_three_decibels_above_bicubic(shared_data: Path
 @pytest.mark.weights
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255)], ids=str)
 def test_a_pure_colour_keeps_its_hue(shared_data: Path, colour: tuple[int, int, int]) -> None:
-    network = upscaler(shared_data, "LapSRN_x2", LapSRN(2, 10))
+    network = upscaler(shared_data, "LapSRN_x2", LapSRNNetwork(2, 10))
     patch = np.full((24, 24, 3), colour, np.uint8)
     middle = enlarged(network, patch)[16:32, 16:32].astype(int)
     assert abs(middle - patch[0, 0]).max() <= 4

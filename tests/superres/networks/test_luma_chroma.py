@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evaluation.protocol import luma, resize_matrix
-from superres.networks.lapsrn import LapSRN
+from superres.networks.lapsrn import LapSRNNetwork
 from superres.networks.luma_chroma import (
-    Bicubic,
+    BicubicUpscaler,
     LumaNetwork,
     LumaUpscaler,
-    Reduced,
-    mirrored,
-    within,
+    ReducedNetwork,
+    mirror_pad,
+    wrap_keys,
 )
 
 sides = st.integers(1, 9)
@@ -27,7 +27,7 @@ class BicubicLuma(LumaNetwork):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        self.bicubic = Bicubic(scale)
+        self.bicubic = BicubicUpscaler(scale)
         self.seen: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,9 +36,9 @@ class BicubicLuma(LumaNetwork):
         return made
 
 
-def random_network(scale: int) -> LapSRN:
+def random_network(scale: int) -> LapSRNNetwork:
     torch.manual_seed(scale)
-    return LapSRN(scale, 2).eval()
+    return LapSRNNetwork(scale, 2).eval()
 
 
 def imresize(x: Tensor, height: int, width: int) -> Tensor:
@@ -53,15 +53,15 @@ def imresize(x: Tensor, height: int, width: int) -> Tensor:
 def test_bicubic_is_that_of_matlab(up: int, down: int, height: int, width: int) -> None:
     torch.manual_seed(0)
     x = torch.rand(2, 3, height * down, width * down)
-    made = Bicubic(up, down)(x)
+    made = BicubicUpscaler(up, down)(x)
     assert made.shape == (2, 3, height * up, width * up)
     assert (made - imresize(x, height * up, width * up)).abs().max() < 1e-5
 
 
 def test_mirrored_turns_as_often_as_needed() -> None:
     line = torch.tensor([1, 2, 3])[None]
-    assert mirrored(line, 1, 4, 5)[0].tolist() == [3, 3, 2, 1, 1, 2, 3, 3, 2, 1, 1, 2]
-    assert mirrored(line[:, :1], 1, 2, 2)[0].tolist() == [1] * 5
+    assert mirror_pad(line, 1, 4, 5)[0].tolist() == [3, 3, 2, 1, 1, 2, 3, 3, 2, 1, 1, 2]
+    assert mirror_pad(line[:, :1], 1, 2, 2)[0].tolist() == [1] * 5
 
 
 @given(height=sides, width=sides, scale=st.sampled_from([2, 3, 4]))
@@ -84,7 +84,7 @@ def test_the_network_sees_studio_range_luma() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_grey_stays_exactly_grey(scale: int, dtype: torch.dtype) -> None:
-    network = Reduced(random_network(4), 3) if scale == 3 else random_network(scale)
+    network = ReducedNetwork(random_network(4), 3) if scale == 3 else random_network(scale)
     grey = torch.arange(256).reshape(1, 1, 16, 16).expand(1, 3, 16, 16) / 255
     made = LumaUpscaler(network).to(dtype)(grey.to(dtype))
     assert torch.equal(made[:, :1].expand_as(made), made)
@@ -120,7 +120,7 @@ def test_reduced_is_matlabs_reduction_of_the_larger_result(height: int, width: i
     network = random_network(4)
     luma_plane = torch.rand(1, 1, height, width, generator=torch.manual_seed(0))
     with torch.inference_mode():
-        made = Reduced(network, 3)(luma_plane)
+        made = ReducedNetwork(network, 3)(luma_plane)
         wanted = imresize(network(luma_plane), 3 * height, 3 * width)
     assert made.shape == (1, 1, 3 * height, 3 * width)
     assert (made - wanted).abs().max() < 1e-5
@@ -128,5 +128,8 @@ def test_reduced_is_matlabs_reduction_of_the_larger_result(height: int, width: i
 
 def test_within_gives_the_keys_of_the_wrapped_network() -> None:
     inner = random_network(4)
-    for wrapped, wrappers in ((LumaUpscaler(inner), 1), (LumaUpscaler(Reduced(inner, 3)), 2)):
-        assert within(inner.state_dict(), wrappers).keys() == wrapped.state_dict().keys()
+    for wrapped, wrappers in (
+        (LumaUpscaler(inner), 1),
+        (LumaUpscaler(ReducedNetwork(inner, 3)), 2),
+    ):
+        assert wrap_keys(inner.state_dict(), wrappers).keys() == wrapped.state_dict().keys()

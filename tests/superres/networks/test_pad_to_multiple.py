@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from superres.networks.pad_to_multiple import Windowed, continued
+from superres.networks.pad_to_multiple import Windowed, pad_to_multiple
 
 
 class Doubling(nn.Module):
@@ -35,21 +35,21 @@ def test_the_output_is_exactly_scale_times_the_input(width: int, height: int) ->
 def test_a_picture_is_continued_by_reflection(width: int, height: int) -> None:
     picture = torch.rand(1, 3, height, width)
     expected = pad(picture, (0, -width % 8, 0, -height % 8), mode="reflect")
-    assert torch.equal(continued(picture, 8), expected)
+    assert torch.equal(pad_to_multiple(picture, 8), expected)
 
 
 def test_a_short_side_is_reflected_to_and_fro() -> None:
     column = torch.tensor([[0.0], [1.0], [2.0]])
-    assert continued(column, 8)[:, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+    assert pad_to_multiple(column, 8)[:, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
 
 
 def test_a_single_pixel_is_repeated() -> None:
-    assert continued(torch.full((1, 3, 1, 1), 0.25), 8).eq(0.25).all()
+    assert pad_to_multiple(torch.full((1, 3, 1, 1), 0.25), 8).eq(0.25).all()
 
 
 def test_whole_windows_are_not_continued() -> None:
     picture = torch.rand(1, 3, 16, 8)
-    assert continued(picture, 8) is picture
+    assert pad_to_multiple(picture, 8) is picture
 
 
 def test_the_keys_are_those_of_the_network_inside() -> None:

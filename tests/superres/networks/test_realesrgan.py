@@ -21,7 +21,7 @@ pytest.importorskip("spandrel", reason="spandrel is a development dependency")
 def test_rrdb_has_the_published_parameters(
     scale: int, blocks: int, parameters: int, entries: int
 ) -> None:
-    network = realesrgan.rrdb(scale, blocks)
+    network = realesrgan.build_rrdb(scale, blocks)
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert len(network.state_dict()) == entries
 
@@ -32,14 +32,18 @@ def test_rrdb_has_the_published_parameters(
 def test_srvgg_has_the_published_parameters(
     convolutions: int, parameters: int, entries: int
 ) -> None:
-    network = realesrgan.srvgg(convolutions)
+    network = realesrgan.build_srvgg(convolutions)
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert len(network.state_dict()) == entries
 
 
 @pytest.mark.parametrize(
     "build",
-    [partial(realesrgan.rrdb, 4, 2), partial(realesrgan.rrdb, 2, 2), partial(realesrgan.srvgg, 16)],
+    [
+        partial(realesrgan.build_rrdb, 4, 2),
+        partial(realesrgan.build_rrdb, 2, 2),
+        partial(realesrgan.build_srvgg, 16),
+    ],
     ids=["rrdb x4", "rrdb x2", "srvgg"],
 )
 def test_it_computes_what_an_independent_implementation_computes(
@@ -59,11 +63,11 @@ def test_community_files_of_the_first_layout_fit() -> None:
     from spandrel import ModelLoader
 
     torch.manual_seed(0)
-    ours = realesrgan.rrdb(4, 2).eval()
+    ours = realesrgan.build_rrdb(4, 2).eval()
     numbered = ModelLoader().load_from_state_dict(ours.state_dict()).model.state_dict()
     assert "model.0.weight" in numbered
-    again = realesrgan.rrdb(4, 2)
-    again.load_state_dict(realesrgan.from_numbered(numbered))
+    again = realesrgan.build_rrdb(4, 2)
+    again.load_state_dict(realesrgan.convert_numbered(numbered))
     assert all(
         torch.equal(a, b) for a, b in zip(ours.parameters(), again.parameters(), strict=True)
     )

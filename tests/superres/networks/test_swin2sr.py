@@ -58,7 +58,7 @@ def release() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def small() -> nn.Module:
-    network = swin2sr.swin2sr_lightweight().eval()
+    network = swin2sr.build_lightweight().eval()
     network.load_state_dict(convert_release(release().state_dict()), strict=True)
     return network
 
@@ -66,11 +66,11 @@ def small() -> nn.Module:
 @pytest.mark.parametrize(
     ("build", "parameters"),
     [
-        (partial(swin2sr.swin2sr_classical, 2), 12_091_571),
-        (partial(swin2sr.swin2sr_classical, 4), 12_239_283),
-        (swin2sr.swin2sr_lightweight, 1_005_348),
-        (swin2sr.swin2sr_compressed, 12_244_598),
-        (swin2sr.swin2sr_real, 12_054_643),
+        (partial(swin2sr.build_classical, 2), 12_091_571),
+        (partial(swin2sr.build_classical, 4), 12_239_283),
+        (swin2sr.build_lightweight, 1_005_348),
+        (swin2sr.build_compressed, 12_244_598),
+        (swin2sr.build_real, 12_054_643),
     ],
 )
 def test_it_has_the_published_parameters(build: Callable[[], nn.Module], parameters: int) -> None:
@@ -91,7 +91,9 @@ def test_a_converted_release_computes_what_the_publisher_computes(
     scale: int, upsampler: str, patch: int, stages: int, channels: int
 ) -> None:
     publishers = shaken(independent(scale, upsampler, patch, stages, channels))
-    ours = swin2sr.windowed(scale, upsampler, patch=patch, stages=stages, channels=channels).eval()
+    ours = swin2sr.build_padded_swin2sr(
+        scale, upsampler, patch=patch, stages=stages, channels=channels
+    ).eval()
     ours.load_state_dict(convert_release(publishers.state_dict()), strict=True)
     picture = torch.rand(2, 3, 11, 17)
     whole = pad(picture, (0, 7, 0, 5), mode="reflect")

@@ -31,22 +31,22 @@ def shaken(network: nn.Module, std: float = 0.04) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def small() -> nn.Module:
-    return shaken(swinir.swinir_lightweight(4))
+    return shaken(swinir.build_lightweight(4))
 
 
 @pytest.mark.parametrize(
     ("build", "parameters", "entries"),
     [
-        (partial(swinir.swinir_classical, 2, 64), 11_752_487, 548),
-        (partial(swinir.swinir_classical, 3, 64), 11_937_127, 548),
-        (partial(swinir.swinir_classical, 4, 48), 11_900_199, 550),
-        (partial(swinir.swinir_classical, 8, 64), 12_047_911, 552),
-        (partial(swinir.swinir_lightweight, 2), 910_152, 366),
-        (partial(swinir.swinir_lightweight, 3), 918_267, 366),
-        (partial(swinir.swinir_lightweight, 4), 929_628, 366),
-        (partial(swinir.swinir_real, 2), 11_678_631, 550),
-        (partial(swinir.swinir_real, 4), 11_715_559, 552),
-        (swinir.swinir_real_large, 28_013_059, 859),
+        (partial(swinir.build_classical, 2, 64), 11_752_487, 548),
+        (partial(swinir.build_classical, 3, 64), 11_937_127, 548),
+        (partial(swinir.build_classical, 4, 48), 11_900_199, 550),
+        (partial(swinir.build_classical, 8, 64), 12_047_911, 552),
+        (partial(swinir.build_lightweight, 2), 910_152, 366),
+        (partial(swinir.build_lightweight, 3), 918_267, 366),
+        (partial(swinir.build_lightweight, 4), 929_628, 366),
+        (partial(swinir.build_real, 2), 11_678_631, 550),
+        (partial(swinir.build_real, 4), 11_715_559, 552),
+        (swinir.build_real_large, 28_013_059, 859),
     ],
 )
 def test_it_has_the_published_parameters(
@@ -59,7 +59,7 @@ def test_it_has_the_published_parameters(
 
 @pytest.mark.parametrize(("patch", "windows"), [(64, 64), (48, 36)])
 def test_its_masks_have_the_size_of_the_training_patch(patch: int, windows: int) -> None:
-    state = swinir.swinir_classical(2, patch).state_dict()
+    state = swinir.build_classical(2, patch).state_dict()
     masks = {tuple(value.shape) for key, value in state.items() if key.endswith("attn_mask")}
     assert masks == {(windows, 64, 64)}
     assert sum(key.endswith(("attn_mask", "relative_position_index")) for key in state) == 54
@@ -101,7 +101,7 @@ def test_it_computes_what_an_independent_implementation_computes(
             resi_connection=connection,
         )
     )
-    network = swinir.windowed(
+    network = swinir.build_padded_swinir(
         scale,
         patch,
         layers=layers,

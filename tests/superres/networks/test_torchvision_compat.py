@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superres.networks.torchvision_compat import suppressed
+from superres.networks.torchvision_compat import suppress_overlaps
 
 ROOT = Path(__file__).parents[3]
 
@@ -81,7 +81,7 @@ def test_where_the_extension_loads_only_the_removed_module_comes_back(tmp_path: 
 def test_where_the_extension_does_not_load_operators_are_declared(tmp_path: Path) -> None:
     folder = stand_in_torchvision(tmp_path, b"not a library")
     seen = succeed(f"{REPAIR}; {LOOK}", path=folder)
-    assert seen.startswith("True <function suppressed") and seen.endswith("grey")
+    assert seen.startswith("True <function suppress_overlaps") and seen.endswith("grey")
 
 
 def test_a_removed_module_that_exists_is_left_alone(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_suppression_keeps_exactly_the_boxes_that_overlap_no_better_one(
     for i in range(len(rectangles)):
         if all(overlap(boxes[i], boxes[j]) <= threshold for j in expected):
             expected.append(i)
-    assert suppressed(boxes, scores, threshold).tolist() == expected
+    assert suppress_overlaps(boxes, scores, threshold).tolist() == expected
 
 
 def test_suppression_returns_the_best_first() -> None:
     boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [8.0, 8.0, 9.0, 9.0], [0.0, 0.0, 2.0, 2.1]])
-    assert suppressed(boxes, torch.tensor([0.2, 0.5, 0.9]), 0.4).tolist() == [2, 1]
+    assert suppress_overlaps(boxes, torch.tensor([0.2, 0.5, 0.9]), 0.4).tolist() == [2, 1]

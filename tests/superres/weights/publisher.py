@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from superres.model_spec import Weights
-from superres.weights.download import Patience
+from superres.weights.download import Timeouts
 
 CONTENT = bytes(range(256)) * 400
 ETAG = '"first-edition"'
-HASTE = Patience(wait=0.01, connect=5, reach=5, stall=5, total=30)
+HASTE = Timeouts(wait=0.01, connect=5, reach=5, stall=5, total=30)
 
 Behaviour = Callable[["Request"], None]
 

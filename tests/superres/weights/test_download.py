@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from superres.errors import WeightsCorrupt, WeightsMissing
 from superres.model_spec import Weights
-from superres.weights.download import fetch, missing
+from superres.weights.download import download, make_missing_error
 from tests.superres.weights.publisher import (
     CONTENT,
     ETAG,
@@ -78,7 +78,7 @@ def download(
     with publishing(*behaviours) as publisher:
         wanted = replace(weights or promised(""), url=publisher.url)
         try:
-            fetch(wanted, target, replace(HASTE, stall=stall))
+            download(wanted, target, replace(HASTE, stall=stall))
         except (WeightsMissing, WeightsCorrupt) as error:
             return Download(publisher.ranges, error)
     assert target.read_bytes() == CONTENT
@@ -151,7 +151,7 @@ def test_progress_is_a_bar_on_a_terminal(
 
 def test_a_connection_cut_at_90_percent_is_resumed(target: Path) -> None:
     with publishing(cut(SIZE * 9 // 10), well) as publisher:
-        fetch(promised(publisher.url), target, HASTE)
+        download(promised(publisher.url), target, HASTE)
         assert publisher.ranges == [None, f"bytes={SIZE * 9 // 10}-"]
         assert publisher.seen[1].headers["If-Range"] == ETAG
     assert target.read_bytes() == CONTENT
@@ -330,7 +330,7 @@ def test_a_trickle_ends_at_the_limit_of_time_and_is_kept(target: Path) -> None:
     with publishing(trickling) as publisher:
         weights = promised(publisher.url)
         with pytest.raises(WeightsMissing, match=r"not complete after 0\.3 s \(\d+ of \d+ bytes"):
-            fetch(weights, target, replace(HASTE, total=0.3))
+            download(weights, target, replace(HASTE, total=0.3))
     kept = part_of(target, weights).read_bytes()
     assert kept == CONTENT[: len(kept)] != b""
 
@@ -338,7 +338,7 @@ def test_a_trickle_ends_at_the_limit_of_time_and_is_kept(target: Path) -> None:
 def test_an_unreachable_server_leads_to_everything_a_person_needs(target: Path) -> None:
     weights = promised("http://127.0.0.1:9/weights.pth")
     with pytest.raises(WeightsMissing, match="cannot be reached") as caught:
-        fetch(weights, target, HASTE)
+        download(weights, target, HASTE)
     for part in (weights.file, weights.url, weights.sha256, str(SIZE), str(target.parent)):
         assert str(part) in str(caught.value)
     assert "SUPERRES_WEIGHTS_DIR" in str(caught.value)
@@ -347,11 +347,11 @@ def test_an_unreachable_server_leads_to_everything_a_person_needs(target: Path) 
 
 def test_a_server_never_reached_is_not_tried_for_long(target: Path) -> None:
     with pytest.raises(WeightsMissing, match="tried 1 times"):
-        fetch(promised("http://127.0.0.1:9/"), target, replace(HASTE, reach=0))
+        download(promised("http://127.0.0.1:9/"), target, replace(HASTE, reach=0))
 
 
 def test_weights_that_are_shipped_are_not_to_be_downloaded(tmp_path: Path) -> None:
-    assert "install superres again" in str(missing(promised(None), tmp_path, "gone"))
+    assert "install superres again" in str(make_missing_error(promised(None), tmp_path, "gone"))
 
 
 # --- the folder
@@ -371,14 +371,14 @@ def test_too_little_disk_is_an_error_before_a_byte_is_written(
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(WeightsMissing, match=r"cache cannot be written \("):
-        fetch(promised("http://127.0.0.1:9/"), tmp_path / "cache" / "weights.pth", HASTE)
+        download(promised("http://127.0.0.1:9/"), tmp_path / "cache" / "weights.pth", HASTE)
 
 
 def test_a_target_that_cannot_be_replaced_is_named(target: Path) -> None:
     target.mkdir(parents=True)
     (target / "occupied").touch()
     with publishing(well) as publisher, pytest.raises(WeightsMissing, match="cannot be written"):
-        fetch(promised(publisher.url), target, HASTE)
+        download(promised(publisher.url), target, HASTE)
 
 
 # --- several processes
@@ -407,7 +407,7 @@ def test_two_processes_download_once(target: Path, log: Path) -> None:
     fork = multiprocessing.get_context("fork")
     with publishing(patient) as publisher:
         arguments = (promised(publisher.url), target, replace(HASTE, stall=10))
-        processes = [fork.Process(target=fetch, args=arguments) for _ in range(2)]
+        processes = [fork.Process(target=download, args=arguments) for _ in range(2)]
         for process in processes:
             process.start()
         while "waiting for another process" not in log.read_text():
@@ -428,7 +428,7 @@ def test_a_lock_that_is_never_released_is_named(target: Path) -> None:
     taker.start()
     taker.join()
     with pytest.raises(WeightsMissing, match=r"weights\.pth\.lock for 0\.1 s"):
-        fetch(promised("http://127.0.0.1:9/"), target, replace(HASTE, total=0.1))
+        download(promised("http://127.0.0.1:9/"), target, replace(HASTE, total=0.1))
     held.release()
 
 
@@ -438,7 +438,7 @@ def test_a_lock_that_is_never_released_is_named(target: Path) -> None:
 def test_http_proxy_is_honoured(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with publishing(well) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_port}")
-        fetch(promised("http://weights.invalid/weights.pth"), target, HASTE)
+        download(promised("http://weights.invalid/weights.pth"), target, HASTE)
         assert [request.path for request in proxy.seen] == ["http://weights.invalid/weights.pth"]
     assert target.read_bytes() == CONTENT
 
@@ -447,7 +447,7 @@ def test_https_proxy_is_asked_for_a_tunnel(target: Path, monkeypatch: pytest.Mon
     with publishing(status(407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server_port}")
         with pytest.raises(WeightsMissing, match="407"):
-            fetch(promised("https://weights.invalid/weights.pth"), target, HASTE)
+            download(promised("https://weights.invalid/weights.pth"), target, HASTE)
         asked = {(request.command, request.path) for request in proxy.seen}
     assert asked == {("CONNECT", "weights.invalid:443")}
 
@@ -480,14 +480,14 @@ def test_a_certificate_named_in_the_environment_is_trusted(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
     with publishing(cut(5000), well, certificate=certificate) as publisher:
-        fetch(promised(publisher.url), target, HASTE)
+        download(promised(publisher.url), target, HASTE)
     assert target.read_bytes() == CONTENT
 
 
 def test_an_unknown_certificate_is_refused_with_a_hint(target: Path, certificate: Path) -> None:
     with publishing(well, certificate=certificate) as publisher:
         with pytest.raises(WeightsMissing, match="SSL_CERT_FILE"):
-            fetch(promised(publisher.url), target, HASTE)
+            download(promised(publisher.url), target, HASTE)
         assert publisher.seen == []
 
 
@@ -500,4 +500,4 @@ def test_a_redirect_out_of_https_is_refused(
         publishing(away, certificate=certificate) as publisher,
         pytest.raises(WeightsMissing, match="out of https"),
     ):
-        fetch(promised(publisher.url), target, HASTE)
+        download(promised(publisher.url), target, HASTE)

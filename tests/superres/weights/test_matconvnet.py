@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from superres.errors import WeightsCorrupt
 from superres.model_spec import StateDict
-from superres.networks.lapsrn import LapSRN, MSLapSRN
-from superres.weights.matconvnet import LARGEST, load
+from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork
+from superres.weights.matconvnet import LARGEST, load_matconvnet
 
 scipy_io = pytest.importorskip("scipy.io")
-NETWORKS = {"LapSRN": lambda: LapSRN(4, 2), "MSLapSRN": lambda: MSLapSRN(4, 2)}
+NETWORKS = {"LapSRN": lambda: LapSRNNetwork(4, 2), "MSLapSRN": lambda: MSLapSRNNetwork(4, 2)}
 FILTER = np.ones((3, 3, 2, 2), np.float32)
 
 
@@ -53,7 +53,7 @@ def test_a_published_file_gives_the_state_that_it_was_made_from(tmp_path: Path, 
     torch.manual_seed(0)
     wanted = NETWORKS[name]().state_dict()
     net = {"vars": [], "params": params(*published(wanted)), "layers": [], "meta": []}
-    loaded = load(write(tmp_path / "net.mat", net, stats={"train": 1.0}))
+    loaded = load_matconvnet(write(tmp_path / "net.mat", net, stats={"train": 1.0}))
     assert loaded.keys() == wanted.keys()
     assert all(torch.equal(loaded[key], wanted[key]) for key in wanted)
     NETWORKS[name]().load_state_dict(loaded, strict=True)
@@ -65,14 +65,14 @@ def test_official_weights_come_back_from_the_publishers_layout(
     shared_data: Path, tmp_path: Path, name: str
 ) -> None:
     wanted = load_file(shared_data / "weights" / f"{name}.safetensors")
-    loaded = load(write(tmp_path / "net.mat", {"params": params(*published(wanted))}))
+    loaded = load_matconvnet(write(tmp_path / "net.mat", {"params": params(*published(wanted))}))
     assert loaded.keys() == wanted.keys()
     assert all(torch.equal(loaded[key], wanted[key]) for key in wanted)
 
 
 def test_biases_are_flat_whatever_their_orientation(tmp_path: Path) -> None:
     net = {"params": params(("a_b", np.ones((1, 3))), ("b_b", np.ones((2, 1))), ("c_b", 1.0))}
-    loaded = load(write(tmp_path / "net.mat", net))
+    loaded = load_matconvnet(write(tmp_path / "net.mat", net))
     assert {key: (tuple(v.shape), v.dtype) for key, v in loaded.items()} == {
         "a.bias": ((3,), torch.float32),
         "b.bias": ((2,), torch.float32),
@@ -111,14 +111,14 @@ def test_anything_but_the_expected_struct_is_refused(
 ) -> None:
     path = write(tmp_path / "net.mat", content)
     with pytest.raises(WeightsCorrupt, match=rf"net\.mat.*{reason}"):
-        load(path)
+        load_matconvnet(path)
 
 
 def test_a_file_without_the_variable_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.mat"
     scipy_io.savemat(path, {"stats": 1.0})
     with pytest.raises(WeightsCorrupt, match="it has no variable net"):
-        load(path)
+        load_matconvnet(path)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_other_formats_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "net.mat"
     path.write_bytes(data + bytes(600))
     with pytest.raises(WeightsCorrupt):
-        load(path)
+        load_matconvnet(path)
 
 
 @given(data=st.data())
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_refused_or_still_holds_finite_numbers(
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content[: data.draw(st.integers(place, len(content)))])
     try:
-        state = load(path)
+        state = load_matconvnet(path)
     except WeightsCorrupt:
         return
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
@@ -152,9 +152,9 @@ def test_a_small_file_cannot_become_a_large_one(tmp_path: Path) -> None:
     path = write(tmp_path / "net.mat", np.zeros(LARGEST // 8 + 1))
     assert path.stat().st_size < 1 << 20
     with pytest.raises(WeightsCorrupt, match="cut short or longer than"):
-        load(path)
+        load_matconvnet(path)
 
 
 def test_a_missing_file_is_the_callers_to_explain(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        load(tmp_path / "net.mat")
+        load_matconvnet(tmp_path / "net.mat")

@@ -16,8 +16,8 @@ from torch import nn
 
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import StateDict, Weights
-from superres.weights.download import fault
-from superres.weights.store import Store, interpolate, load, locate, read_state_dict
+from superres.weights.download import find_fault
+from superres.weights.store import Store, interpolate, load_state_dict, locate, read_state_dict
 from tests.superres.weights.publisher import CONTENT, HASTE, cut, promised, publishing, well
 
 NOWHERE = "http://127.0.0.1:9/weights.pth"
@@ -166,7 +166,7 @@ def test_any_flipped_bit_is_a_fault(tmp_path_factory: pytest.TempPathFactory, bi
     content = bytearray(CONTENT)
     content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
-    assert "sha256" in (fault(path, promised(None)) or "")
+    assert "sha256" in (find_fault(path, promised(None)) or "")
 
 
 def test_a_file_of_the_operator_is_taken_as_it_is_and_the_log_says_so(
@@ -394,7 +394,7 @@ def test_a_flipped_bit_in_the_header_raises_nothing_but_our_errors(
     path.write_bytes(content)
     # what raises nothing fits the network all the same, and is for the hash to find
     with contextlib.suppress(WeightsCorrupt, WeightsMismatch):
-        load(network(), read_state_dict(path), path)
+        load_state_dict(network(), read_state_dict(path), path)
 
 
 @pytest.mark.weights
@@ -411,7 +411,7 @@ def test_official_weights_are_read(shared_data: Path) -> None:
 
 def test_loading_makes_the_network_what_the_file_says(tmp_path: Path) -> None:
     first, second = network(), network()
-    load(second, first.state_dict(), tmp_path / "a.pth")
+    load_state_dict(second, first.state_dict(), tmp_path / "a.pth")
     assert equal(first.state_dict(), second.state_dict())
 
 
@@ -419,7 +419,7 @@ def test_a_mismatch_names_the_first_differences_and_counts_the_rest() -> None:
     held = {f"extra.{number}": torch.zeros(1) for number in range(700)}
     held |= {"0.weight": torch.zeros(4, 3, 5, 5), "0.bias": torch.zeros(4)}
     with pytest.raises(WeightsMismatch) as caught:
-        load(network(), held, Path("some.pth"))
+        load_state_dict(network(), held, Path("some.pth"))
     assert str(caught.value) == (
         'weights file "some.pth" does not fit Sequential: '
         "missing 1.weight, 2.weight, 2.bias and 3 more; "
@@ -438,7 +438,7 @@ def test_one_difference_is_enough(broken: str) -> None:
     if broken == "shape":
         held["0.bias"] = torch.zeros(5)
     with pytest.raises(WeightsMismatch, match=broken):
-        load(network(), held, Path("some.pth"))
+        load_state_dict(network(), held, Path("some.pth"))
 
 
 # --- interpolating

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superres.codecs.png.filters import AVERAGE, NONE, PAETH, PIECE, SUB, UP, filtered
+from superres.codecs.png.filters import AVERAGE, NONE, PAETH, PIECE, SUB, UP, filter_rows
 
 EVERY = (NONE, SUB, UP, AVERAGE, PAETH)
 
@@ -45,7 +45,7 @@ def test_every_filter_is_undone_by_the_specification(
 ) -> None:
     raw = noise(height, width * pixel, seed)
     above = noise(1, width * pixel, seed + 1)
-    rows = np.concatenate(list(filtered(raw, above, pixel, allowed)))
+    rows = np.concatenate(list(filter_rows(raw, above, pixel, allowed)))
     assert set(rows[:, 0].tolist()) <= set(allowed)
     assert np.array_equal(restored(rows, above[0], pixel), raw)
 
@@ -54,18 +54,18 @@ def test_every_filter_is_undone_by_the_specification(
 def test_pieces_do_not_show(kind: int) -> None:
     raw = noise(400, 3000, kind)
     above = noise(1, 3000, 9)
-    pieces = list(filtered(raw, above, 3, (kind,)))
+    pieces = list(filter_rows(raw, above, 3, (kind,)))
     assert len(pieces) > 5
     assert all(piece.nbytes <= PIECE + 400 for piece in pieces)
     whole = np.concatenate(pieces)
-    middle = list(filtered(raw[200:210], raw[199:200], 3, (kind,)))
+    middle = list(filter_rows(raw[200:210], raw[199:200], 3, (kind,)))
     assert np.array_equal(whole[200:210], np.concatenate(middle))
 
 
 def test_each_row_has_the_filter_that_suits_it() -> None:
     steps = np.arange(0, 240, 2, dtype=np.uint8)
     raw = np.stack([steps, steps, steps + np.uint8(7), np.zeros_like(steps)])
-    rows = np.concatenate(list(filtered(raw, np.zeros((1, 120), np.uint8), 1, EVERY)))
+    rows = np.concatenate(list(filter_rows(raw, np.zeros((1, 120), np.uint8), 1, EVERY)))
     assert rows[:, 0].tolist()[1] == UP
     assert rows[0, 0] in (SUB, PAETH)
     assert rows[3, 0] == NONE

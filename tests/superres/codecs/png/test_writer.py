@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as Pillow
 
 from superres.codecs.png import writer
-from superres.codecs.png.chunks import SIGNATURE, flaw
-from superres.codecs.png.writer import Extras, write
+from superres.codecs.png.chunks import SIGNATURE, find_damage
+from superres.codecs.png.writer import PngMetadata, write_png
 from superres.image.frame import Frame
-from superres.image.frame_stream import Scroll
+from superres.image.frame_stream import FrameStream
 
 LEVELS = range(10)
 
@@ -61,18 +61,18 @@ def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_strips")
 def test_every_level_keeps_every_pixel(channels: int, depth: type, compression: int) -> None:
     frame = noise(channels, depth)
-    data = write([Scroll.of(frame)], Extras(), compression=compression)
+    data = write_png([FrameStream.of(frame)], PngMetadata(), compression=compression)
     expected = frame.rows(0, 40)
     assert np.array_equal(imagecodecs.png_decode(data).reshape(expected.shape), expected)
     if depth is np.uint8:
         picture = Pillow.open(io.BytesIO(data))
         assert np.array_equal(np.asarray(picture).reshape(expected.shape), expected)
-    assert flaw(data, 100) is None
+    assert find_damage(data, 100) is None
 
 
 @pytest.mark.usefixtures("small_strips")
 def test_the_strips_are_one_zlib_stream_with_the_right_checksum() -> None:
-    data = write([Scroll.of(noise(3, np.uint8))], Extras())
+    data = write_png([FrameStream.of(noise(3, np.uint8))], PngMetadata())
     parts = [content for kind, content in chunks(data) if kind == b"IDAT"]
     assert len(parts) > 5
     assert len(zlib.decompress(b"".join(parts))) == 40 * (1 + 90)
@@ -81,7 +81,8 @@ def test_the_strips_are_one_zlib_stream_with_the_right_checksum() -> None:
 @pytest.mark.parametrize("picture", [photo(), drawing()], ids=["photo", "drawing"])
 def test_a_higher_level_is_not_larger_and_the_highest_the_smallest(picture: Any) -> None:
     sizes = [
-        len(write([Scroll.of(Frame(picture))], Extras(), compression=level)) for level in LEVELS
+        len(write_png([FrameStream.of(Frame(picture))], PngMetadata(), compression=level))
+        for level in LEVELS
     ]
     # Levels 1 to 3 choose filters by rule of thumb, which a drawing may defeat by a few bytes.
     assert all(more >= less * 0.97 for more, less in pairwise(sizes))
@@ -89,7 +90,9 @@ def test_a_higher_level_is_not_larger_and_the_highest_the_smallest(picture: Any)
 
 
 def test_level_0_does_not_compress() -> None:
-    data = write([Scroll.of(Frame(np.zeros((50, 60, 3), np.uint8)))], Extras(), compression=0)
+    data = write_png(
+        [FrameStream.of(Frame(np.zeros((50, 60, 3), np.uint8)))], PngMetadata(), compression=0
+    )
     assert len(data) > 50 * 60 * 3
 
 
@@ -97,6 +100,6 @@ def test_level_0_does_not_compress() -> None:
 def test_strips_of_any_heights_make_the_same_file(compression: int) -> None:
     frame = Frame(photo(), photo()[..., 0])
     strips = [frame.band(top, top + 37) for top in range(0, 300, 37)]
-    scroll = Scroll(frame.size, 4, 8, iter(strips))
-    made = write([scroll], Extras(), compression=compression)
-    assert made == write([Scroll.of(frame)], Extras(), compression=compression)
+    scroll = FrameStream(frame.size, 4, 8, iter(strips))
+    made = write_png([scroll], PngMetadata(), compression=compression)
+    assert made == write_png([FrameStream.of(frame)], PngMetadata(), compression=compression)

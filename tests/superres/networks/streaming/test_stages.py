@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from superres.geometry import Size
-from superres.networks.dipnet import DIPNet
-from superres.networks.lapsrn import LapSRN
+from superres.networks.dipnet import DIPNetNetwork
+from superres.networks.lapsrn import LapSRNNetwork
 from superres.networks.luma_chroma import LumaUpscaler
-from superres.networks.realesrgan import rrdb, srvgg
-from superres.networks.streaming.dipnet import dipnet_rows
-from superres.networks.streaming.lapsrn import lapsrn_rows
+from superres.networks.realesrgan import build_rrdb, build_srvgg
+from superres.networks.streaming.dipnet import make_dipnet_stages
+from superres.networks.streaming.lapsrn import make_lapsrn_stages
 from superres.networks.streaming.packed_conv import Packed
-from superres.networks.streaming.rrdb import rrdb_rows
-from superres.networks.streaming.srvgg import srvgg_rows
+from superres.networks.streaming.rrdb import make_rrdb_stages
+from superres.networks.streaming.srvgg import make_srvgg_stages
 from superres.networks.streaming.stages import (
     Chain,
     Convolution,
     Delay,
-    Maker,
-    Portions,
     Residual,
+    RowLimiter,
     Stage,
-    by_channels,
-    by_rows,
+    StageMaker,
+    to_channel_layout,
+    to_row_layout,
 )
 
 NEAR = 2e-6  # of results around 1: what another order of additions changes
@@ -57,15 +57,15 @@ def streamed(stage: Stage, x: Tensor, steps: list[int]) -> Tensor:
     return torch.cat(made, 2)
 
 
-NETWORKS: dict[str, tuple[nn.Module, Callable[[Any], Maker], int]] = {
-    "rrdb x4": (rrdb(4, 2), rrdb_rows, 1),
-    "rrdb x2": (rrdb(2, 1), rrdb_rows, 2),
-    "srvgg": (srvgg(3), srvgg_rows, 1),
-    "lapsrn x2": (LumaUpscaler(LapSRN(2, 3)), lapsrn_rows, 1),
-    "lapsrn x4": (LumaUpscaler(LapSRN(4, 2)), lapsrn_rows, 1),
+NETWORKS: dict[str, tuple[nn.Module, Callable[[Any], StageMaker], int]] = {
+    "rrdb x4": (build_rrdb(4, 2), make_rrdb_stages, 1),
+    "rrdb x2": (build_rrdb(2, 1), make_rrdb_stages, 2),
+    "srvgg": (build_srvgg(3), make_srvgg_stages, 1),
+    "lapsrn x2": (LumaUpscaler(LapSRNNetwork(2, 3)), make_lapsrn_stages, 1),
+    "lapsrn x4": (LumaUpscaler(LapSRNNetwork(4, 2)), make_lapsrn_stages, 1),
     "lapsrn x4 retrained": (
-        LumaUpscaler(LapSRN(4, 1, kernel=4, bias=False)),
-        lapsrn_rows,
+        LumaUpscaler(LapSRNNetwork(4, 1, kernel=4, bias=False)),
+        make_lapsrn_stages,
         1,
     ),
 }
@@ -111,10 +111,10 @@ def test_passes_over_all_rows_give_the_whole_picture_of_dipnet(
     width: int, height: int, rows: int
 ) -> None:
     torch.manual_seed(0)
-    network, x = DIPNet(), picture(width, height)
-    stage = dipnet_rows(network)(size_of(x))
-    passes = [streamed(stage, x, [rows]) for _ in range(network.blocks + 1)]
-    assert [made.shape[2] for made in passes] == [0] * network.blocks + [4 * height]
+    network, x = DIPNetNetwork(), picture(width, height)
+    stage = make_dipnet_stages(network)(size_of(x))
+    passes = [streamed(stage, x, [rows]) for _ in range(network.block_count + 1)]
+    assert [made.shape[2] for made in passes] == [0] * network.block_count + [4 * height]
     with torch.inference_mode():
         assert (passes[-1] - network(x)).abs().max() <= NEAR
 
@@ -147,11 +147,11 @@ def test_portions_change_nothing() -> None:
     layer = nn.Conv2d(3, 3, 3, padding=1)
     x = picture(4, 23)
     plain = streamed(Residual(Convolution(Packed(layer)), 0.5), x, [11])
-    cut = streamed(Portions(Residual(Convolution(Packed(layer)), 0.5), 2), x, [11])
+    cut = streamed(RowLimiter(Residual(Convolution(Packed(layer)), 0.5), 2), x, [11])
     assert (plain - cut).abs().max() <= NEAR
 
 
 def test_both_layouts_are_views_of_the_same_numbers() -> None:
     x = picture(4, 3)
-    assert by_rows(x).is_contiguous()
-    assert by_channels(by_rows(x)).data_ptr() == x.data_ptr()
+    assert to_row_layout(x).is_contiguous()
+    assert to_channel_layout(to_row_layout(x)).data_ptr() == x.data_ptr()
