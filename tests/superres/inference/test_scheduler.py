@@ -96,7 +96,9 @@ def test_every_work_gets_its_own_result(scheduler: Scheduler) -> None:
 def test_equal_works_of_all_lines_are_done_in_one_call(scheduler: Scheduler) -> None:
     calls, lines = Calls(), [scheduler.open_queue() for _ in range(3)]
     with held(scheduler):
-        futures = [submit(line, calls, [n], key="a", max_batch_size=8) for n, line in enumerate(lines)]
+        futures = [
+            submit(line, calls, [n], key="a", max_batch_size=8) for n, line in enumerate(lines)
+        ]
     results(flat(futures))
     assert calls.seen == [[0, 1, 2]]
 

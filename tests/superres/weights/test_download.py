@@ -71,7 +71,7 @@ class Download(NamedTuple):
     error: Exception | None
 
 
-def download(
+def run_download(
     target: Path, *behaviours: Behaviour, weights: Weights | None = None, stall: float = 5
 ) -> Download:
     """What the publisher saw and how it ended; a success is checked here."""
@@ -90,31 +90,31 @@ def download(
 
 
 def test_a_file_arrives_and_leaves_no_part(target: Path) -> None:
-    assert download(target, well) == ([None], None)
+    assert run_download(target, well) == ([None], None)
 
 
 def test_a_file_that_is_already_right_is_not_asked_for(target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(CONTENT)
-    assert download(target, status(500)) == ([], None)
+    assert run_download(target, status(500)) == ([], None)
 
 
 def test_a_wrong_file_under_the_real_name_is_replaced(target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(CONTENT[:-1])
-    assert download(target, well) == ([None], None)
+    assert run_download(target, well) == ([None], None)
 
 
 def test_a_redirect_is_followed(target: Path) -> None:
     def elsewhere(request: Request) -> None:
         request.head(302, Location="/elsewhere")
 
-    assert download(target, elsewhere, well) == ([None, None], None)
+    assert run_download(target, elsewhere, well) == ([None, None], None)
 
 
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
 def test_a_redirect_to_another_scheme_is_refused(target: Path, place: str) -> None:
-    assert "redirect" in str(download(target, status(302, Location=place)).error)
+    assert "redirect" in str(run_download(target, status(302, Location=place)).error)
 
 
 def test_progress_is_one_log_line_per_tenth(target: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,7 +125,7 @@ def test_progress_is_one_log_line_per_tenth(target: Path, caplog: pytest.LogCapt
             request.server.closing.wait(0.005)
 
     with caplog.at_level(logging.INFO, "superres"):
-        download(target, slices)
+        run_download(target, slices)
     lines = [message for message in caplog.messages if " % of " in message]
     assert 5 <= len(lines) <= 10  # two slices may arrive as one
     assert lines[-1] == f"weights.pth: 100 % of {SIZE} bytes"
@@ -141,7 +141,7 @@ def test_progress_is_a_bar_on_a_terminal(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with caplog.at_level(logging.INFO, "superres"):
-        download(target, well)
+        run_download(target, well)
     assert "weights.pth:   0%" in terminal.getvalue()
     assert not any("%" in message for message in caplog.messages)
 
@@ -164,42 +164,42 @@ def test_any_number_of_cuts_that_bring_new_bytes_is_survived(
 ) -> None:
     target = tmp_path_factory.mktemp("cache") / "weights.pth"
     expected = [None, *(f"bytes={place}-" for place in cuts)]
-    assert download(target, *map(cut, cuts), well) == (expected, None)
+    assert run_download(target, *map(cut, cuts), well) == (expected, None)
 
 
 def test_a_part_of_an_earlier_process_is_resumed(target: Path) -> None:
     put_part(target, promised(""), CONTENT[:1000])
-    assert download(target, well) == (["bytes=1000-"], None)
+    assert run_download(target, well) == (["bytes=1000-"], None)
 
 
 def test_a_whole_part_of_an_earlier_process_needs_no_request(target: Path) -> None:
     put_part(target, promised(""), CONTENT)
-    assert download(target, well) == ([], None)
+    assert run_download(target, well) == ([], None)
 
 
 def test_a_part_that_was_wrong_is_dropped_and_all_is_fetched(target: Path) -> None:
     put_part(target, promised(""), b"x" * 1000)
-    assert download(target, well) == (["bytes=1000-", None], None)
+    assert run_download(target, well) == (["bytes=1000-", None], None)
 
 
 def test_a_part_that_is_too_long_is_dropped(target: Path) -> None:
     put_part(target, promised(""), CONTENT + b"x")
-    assert download(target, well) == ([None], None)
+    assert run_download(target, well) == ([None], None)
 
 
 def test_a_part_longer_than_the_servers_file_is_dropped(target: Path) -> None:
     unsized = replace(promised(""), size=None)
     put_part(target, unsized, CONTENT + b"x")
-    assert download(target, well, weights=unsized) == ([f"bytes={SIZE + 1}-", None], None)
+    assert run_download(target, well, weights=unsized) == ([f"bytes={SIZE + 1}-", None], None)
 
 
 def test_parts_of_former_editions_are_tidied_away(target: Path) -> None:
     put_part(target, promised("", b"former edition"), b"former")
-    assert download(target, well) == ([None], None)
+    assert run_download(target, well) == ([None], None)
 
 
 def test_a_server_that_ignores_ranges_starts_over(target: Path) -> None:
-    assert download(target, cut(50_000), whole(CONTENT)) == ([None, "bytes=50000-"], None)
+    assert run_download(target, cut(50_000), whole(CONTENT)) == ([None, "bytes=50000-"], None)
 
 
 @pytest.mark.parametrize("sha256", [promised("").sha256, None])
@@ -210,11 +210,11 @@ def test_a_server_that_answers_another_range_starts_over(target: Path, sha256: s
 
     weights = replace(promised(""), sha256=sha256)
     expected = ([None, "bytes=5000-", None], None)
-    assert download(target, cut(5000), another, well, weights=weights) == expected
+    assert run_download(target, cut(5000), another, well, weights=weights) == expected
 
 
 def test_a_stalled_connection_is_given_up_and_resumed(target: Path) -> None:
-    assert download(target, stalling(3000), well, stall=0.5) == ([None, "bytes=3000-"], None)
+    assert run_download(target, stalling(3000), well, stall=0.5) == ([None, "bytes=3000-"], None)
 
 
 def test_without_a_hash_only_the_same_edition_is_resumed(target: Path) -> None:
@@ -225,7 +225,7 @@ def test_without_a_hash_only_the_same_edition_is_resumed(target: Path) -> None:
         assert request.headers["If-Range"] == ETAG
         whole(CONTENT)(request)
 
-    assert download(target, cut(5000), new_edition, weights=unpinned) == (
+    assert run_download(target, cut(5000), new_edition, weights=unpinned) == (
         [None, "bytes=5000-"],
         None,
     )
@@ -234,7 +234,7 @@ def test_without_a_hash_only_the_same_edition_is_resumed(target: Path) -> None:
 def test_without_a_hash_the_found_one_is_logged(
     target: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    download(target, unmeasured(CONTENT), weights=replace(promised(""), sha256=None, size=None))
+    run_download(target, unmeasured(CONTENT), weights=replace(promised(""), sha256=None, size=None))
     assert hashlib.sha256(CONTENT).hexdigest() in caplog.text
 
 
@@ -242,12 +242,12 @@ def test_without_a_hash_the_found_one_is_logged(
 
 
 def test_one_server_error_is_tried_again(target: Path) -> None:
-    assert download(target, status(500), well) == ([None, None], None)
+    assert run_download(target, status(500), well) == ([None, None], None)
 
 
 @pytest.mark.parametrize("code", [500, 503, 429])
 def test_three_tries_are_the_end(target: Path, code: int) -> None:
-    ranges, error = download(target, status(code))
+    ranges, error = run_download(target, status(code))
     assert len(ranges) == 3
     assert isinstance(error, WeightsMissing)
     assert f"HTTP status {code} (tried 3 times)" in str(error)
@@ -255,14 +255,14 @@ def test_three_tries_are_the_end(target: Path, code: int) -> None:
 
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
 def test_a_refusal_is_not_tried_again(target: Path, code: int) -> None:
-    ranges, error = download(target, status(code))
+    ranges, error = run_download(target, status(code))
     assert len(ranges) == 1
     assert isinstance(error, WeightsMissing)
     assert f"HTTP status {code};" in str(error)
 
 
 def test_the_waits_double(target: Path, caplog: pytest.LogCaptureFixture) -> None:
-    download(target, status(500))
+    run_download(target, status(500))
     waits = [message.rpartition("next try in ")[2] for message in caplog.messages]
     assert waits == ["0.01 s", "0.02 s"]
 
@@ -271,7 +271,7 @@ def test_the_waits_double(target: Path, caplog: pytest.LogCaptureFixture) -> Non
 def test_a_length_other_than_the_published_one_is_refused_unread(
     target: Path, announced: int
 ) -> None:
-    ranges, error = download(target, whole(CONTENT, announced))
+    ranges, error = run_download(target, whole(CONTENT, announced))
     assert isinstance(error, WeightsMissing)
     assert f"has {announced} bytes, expected {SIZE}" in str(error)
     assert (len(ranges), leftovers(target)) == (1, [])
@@ -279,20 +279,20 @@ def test_a_length_other_than_the_published_one_is_refused_unread(
 
 def test_a_body_shorter_than_announced_never_becomes_the_file(target: Path) -> None:
     unsized = replace(promised(""), size=None)
-    _, error = download(target, whole(CONTENT, SIZE + 1000), weights=unsized)
+    _, error = run_download(target, whole(CONTENT, SIZE + 1000), weights=unsized)
     assert f"ended at {SIZE} of {SIZE + 1000} bytes" in str(error)
     assert not target.exists()
 
 
 def test_a_body_without_length_that_ends_early_never_becomes_the_file(target: Path) -> None:
-    _, error = download(target, unmeasured(CONTENT[:-1]))
+    _, error = run_download(target, unmeasured(CONTENT[:-1]))
     assert f"ended at {SIZE - 1} of {SIZE} bytes" in str(error)
     assert not target.exists()
 
 
 @pytest.mark.parametrize("page", [whole(PAGE, kind="text/html"), whole(PAGE), unmeasured(PAGE)])
 def test_a_web_page_is_called_one_or_refused_by_its_length(target: Path, page: Behaviour) -> None:
-    _, error = download(target, page)
+    _, error = run_download(target, page)
     assert isinstance(error, WeightsMissing)
     assert "web page" in str(error) or f"has {len(PAGE)} bytes" in str(error)
     assert leftovers(target) == []
@@ -300,7 +300,7 @@ def test_a_web_page_is_called_one_or_refused_by_its_length(target: Path, page: B
 
 def test_wrong_bytes_are_deleted_and_both_hashes_named(target: Path) -> None:
     wrong = CONTENT[:-1] + b"?"
-    ranges, error = download(target, whole(wrong))
+    ranges, error = run_download(target, whole(wrong))
     assert isinstance(error, WeightsCorrupt)
     assert hashlib.sha256(wrong).hexdigest() in str(error)
     assert hashlib.sha256(CONTENT).hexdigest() in str(error)
@@ -309,18 +309,18 @@ def test_wrong_bytes_are_deleted_and_both_hashes_named(target: Path) -> None:
 
 def test_an_empty_answer_is_corrupt(target: Path) -> None:
     unpinned = replace(promised(""), sha256=None, size=None)
-    _, error = download(target, unmeasured(b""), weights=unpinned)
+    _, error = run_download(target, unmeasured(b""), weights=unpinned)
     assert "is empty" in str(error)
     assert leftovers(target) == []
 
 
 def test_a_compressed_answer_is_refused(target: Path) -> None:
-    _, error = download(target, status(200, Content_Encoding="gzip"))
+    _, error = run_download(target, status(200, Content_Encoding="gzip"))
     assert "Content-Encoding gzip" in str(error)
 
 
 def test_a_server_that_never_goes_on_is_given_up(target: Path) -> None:
-    ranges, error = download(target, stalling(0), stall=0.3)
+    ranges, error = run_download(target, stalling(0), stall=0.3)
     assert isinstance(error, WeightsMissing)
     assert f"broke at 0 of {SIZE} bytes" in str(error)
     assert len(ranges) == 3
@@ -362,7 +362,7 @@ def test_too_little_disk_is_an_error_before_a_byte_is_written(
 ) -> None:
     usage = type("usage", (), {"free": SIZE})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    _, error = download(target, well)
+    _, error = run_download(target, well)
     assert isinstance(error, WeightsMissing)
     assert f"{SIZE} bytes free" in str(error)
     assert part_of(target, promised("")).stat().st_size == 0
@@ -455,7 +455,7 @@ def test_https_proxy_is_asked_for_a_tunnel(target: Path, monkeypatch: pytest.Mon
 def test_no_proxy_is_honoured(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
-    assert download(target, well) == ([None], None)
+    assert run_download(target, well) == ([None], None)
 
 
 @pytest.fixture(scope="module")
