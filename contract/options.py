@@ -35,9 +35,9 @@ only, in parameters only, or in the operator's settings.
 EXACT_FLOAT = 2**53
 """The largest whole number up to which floats, as in protobuf, miss none."""
 
-MAX_NUMBER_CHARACTERS = 32
+_MAX_NUMBER_CHARACTERS = 32
 IMAGE_FORMATS = ("png", "jpeg", "jpg", "webp", "tiff", "bmp", "gif", "avif")
-SWITCH_WORDS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
+_SWITCH_WORDS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 
 
 class WrongValue(ValueError):
@@ -150,8 +150,8 @@ class Option:
             return value
         if isinstance(value, int | float) and value in (0, 1):
             return bool(value)
-        if isinstance(value, str) and value.lower() in SWITCH_WORDS:
-            return SWITCH_WORDS[value.lower()]
+        if isinstance(value, str) and value.lower() in _SWITCH_WORDS:
+            return _SWITCH_WORDS[value.lower()]
         raise WrongValue(self.allowed)
 
 
@@ -169,7 +169,7 @@ def _read_exactly(value: object) -> int | float | None:
 
 def _parse_digits(digits: str) -> int | float | None:
     """Return the number that `digits` spells in ASCII."""
-    if len(digits) > MAX_NUMBER_CHARACTERS:
+    if len(digits) > _MAX_NUMBER_CHARACTERS:
         return None
     digits = digits.strip()
     if re.fullmatch(r"[+-]?[0-9]+", digits):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 __all__ = ["end_with_parent"]
 
 POLL_SECONDS = 0.5
-GRACE_SECONDS = 12.0  # longer than the gateway drains
+_GRACE_SECONDS = 12.0  # longer than the gateway drains
 
 
 def end_with_parent(is_busy: Callable[[], bool] = lambda: False) -> None:
@@ -27,7 +27,7 @@ def _watch(parent: int, is_busy: Callable[[], bool]) -> None:
     """Return with the process's end."""
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + _GRACE_SECONDS
     while is_busy() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGTERM)

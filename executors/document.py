@@ -21,11 +21,11 @@ from superres.image.size_expression import SizeExpression
 from superres.pipeline import Answer, OutputOptions
 from superres.request_options import read_option
 
-URL_SCHEMES = (b"http://", b"https://", b"data:")
-MAX_URL_CHARACTERS = 2048  # a longer text of a URL is no picture either, but no URL
+_URL_SCHEMES = (b"http://", b"https://", b"data:")
+_MAX_URL_CHARACTERS = 2048  # a longer text of a URL is no picture either, but no URL
 
 
-ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
+_ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read_request(
 
     Raises BadOption that names option, value and what is allowed.
     """
-    look = make_lookup(document.tags, parameters, defaults)
+    look = _make_lookup(document.tags, parameters, defaults)
 
     def read(name: str) -> Any:
         value = look(name)
@@ -54,7 +54,7 @@ def read_request(
     scale = read("scale")
     return UpscaleRequest(
         OutputOptions(
-            image_format=read_format(look),
+            image_format=_read_format(look),
             scale=None if scale is None else SizeExpression.parse(scale),
             quality=read("quality"),
             png_compression=read("png_compression"),
@@ -63,7 +63,7 @@ def read_request(
             keep_metadata=read("keep_metadata"),
         ),
         model=read("model"),
-        model_options=read_model_options(read),
+        model_options=_read_model_options(read),
         drop_image_content=read("drop_image_content"),
     )
 
@@ -71,7 +71,7 @@ def read_request(
 Look = Callable[[str], Any]
 
 
-def make_lookup(*layers: Mapping[str, Any]) -> Look:
+def _make_lookup(*layers: Mapping[str, Any]) -> Look:
     """A function from an option's name to its value in the first layer that has one."""
 
     def look(name: str) -> Any:
@@ -84,7 +84,7 @@ def make_lookup(*layers: Mapping[str, Any]) -> Look:
     return look
 
 
-def read_format(look: Look) -> Format | None:
+def _read_format(look: Look) -> Format | None:
     """What the ending of `output_path` says, else `image_format`.
 
     The clients document that order, and the JavaScript client sends only the path. The path itself
@@ -94,10 +94,10 @@ def read_format(look: Look) -> Format | None:
     named = None if name is None else find_format(name)
     path = look("output_path")
     ending = PurePosixPath(path).suffix[1:].lower() if isinstance(path, str) else ""
-    return ENDINGS.get(ending, named)
+    return _ENDINGS.get(ending, named)
 
 
-def read_model_options(read: Callable[[str], Any]) -> dict[str, Any]:
+def _read_model_options(read: Callable[[str], Any]) -> dict[str, Any]:
     """The model-specific options that were given; a switch only where it is on."""
     given = {name: read(name) for name, option in REQUEST_OPTIONS.items() if option.models}
     return {name: v for name, v in given.items() if v is not None and v is not False}
@@ -110,12 +110,12 @@ Content: TypeAlias = bytes | NDArray[Any] | Any
 def needs_fetch(document: Document) -> bool:
     """Whether the picture must be read from a uri first."""
     blob: bytes = document.blob
-    return is_url(blob) if blob else document.tensor is None and bool(document.uri)
+    return _is_url(blob) if blob else document.tensor is None and bool(document.uri)
 
 
-def is_url(blob: bytes) -> bool:
+def _is_url(blob: bytes) -> bool:
     """Whether a blob is the text of a URL: the JavaScript client sends that for large pictures."""
-    return len(blob) <= MAX_URL_CHARACTERS and blob.startswith(URL_SCHEMES)
+    return len(blob) <= _MAX_URL_CHARACTERS and blob.startswith(_URL_SCHEMES)
 
 
 def read_content(document: Document, guards: SourcePolicy) -> Content:
@@ -126,7 +126,7 @@ def read_content(document: Document, guards: SourcePolicy) -> Content:
     """
     blob: bytes = document.blob
     if blob:
-        return read_source(blob.decode("latin-1"), guards) if is_url(blob) else blob
+        return read_source(blob.decode("latin-1"), guards) if _is_url(blob) else blob
     if document.tensor is not None:
         return document.tensor
     if document.uri:
@@ -145,7 +145,7 @@ def probe_content(content: Content, limits: Limits) -> Dimensions | None:
         return probe(content, limits)
     found = probe_tensor(content)
     if found is not None:
-        check_tensor(found.size, limits)
+        _check_tensor(found.size, limits)
     return found
 
 
@@ -154,11 +154,11 @@ def decode_content(content: Content, limits: Limits, measured: Dimensions | None
     if isinstance(content, bytes):
         return decode(content, limits, measured.format if measured else None)
     image = read_tensor(content)
-    check_tensor(image.size, limits)
+    _check_tensor(image.size, limits)
     return image
 
 
-def check_tensor(size: Size, limits: Limits) -> None:
+def _check_tensor(size: Size, limits: Limits) -> None:
     """Raise TooLarge for a tensor of more pixels than `limits` allow."""
     if size.pixels > limits.max_pixels:
         raise TooLarge(
@@ -186,7 +186,7 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
         "frames": encoded.frames,
         "frames_dropped": encoded.frames_dropped,
         "seconds": round(cost.seconds, 6),
-        "peak_memory_mb": to_mebibytes(cost.peak_memory),
+        "peak_memory_mb": _to_mebibytes(cost.peak_memory),
         "tiles": cost.tiles,
         "tile_overlap": cost.overlap,
         "tiles_redone_in_fp32": cost.redone,
@@ -194,7 +194,7 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
     }
 
 
-def to_mebibytes(size: int | None) -> float | None:
+def _to_mebibytes(size: int | None) -> float | None:
     """Bytes as MiB, one decimal."""
     return None if size is None else round(size / 2**20, 1)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from superres.faces.enhancer import FaceEnhancer
 
 WARM_EDGE, WARM_EDGE_GPU = 32, 256  # pixels a side
-TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
+_TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
 
 
 def make_device(settings: Settings) -> Device:
@@ -50,7 +50,7 @@ def warm_up(models: Mapping[str, LoadedModel], pace: PaceTracker) -> None:
             # Graphs are captured, and networks compiled, for a shape that comes again and again.
             upscaler.runner.warm_up(Size(edge, edge))
         seconds = [upscaler.upscale(tile).cost.seconds for _ in range(2)]
-        if seconds[1] > TELLING_SECONDS:
+        if seconds[1] > _TELLING_SECONDS:
             pace.learn(name, model.estimate(Size(edge, edge)).seconds, seconds[1])
 
 

@@ -12,7 +12,7 @@ from executors.source import SourcePolicy
 from superres.codecs.decode import Limits
 from superres.errors import BadSetting
 
-PREFIX = "SUPERRES_"
+_PREFIX = "SUPERRES_"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_settings(
                 f"unknown option {quote(name)}: expected one of {allowed}", option=name
             )
     values = {name: option.default for name, option in OPERATOR_OPTIONS.items()}
-    variables = {name: environment.get(PREFIX + name.upper()) for name in OPERATOR_OPTIONS}
+    variables = {name: environment.get(_PREFIX + name.upper()) for name in OPERATOR_OPTIONS}
     values |= {name: convert(OPERATOR_OPTIONS[name], v) for name, v in variables.items() if v}
     values |= {
         name: convert(OPERATOR_OPTIONS[name], value)
@@ -110,21 +110,21 @@ def read_settings(
     return Settings(**values)
 
 
-def read_whole(value: Any) -> int:
+def _read_whole(value: Any) -> int:
     """A whole number that is not negative; truth values do not count."""
     if isinstance(value, bool) or int(value) != float(value) or int(value) < 0:
         raise ValueError
     return int(value)
 
 
-def read_positive(value: Any) -> float:
+def _read_positive(value: Any) -> float:
     """A number that is not negative; truth values do not count."""
     if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
         raise ValueError
     return float(value)
 
 
-def read_switch(value: Any) -> bool:
+def _read_switch(value: Any) -> bool:
     """True or false, as such or as a word."""
     return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
 
@@ -136,12 +136,12 @@ def read_text(value: Any) -> str:
     return value
 
 
-def read_path(value: Any) -> Path:
+def _read_path(value: Any) -> Path:
     """A path; `~` is the home folder."""
     return Path(read_text(value)).expanduser()
 
 
-def read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+def _read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     """A list, or text with commas, of what `one` converts."""
 
     def convert_all(value: Any) -> tuple[Any, ...]:
@@ -151,21 +151,21 @@ def read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return convert_all
 
 
-CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
-    "integer": (read_whole, "a whole number"),
-    "number": (read_positive, "a number that is not negative"),
-    "boolean": (read_switch, "true or false"),
+_CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
+    "integer": (_read_whole, "a whole number"),
+    "number": (_read_positive, "a number that is not negative"),
+    "boolean": (_read_switch, "true or false"),
     "text": (read_text, "text"),
-    "path": (read_path, "a path"),
-    "texts": (read_several(read_text), "a list of texts"),
-    "integers": (read_several(read_whole), "a list of whole numbers"),
-    "paths": (read_several(read_path), "a list of paths"),
+    "path": (_read_path, "a path"),
+    "texts": (_read_several(read_text), "a list of texts"),
+    "integers": (_read_several(_read_whole), "a list of whole numbers"),
+    "paths": (_read_several(_read_path), "a list of paths"),
 }
 
 
 def convert(option: Option, value: Any) -> Any:
     """`value` of an option in its own type. Raises BadSetting that names value and remedy."""
-    converter, expected = CONVERTERS[option.kind]
+    converter, expected = _CONVERTERS[option.kind]
     choices = option.choices if option.scope == "operator" else ()
     if choices:
         expected = f"one of {', '.join(choices)}"

@@ -24,8 +24,8 @@ from gateway.web.app import make_app
 from gateway.web.openapi import PageSettings
 
 MEBIBYTE = 1 << 20
-FLUSH_SECONDS = 1.0
-JINA_SETTINGS = frozenset(
+_FLUSH_SECONDS = 1.0
+_JINA_SETTINGS = frozenset(
     {
         "expose_graphql_endpoint",
         "is_cancel",
@@ -120,10 +120,10 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         if late:
             log.warning("%d requests cancelled: not done in %g s", late, self.drain_seconds)
         await asyncio.gather(self._stop_grpc(), self._stop_web())
-        await self._port.close(FLUSH_SECONDS)
+        await self._port.close(_FLUSH_SECONDS)
 
     async def _stop_grpc(self) -> None:
-        await self._grpc.server.stop(grace=FLUSH_SECONDS)  # answers on their way out
+        await self._grpc.server.stop(grace=_FLUSH_SECONDS)  # answers on their way out
         await self._grpc.shutdown()
 
     async def _stop_web(self) -> None:
@@ -158,7 +158,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
             log_level="error",
             lifespan="off",
             timeout_keep_alive=15,
-            timeout_graceful_shutdown=int(FLUSH_SECONDS),
+            timeout_graceful_shutdown=int(_FLUSH_SECONDS),
         )
 
     def _web_protocol(self) -> asyncio.Protocol:
@@ -194,7 +194,7 @@ def _pages(
 def _check_names(settings: dict[str, Any]) -> None:
     """Raises ValueError for a setting that neither we nor Jina know."""
     runtime_args = settings.get("runtime_args") or {}
-    unknown = settings.keys() - set(runtime_args) - JINA_SETTINGS
+    unknown = settings.keys() - set(runtime_args) - _JINA_SETTINGS
     if unknown:
         ours = "max_request_mb, max_in_flight, drain_seconds, api_keys"
         raise ValueError(f'gateway setting "{min(unknown)}": expected one of {ours}')

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "localhost,127.0.0.1,::1"
 POLL_SECONDS = 0.2
-EXECUTOR_SECONDS = 2.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXECUTOR_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = logging.getLogger("gateway.launcher")
 
@@ -56,12 +56,12 @@ class Tether:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.setpgid(0, 0)
         if self._prctl is not None:
-            self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != self._parent:
                 os._exit(1)
 
 
-def prepare_environment() -> None:
+def _prepare_environment() -> None:
     """No telemetry, Executors on loopback only, no proxy between gateway and Executors."""
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
@@ -86,16 +86,16 @@ def run(uses: str, grace: float) -> int:
         code = 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _kill_now)
-    stop_children(grace)
+    _stop_children(grace)
     return code
 
 
-def stop_children(grace: float) -> None:
+def _stop_children(grace: float) -> None:
     """Ends all children: the gateway within `grace` seconds, the others within two more."""
     children = multiprocessing.active_children()
     gateways = [child for child in children if _is_gateway(child)]
     _end(gateways, grace)
-    _end([child for child in children if child not in gateways], EXECUTOR_SECONDS)
+    _end([child for child in children if child not in gateways], _EXECUTOR_SECONDS)
     _kill(children)
 
 
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
-    prepare_environment()
+    _prepare_environment()
     Tether().install()
     return run(options.uses, options.grace)
 

@@ -13,7 +13,7 @@ from superres.inference.upscaler import NetworkUpscaler, Upscaler
 from superres.model_spec import ModelSpec, NetworkSpec, StateDict
 from superres.weights.store import Store, interpolate, load_state_dict, locate, read_state_dict
 
-DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
+_DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
 
 
 class LoadedModel(ABC):
@@ -76,9 +76,9 @@ class NetworkModel(LoadedModel):
 
         Only models with two interpolated weights files tell strengths apart.
         """
-        strength = DENOISE_STRENGTH if denoise_strength is None else round(denoise_strength, 2)
+        strength = _DENOISE_STRENGTH if denoise_strength is None else round(denoise_strength, 2)
         if len(self.states) < 2:
-            strength = DENOISE_STRENGTH
+            strength = _DENOISE_STRENGTH
         if strength not in self.upscalers:
             self.upscalers = {
                 **dict(list(self.upscalers.items())[-3:]),

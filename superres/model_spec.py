@@ -43,7 +43,7 @@ class SizeRequirements(NamedTuple):
     multiple_of: int = 1
 
 
-ANY_SIZE = SizeRequirements()
+_ANY_SIZE = SizeRequirements()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class NetworkSpec(ModelSpec):
     """
 
     build: Callable[[], nn.Module]  # imports what it needs only when called
-    input_size: SizeRequirements = ANY_SIZE  # tiles also start at multiples of it
+    input_size: SizeRequirements = _ANY_SIZE  # tiles also start at multiples of it
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
     border_mode: Literal["own", "replicate"] = "own"
     global_context: bool = False  # sees the whole image: networks/global_grid.py makes tiles exact

@@ -20,7 +20,7 @@ from superres.inference.upscaler import Upscaler
 if TYPE_CHECKING:
     from superres.faces.enhancer import FaceEnhancer
 
-BAND_PIXELS = 2**18  # pixels of the result that get their alpha at a time
+_BAND_PIXELS = 2**18  # pixels of the result that get their alpha at a time
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def upscale(
     The encoder takes rows as the model makes them, and compresses some while it makes the next;
     frames that the file format cannot hold are not made.
     """
-    target = target_size(image, upscaler.spec.scale, options.scale, max_output_pixels)
+    target = _target_size(image, upscaler.spec.scale, options.scale, max_output_pixels)
     image_format = options.image_format or FORMATS.get(image.format, FORMATS["png"])
     check_side(image_format, target)
     written = image.frames if image_format.animation else image.frames[:1]
@@ -69,7 +69,7 @@ def upscale(
     about, size = replace(image.metadata, frames_dropped=dropped), image.size
     works = [
         FrameWork(
-            frame, upscaler, options, shift_progress(progress, number, len(written)), faces, plan
+            frame, upscaler, options, _shift_progress(progress, number, len(written)), faces, plan
         )
         for number, frame in enumerate(written)
     ]
@@ -85,7 +85,7 @@ def upscale(
     return Answer(encoded, upscaler.spec.scale, size, target, cost, upscaler.report)
 
 
-def target_size(
+def _target_size(
     image: Image, scale: int, expression: SizeExpression | None, max_output_pixels: int
 ) -> Size:
     """The size of the answer. Raises BadOption for a wrong scale, TooLarge beyond the limit."""
@@ -160,7 +160,7 @@ class FrameWork:
         channels = frame.colour.shape[2]
         colour = FrameStream(full, channels, frame.bit_depth, colours)
         alpha = resize_stream(FrameStream.of(Frame(frame.alpha[..., None])), full, weighted=False)
-        rows = max(1, BAND_PIXELS // full.width)
+        rows = max(1, _BAND_PIXELS // full.width)
         for strip, veil in zip(colour.bands(rows), alpha.bands(rows), strict=True):
             yield replace(strip, alpha=veil.colour[..., 0])
 
@@ -181,6 +181,6 @@ class FrameWork:
         yield pixels
 
 
-def shift_progress(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:
+def _shift_progress(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:
     """`progress` for frame `number` of `frames`, counting the tiles of all frames."""
     return lambda done, total: progress(number * total + done, frames * total)

@@ -32,10 +32,10 @@ def map_ordered(
     it, on a few items at a time. What `work` or `items` raise is raised here, after which nothing
     more is begun. `work` must not use the pool itself.
     """
-    return map_ahead(work, items) if turn is None else map_in_turns(work, items, turn)
+    return _map_ahead(work, items) if turn is None else _map_in_turns(work, items, turn)
 
 
-def map_in_turns(
+def _map_in_turns(
     work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock
 ) -> Iterator[Result]:
     """`work` of a few items at a time, within a turn."""
@@ -47,7 +47,7 @@ def map_in_turns(
         yield from done
 
 
-def map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`work` of items that are made meanwhile."""
     pool, threads = workers(os.getpid())
     running: deque[Future[Result]] = deque()

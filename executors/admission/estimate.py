@@ -61,17 +61,17 @@ def estimate_demand(
     if image is None:  # decoding tells what is wrong with the tensor
         return MemoryDemand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick, None)
     encoded = len(content) if isinstance(content, bytes) else 0
-    workload = describe_workload(request, encoded, image, model)
+    workload = _describe_workload(request, encoded, image, model)
     needed = estimate_request(workload)
     alone = sum_host_bytes(needed, model.target)
     if alone > lanes.max_bytes:
-        raise make_memory_error(workload, model, alone, lanes.max_bytes)
+        raise _make_memory_error(workload, model, alone, lanes.max_bytes)
     shared = alone - needed.host_bytes
     lane = lanes.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
     return MemoryDemand(needed, needed.host_bytes, shared, lane, image)
 
 
-def describe_workload(
+def _describe_workload(
     request: UpscaleRequest, encoded: int, image: Dimensions, model: LoadedModel
 ) -> Workload:
     """Return the work that a request asks for; `encoded` is the size of its file in bytes."""
@@ -107,7 +107,7 @@ def estimate_target(expression: SizeExpression | None, size: Size, scale: int) -
     return max(found, key=lambda one: one.pixels, default=None)
 
 
-def make_memory_error(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
+def _make_memory_error(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
     """The error of an image that takes `alone` bytes where one can have `most`."""
     size, frames = workload.image.size, workload.image.frames
     times = f" × {frames} frames" if frames > 1 else ""

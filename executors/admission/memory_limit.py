@@ -8,7 +8,7 @@ SHARE = 0.75  # of usable memory; the rest is for the gateway, messages and what
 LEAST = 64 * 2**20  # bytes
 MEBIBYTE = 2**20
 UNLIMITED = 2**60  # bytes; cgroups of version 1 write a number near 2**63 for no limit
-KIB = 1024
+_KIB = 1024
 
 
 def choose_image_memory(megabytes: int) -> int:
@@ -25,10 +25,10 @@ def usable_memory(root: Path = Path("/")) -> int:
 
     `root` is the folder that holds `proc` and `sys`.
     """
-    return min([read_available(root) + read_resident(root), *read_cgroup_limits(root)])
+    return min([_read_available(root) + read_resident(root), *read_cgroup_limits(root)])
 
 
-def read_available(root: Path = Path("/")) -> int:
+def _read_available(root: Path = Path("/")) -> int:
     """Bytes that the system could give to processes without swapping."""
     value = _read_field(root / "proc/meminfo", "MemAvailable:")
     if value is None:
@@ -48,7 +48,7 @@ def _read_field(path: Path, name: str) -> int | None:
     except OSError:
         return None
     found = [line.split()[1] for line in lines if line.startswith(name)]
-    return int(found[0]) * KIB if found else None
+    return int(found[0]) * _KIB if found else None
 
 
 def read_cgroup_limits(root: Path = Path("/")) -> Iterator[int]:

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from executors.admission.budget import MemoryBudget
 
-QUICK_SHARE = 8  # of the memory an eighth is for small pictures
+_QUICK_SHARE = 8  # of the memory an eighth is for small pictures
 QUICK_SECONDS = 1.0  # that a quick picture takes at most
-MAX_WORKERS = 32
-READER_THREADS = 8  # sources that are read from other servers at once
+_MAX_WORKERS = 32
+_READER_THREADS = 8  # sources that are read from other servers at once
 
 
 def choose_worker_count() -> int:
     """As many threads as there are cores to decode and encode with, and two that wait for them."""
-    return min(len(os.sched_getaffinity(0)) + 2, MAX_WORKERS)
+    return min(len(os.sched_getaffinity(0)) + 2, _MAX_WORKERS)
 
 
 class WorkerPool(NamedTuple):
@@ -33,12 +33,12 @@ class WorkerPools:
 
     def __init__(self, capacity: int, workers: int, name: str) -> None:
         self.workers = workers
-        quick = capacity // QUICK_SHARE
+        quick = capacity // _QUICK_SHARE
         self.quick = WorkerPool(ThreadPoolExecutor(workers, f"{name}-quick"), MemoryBudget(quick))
         self.slow = WorkerPool(
             ThreadPoolExecutor(workers, f"{name}-slow"), MemoryBudget(capacity - quick)
         )
-        self.readers = ThreadPoolExecutor(READER_THREADS, f"{name}-reader")
+        self.readers = ThreadPoolExecutor(_READER_THREADS, f"{name}-reader")
 
     @property
     def max_bytes(self) -> int:

@@ -17,14 +17,14 @@ from executors.source.fetch_context import FetchContext
 from executors.source.public_addresses import Address, unwrap_mapped
 from executors.source.urls import Url, is_dotted_quad
 
-MAX_CANDIDATES = 4  # addresses of one name that are tried
+_MAX_CANDIDATES = 4  # addresses of one name that are tried
 CONNECT_SECONDS = 3.0
 
 
 @contextmanager
 def connect(source: FetchContext, url: Url) -> Iterator[socket.socket]:
     """A connection to one of the checked addresses of `url`, with TLS in the host's name."""
-    with dial(source, url, candidates(source, url.host)) as plain:
+    with _dial(source, url, candidates(source, url.host)) as plain:
         if url.scheme == "http":
             yield plain
             return
@@ -34,10 +34,10 @@ def connect(source: FetchContext, url: Url) -> Iterator[socket.socket]:
             yield secured
 
 
-def dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.socket:
+def _dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.socket:
     """A connection to the first of `addresses` that answers. Raises OSError where none does."""
     failure = OSError("the name has no address")
-    for address in addresses[:MAX_CANDIDATES]:
+    for address in addresses[:_MAX_CANDIDATES]:
         seconds = min(CONNECT_SECONDS, source.left())
         try:
             # A numeric address is not resolved again.
@@ -49,13 +49,13 @@ def dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.soc
 
 def candidates(source: FetchContext, host: str) -> list[Address]:
     """The addresses of `host`. Raises BadSource (ADDRESS) unless all of them may be reached."""
-    addresses = [unwrap_mapped(ip_address(text)) for text in look_up(source, host)]
+    addresses = [unwrap_mapped(ip_address(text)) for text in _look_up(source, host)]
     if not all(map(source.guards.allow, addresses)):
         raise source.refused("address not allowed", "a host on the public internet", code="ADDRESS")
     return addresses
 
 
-def look_up(source: FetchContext, host: str) -> list[str]:
+def _look_up(source: FetchContext, host: str) -> list[str]:
     """The addresses of `host` as text. Raises OSError, or TimeoutError when time is over."""
     if ":" in host or is_dotted_quad(host):
         return [host]

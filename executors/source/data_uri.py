@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from executors.source.fetch_context import FetchContext
 
-MAX_MEDIA_TYPE = 1024  # characters between "data:" and the comma
+_MAX_MEDIA_TYPE = 1024  # characters between "data:" and the comma
 MAX_ESCAPES = 2**20  # "%41" costs about 1 µs each: more of them are a burden, not a picture
 BASE64 = bytes.maketrans(b"-_", b"+/")
 
@@ -17,7 +17,7 @@ def read_data_uri(source: FetchContext) -> bytes:
     URL-safe alphabet or lack its padding, as browsers accept it.
     """
     head, comma, payload = source.uri[len("data:") :].partition(",")
-    if not comma or len(head) > MAX_MEDIA_TYPE or not payload.isascii():
+    if not comma or len(head) > _MAX_MEDIA_TYPE or not payload.isascii():
         raise source.refused("no data", '"data:<type>;base64,<data>" in ASCII', code="SYNTAX")
     if payload.count("%") > MAX_ESCAPES:
         raise source.refused(
@@ -25,13 +25,13 @@ def read_data_uri(source: FetchContext) -> bytes:
         )
     octets = unquote_to_bytes(payload) if "%" in payload else payload.encode()
     if head.replace(" ", "").lower().endswith(";base64"):
-        return from_base64(source, octets.translate(BASE64, string.whitespace.encode()))
+        return _from_base64(source, octets.translate(BASE64, string.whitespace.encode()))
     if len(octets) > source.guards.max_bytes:
         raise source.too_large(f"{len(octets)} bytes")
     return octets
 
 
-def from_base64(source: FetchContext, text: bytes) -> bytes:
+def _from_base64(source: FetchContext, text: bytes) -> bytes:
     """The bytes that `text` encodes, their number checked before they are made."""
     digits = text.rstrip(b"=")
     size = len(digits) * 3 // 4

@@ -70,7 +70,7 @@ def got(source: FetchContext, url: Url) -> bytes | Redirect:
                 raise source.refused(
                     f"the server answered {response.status}", "200", code="SOURCE_STATUS"
                 )
-            return decode_content_encoding(source, response, body(source, response))
+            return _decode_content_encoding(source, response, body(source, response))
 
 
 def request(url: Url) -> bytes:
@@ -124,7 +124,7 @@ def body(source: FetchContext, response: HTTPResponse) -> bytes:
     return data.getvalue()
 
 
-def decode_content_encoding(source: FetchContext, response: HTTPResponse, data: bytes) -> bytes:
+def _decode_content_encoding(source: FetchContext, response: HTTPResponse, data: bytes) -> bytes:
     """`data` without the content encoding that some servers apply unasked, within the limit."""
     encoding = response.getheader("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):

@@ -14,7 +14,7 @@ FILE = re.compile(r"\Afile:(?://(?:localhost)?)?/", re.ASCII | re.IGNORECASE)
 
 def local(source: FetchContext) -> bytes:
     """The content of a regular file in an allowed folder; links are followed only inside of it."""
-    path = local_path(source)
+    path = _local_path(source)
     for folder in source.guards.folders:
         # By name first: whether a file outside exists is nobody's business.
         if path.is_relative_to(os.path.normpath(folder)):
@@ -25,7 +25,7 @@ def local(source: FetchContext) -> bytes:
     raise source.refused("no such file", "a regular file in an allowed folder", code="LOCAL_PATH")
 
 
-def local_path(source: FetchContext) -> Path:
+def _local_path(source: FetchContext) -> Path:
     """The path that the uri names, without "..", not yet resolved."""
     text = source.uri
     if scheme_of(text) == "file":

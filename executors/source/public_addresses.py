@@ -32,8 +32,8 @@ SPECIAL = tuple(
     )
 )
 # Outside of it lie loopback, IPv4-compatible, NAT64, unique local, link-local and multicast.
-GLOBAL_UNICAST = IPv6Network("2000::/3")
-ISATAP = 0x5EFE  # bits 32..63 of an address that ends in an IPv4 address, but for bit 57
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_ISATAP = 0x5EFE  # bits 32..63 of an address that ends in an IPv4 address, but for bit 57
 
 
 def unwrap_mapped(address: Address) -> Address:
@@ -51,7 +51,7 @@ def is_public(address: Address) -> bool:
     """
     address = unwrap_mapped(address)
     if isinstance(address, IPv6Address):
-        isatap = (int(address) >> 32) & 0xFDFFFFFF == ISATAP
-        if isatap or address not in GLOBAL_UNICAST:
+        isatap = (int(address) >> 32) & 0xFDFFFFFF == _ISATAP
+        if isatap or address not in _GLOBAL_UNICAST:
             return False
     return address.is_global and not any(address in network for network in SPECIAL)

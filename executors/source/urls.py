@@ -12,9 +12,9 @@ from executors.source.fetch_context import CONTROL, MAX_CHARACTERS, FetchContext
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(r"(https?)://([^/?#\\]+)(?:(/[^#]*)(?:#.*)?)?", re.ASCII | re.IGNORECASE)
-AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^@:\[\]]{1,255})(?::([0-9]{1,5}))?")
-LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^@:\[\]]{1,255})(?::([0-9]{1,5}))?")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # What inet_aton reads as an address: the last label is a number (the rule of the URL standard).
 NUMBER = re.compile(r"(?:[^:]*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
@@ -42,7 +42,7 @@ def parse_url(source: FetchContext, text: str) -> Url:
     if scheme_of(text) not in DEFAULT_PORTS:
         raise source.refused("redirected to another scheme", "http or https", code="SCHEME")
     whole = URL.fullmatch(text)
-    authority = whole and AUTHORITY.fullmatch(whole[2])
+    authority = whole and _AUTHORITY.fullmatch(whole[2])
     if not whole or not authority or CONTROL.search(text) or " " in text:
         raise source.refused(
             "not a plain address",
@@ -55,13 +55,13 @@ def parse_url(source: FetchContext, text: str) -> Url:
         ports = ", ".join(map(str, source.guards.ports))
         raise source.refused(f"port {port}", f"a port out of {ports}", code="ADDRESS")
     target = quote(whole[3] or "/", safe=string.punctuation)
-    return Url(scheme, host_of(source, authority[1]), port, target)
+    return Url(scheme, _host_of(source, authority[1]), port, target)
 
 
-def host_of(source: FetchContext, text: str) -> str:
+def _host_of(source: FetchContext, text: str) -> str:
     """The host in its one canonical spelling. Raises BadSource (SYNTAX, ADDRESS)."""
     try:
-        host = canonical(text)
+        host = _canonical(text)
     except ValueError as error:
         raise source.refused("no valid host", "a host name or an address", code="SYNTAX") from error
     if NUMBER.fullmatch(host) and not is_dotted_quad(host):
@@ -71,7 +71,7 @@ def host_of(source: FetchContext, text: str) -> str:
     return host
 
 
-def canonical(host: str) -> str:
+def _canonical(host: str) -> str:
     """`host` in lower case and ASCII, without brackets or a last dot. Raises ValueError."""
     if host.startswith("["):
         return str(IPv6Address(host[1:-1]))

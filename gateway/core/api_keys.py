@@ -13,11 +13,11 @@ from contract.problem import Problem
 from gateway.core.request_id import read_request_id
 
 VARIABLE = "SUPERRES_API_KEYS"
-ABSENT = frozenset({"", "undefined", "None", "null"})
+_ABSENT = frozenset({"", "undefined", "None", "null"})
 """What the official clients send when their user gave no token."""
 
-NEEDED = Problem("KEY", 'a valid API key is needed: send it as "authorization"', status=401)
-HEALTH_SERVICE = "/grpc.health.v1.Health/"
+_NEEDED = Problem("KEY", 'a valid API key is needed: send it as "authorization"', status=401)
+_HEALTH_SERVICE = "/grpc.health.v1.Health/"
 
 
 class Keys:
@@ -38,14 +38,14 @@ class Keys:
             return True
         offered = token.encode(errors="surrogateescape")
         matches = [hmac.compare_digest(offered, key) for key in self._keys]
-        return any(matches) and token not in ABSENT
+        return any(matches) and token not in _ABSENT
 
 
 def keys_from(setting: str | Iterable[str] | None) -> Keys:
     """The keys of the setting `api_keys` (list, or text with commas) and $SUPERRES_API_KEYS."""
     listed = setting.split(",") if isinstance(setting, str) else [str(key) for key in setting or ()]
     texts = [key.strip() for key in listed + os.environ.get(VARIABLE, "").split(",")]
-    useless = sorted(ABSENT.intersection(texts) - {""})
+    useless = sorted(_ABSENT.intersection(texts) - {""})
     if useless:
         raise ValueError(
             f'api_keys "{useless[0]}": clients without a key send that; choose another'
@@ -91,8 +91,8 @@ async def _refuse(send: Send, request_id: str) -> None:
         (b"www-authenticate", b"Bearer"),
         (b"connection", b"close"),
     ]
-    body = json.dumps(NEEDED.as_dict(request_id)).encode()
-    await send({"type": "http.response.start", "status": NEEDED.status, "headers": headers})
+    body = json.dumps(_NEEDED.as_dict(request_id)).encode()
+    await send({"type": "http.response.start", "status": _NEEDED.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -110,7 +110,7 @@ class KeyedCalls(grpc.aio.ServerInterceptor):
         """Jina's own handler, or one that aborts before it reads the request."""
         handler = await continuation(handler_call_details)
         metadata = dict(handler_call_details.invocation_metadata or ())
-        is_health = handler_call_details.method.startswith(HEALTH_SERVICE)
+        is_health = handler_call_details.method.startswith(_HEALTH_SERVICE)
         if handler is None or is_health or self._keys.admit(metadata.get("authorization")):
             return handler
         return _refusing(handler)
@@ -118,10 +118,10 @@ class KeyedCalls(grpc.aio.ServerInterceptor):
 
 def _refusing(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
     async def answer(_request: Any, context: grpc.aio.ServicerContext) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, NEEDED.message)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _NEEDED.message)
 
     async def answers(_request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, NEEDED.message)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _NEEDED.message)
         yield  # an asynchronous generator, as streaming responses need
 
     make = {

@@ -26,7 +26,7 @@ MAX_DEPTH = 16
 MAX_VALUES = 20_000
 """In all tags and parameters of a request: reading them takes about 50 ms."""
 
-MAX_ID_CHARACTERS = 256
+_MAX_ID_CHARACTERS = 256
 """Characters; an id stands in messages and in the log."""
 
 DTYPE = re.compile(r"[<>|=]?[?a-zA-Z][0-9]{0,3}")
@@ -47,8 +47,8 @@ def check_message(request: jina_pb2.DataRequestProto) -> None:
     Every array becomes NumPy's, so that nobody imports a framework because a client names it.
     """
     documents = list(_documents(request.data.docs.docs))
-    check_values([ValueHolder("parameters", request.parameters)])
-    check_values([ValueHolder(f"{d.where}.tags", d.content.tags) for d in documents])
+    _check_values([ValueHolder("parameters", request.parameters)])
+    _check_values([ValueHolder(f"{d.where}.tags", d.content.tags) for d in documents])
     for where, document in documents:
         _check_id(document.id, where)
         for name in ("tensor", "embedding"):
@@ -57,8 +57,8 @@ def check_message(request: jina_pb2.DataRequestProto) -> None:
 
 
 def _check_id(text: str, where: str) -> None:
-    if len(text) > MAX_ID_CHARACTERS or not text.isprintable():
-        allowed = f"at most {MAX_ID_CHARACTERS} printable characters"
+    if len(text) > _MAX_ID_CHARACTERS or not text.isprintable():
+        allowed = f"at most {_MAX_ID_CHARACTERS} printable characters"
         message = f"{where}.id {quote(text, 40)}: expected {allowed}"
         raise make_error("REQUEST", message, option="id", allowed=allowed)
 
@@ -85,7 +85,7 @@ def _documents(found: Any) -> Iterator[ValueHolder]:
             waiting += [ValueHolder(f"{where}.{name}[{n}]", doc) for n, doc in enumerate(inner)]
 
 
-def check_values(structs: list[ValueHolder]) -> None:
+def _check_values(structs: list[ValueHolder]) -> None:
     """Raises Refusal REQUEST for a number that JSON has not, and for too much or too deep."""
     count = 0
     for where, struct in structs:

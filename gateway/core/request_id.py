@@ -15,12 +15,12 @@ HEADER = "x-request-id"
 PARAMETER = "request_id"
 """What Executors know it by."""
 
-SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def choose_request_id(*offered: str | None) -> str:
     """The first of `offered` that is sane: up to 128 letters, digits and `._-`; else a new one."""
-    sane = (text for text in offered if text and SANE.fullmatch(text))
+    sane = (text for text in offered if text and _SANE.fullmatch(text))
     return next(sane, None) or secrets.token_hex(16)
 
 

@@ -30,14 +30,14 @@ from gateway.core.problem import INTERNAL, ProblemError, make_error, read_proble
 from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests, choose_request_id
 from gateway.core.routing import RoutedPart, Routes, ServedModel
 
-STREAM_WINDOW = 16
+_STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""
 
 Incoming: TypeAlias = DataRequest | ProblemError
 """What a protocol read: a request, or why it is none."""
 
-DISCOVERY_SECONDS = 10.0
-DIRECT_SECONDS = 5.0
+_DISCOVERY_SECONDS = 10.0
+_DIRECT_SECONDS = 5.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
 """Executor names and alternatives of them; without quantifiers a pattern cannot run away."""
 
@@ -64,7 +64,7 @@ class RequestService:
         It has `request_id` where that is given and sane, else the request's own, else a new one.
         """
         if isinstance(request, ProblemError):
-            return make_error_answer(_identify(DataRequest(), request_id), request.problem)
+            return _make_error_answer(_identify(DataRequest(), request_id), request.problem)
         try:
             name = _identify(request, request_id).header.request_id
             with self.in_flight.count_one(), self.active.track_one(name):
@@ -72,15 +72,15 @@ class RequestService:
                 request.proto_with_data.parameters[PARAMETER] = name
                 return _hide_cause(await self._send_to_executors(request))
         except ProblemError as refused:
-            return make_error_answer(request, refused.problem)
+            return _make_error_answer(request, refused.problem)
         except InternalNetworkError as error:
             log.error("request %s: %s", request.header.request_id, error.details())
-            return make_error_answer(request, describe_unreachable(error))
+            return _make_error_answer(request, _describe_unreachable(error))
         except asyncio.CancelledError:
             return self._answer_cancelled(request)
         except Exception:  # whatever it was, the client gets an answer and the log the cause
             log.exception("request %s", request.header.request_id)
-            return make_error_answer(request, INTERNAL)
+            return _make_error_answer(request, INTERNAL)
 
     def _answer_cancelled(self, request: DataRequest) -> DataRequest:
         """An answer if the shutdown has cancelled it; if the client left, nobody wants one."""
@@ -88,7 +88,7 @@ class RequestService:
         if not self.in_flight.draining or task is None:
             raise asyncio.CancelledError
         task.uncancel()
-        return make_error_answer(request, SHUTTING_DOWN)
+        return _make_error_answer(request, SHUTTING_DOWN)
 
     async def stream(
         self,
@@ -103,7 +103,7 @@ class RequestService:
         no way to ask for it, and its users pair results with inputs.
         """
         metadata = read_metadata(context)
-        window = _choose_window(metadata, prefetch or STREAM_WINDOW)
+        window = _choose_window(metadata, prefetch or _STREAM_WINDOW)
         request_id = metadata.get(HEADER)
         source = _iterate(request_iterator)
         reading: asyncio.Task[Incoming | None] | None = _start_reading(source)
@@ -175,7 +175,7 @@ class RequestService:
         """What the Executors listen to. Raises Refusal if they cannot be asked."""
         asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
         try:
-            return frozenset(await asyncio.wait_for(asked, DISCOVERY_SECONDS))
+            return frozenset(await asyncio.wait_for(asked, _DISCOVERY_SECONDS))
         except TimeoutError as error:
             raise make_error("UNAVAILABLE", "the models are not ready: retry later") from error
 
@@ -201,10 +201,10 @@ class RequestService:
         request.parameters = dict(parameters)
         request.data.docs = DocumentArray([Document()])
         result = await self._pool.send_requests_once(
-            [request], executor, head=True, endpoint=endpoint, timeout=DIRECT_SECONDS
+            [request], executor, head=True, endpoint=endpoint, timeout=_DIRECT_SECONDS
         )
         if isinstance(result, InternalNetworkError):
-            raise ProblemError(describe_unreachable(result))
+            raise ProblemError(_describe_unreachable(result))
         if not isinstance(result, tuple) or find_problem(result[0]) is not None:
             log.error("%s of Executor %s failed: %s", endpoint, executor, result)
             raise ProblemError(INTERNAL)
@@ -229,13 +229,13 @@ class RequestService:
             except ProblemError as refused:
                 if not marked:
                     raise
-                mark_failed(document, refused.problem)
+                _mark_failed(document, refused.problem)
                 targets.append(refused.problem)
         parts = routing.group_by_executor(targets)
         if len(parts) == 1 and len(parts[0].places) == len(documents):
             return await self._send_to_one(request, parts[0].executor)
         asked = [
-            self._send_to_one(make_part_request(request, part, marked), part.executor)
+            self._send_to_one(_make_part_request(request, part, marked), part.executor)
             for part in parts
         ]
         for part, answer in zip(parts, await asyncio.gather(*asked), strict=True):
@@ -268,7 +268,7 @@ class RequestService:
         return answer
 
 
-def make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
+def _make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
     """What of `request` goes to one Executor; alone or not, its Documents fail as in the whole."""
     made = DataRequest()
     made.header.request_id = request.header.request_id
@@ -278,7 +278,7 @@ def make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> D
     return made
 
 
-def mark_failed(document: Document, problem: Problem) -> None:
+def _mark_failed(document: Document, problem: Problem) -> None:
     """Make `document` a failed one: no picture, and a tag that says why."""
     document.tensor = None
     document.uri = None
@@ -290,10 +290,10 @@ def mark_failed(document: Document, problem: Problem) -> None:
 def _hide_cause(answer: DataRequest) -> DataRequest:
     """`answer`, or what a client may know of its error; the Executor's log has the whole."""
     problem = find_problem(answer)
-    return answer if problem is None else make_error_answer(answer, problem)
+    return answer if problem is None else _make_error_answer(answer, problem)
 
 
-def make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
+def _make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
     """An error answer to `request`: its header and the Problem; neither Documents nor stacks."""
     log.warning("request %s: %s", request.header.request_id, problem.description)
     answer = DataRequest()
@@ -314,7 +314,7 @@ def find_problem(answer: DataRequest) -> Problem | None:
     return read_problem(answer.status.exception.name, answer.status.exception.args)
 
 
-def describe_unreachable(error: InternalNetworkError) -> Problem:
+def _describe_unreachable(error: InternalNetworkError) -> Problem:
     """What a client may know of a broken connection between gateway and Executor."""
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return make_error("DEADLINE", "the time for this request is over").problem
@@ -348,7 +348,7 @@ def _choose_window(metadata: Mapping[str, Any], window: int) -> int:
     """What the client's metadata asks for, never more than STREAM_WINDOW."""
     asked = str(metadata.get("__prefetch__", window))
     window = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else window
-    return max(1, min(window, STREAM_WINDOW))
+    return max(1, min(window, _STREAM_WINDOW))
 
 
 async def _iterate(

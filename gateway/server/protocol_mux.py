@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import cast
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SILENCE_SECONDS = 10.0
-HIGH_WATER = 1 << 20
+_SILENCE_SECONDS = 10.0
+_HIGH_WATER = 1 << 20
 
 MakeProtocol = Callable[[], asyncio.Protocol]
 
@@ -75,7 +75,7 @@ class Sniffer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._port.transports.add(self._transport)
-        self._silence = asyncio.get_running_loop().call_later(SILENCE_SECONDS, transport.close)
+        self._silence = asyncio.get_running_loop().call_later(_SILENCE_SECONDS, transport.close)
 
     def data_received(self, data: bytes) -> None:
         self._seen += data
@@ -119,7 +119,7 @@ class Sniffer(asyncio.Protocol):
             server.close()
             return
         self._transport.set_protocol(Half(server, self._port, self._transport))
-        self._transport.set_write_buffer_limits(HIGH_WATER)
+        self._transport.set_write_buffer_limits(_HIGH_WATER)
         server.write(self._seen)
         self._transport.resume_reading()
 
@@ -136,7 +136,7 @@ class Half(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._own = cast(asyncio.Transport, transport)
-        self._own.set_write_buffer_limits(HIGH_WATER)
+        self._own.set_write_buffer_limits(_HIGH_WATER)
         self._port.transports.add(self._own)
 
     def data_received(self, data: bytes) -> None:

@@ -29,9 +29,9 @@ from gateway.web.request_body import (
 from gateway.web.responses import add_error_handlers, answer_response, error_response, json_response
 from gateway.web.websocket import add_sockets
 
-ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-TOLD_HEADERS = [upscale_endpoint.RECORD, "X-Request-ID", "Retry-After"]
-CLIENT_GONE = 499
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_TOLD_HEADERS = [upscale_endpoint.RECORD, "X-Request-ID", "Retry-After"]
+_CLIENT_GONE = 499
 
 Read = Callable[[bytes], DataRequest]
 Write = Callable[[DataRequest], Awaitable[Response]]
@@ -48,7 +48,7 @@ def make_app(exchange: RequestService, max_bytes: int, pages: PageSettings) -> F
             allow_origins=["*"],
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=TOLD_HEADERS,
+            expose_headers=_TOLD_HEADERS,
         )
     _add_health(app, exchange, pages)
     _add_pages(app, pages)
@@ -121,7 +121,7 @@ def _add_posts(app: FastAPI, exchange: RequestService, limit: int) -> None:
         call = upscale_endpoint.UpscaleCall(request)
         return await _answer(request, exchange, limit, call.read, call.write)
 
-    @app.api_route("/{endpoint:path}", methods=ALL_METHODS)
+    @app.api_route("/{endpoint:path}", methods=_ALL_METHODS)
     async def other(request: Request, endpoint: str) -> Response:
         path = f"/{endpoint}"
         if path not in await exchange.list_endpoints():
@@ -155,12 +155,12 @@ async def _answer(
     try:
         body = await read_body(request, limit)
     except ClientDisconnect:
-        return Response(status_code=CLIENT_GONE)
+        return Response(status_code=_CLIENT_GONE)
     asked = await offload(len(body), read, body)
     del body
     answer = await answer_unless_gone(request, exchange.answer(asked, request.state.request_id))
     if answer is None:
-        return Response(status_code=CLIENT_GONE)
+        return Response(status_code=_CLIENT_GONE)
     problem = find_problem(answer)
     if problem is not None:
         return error_response(problem, answer.header.request_id)

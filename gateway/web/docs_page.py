@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-STYLE = """
+_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 14px/1.4 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: .75rem; border: 1px solid #8886; border-radius: .25rem; }
@@ -30,7 +30,7 @@ HERE = "http://localhost:51001"
 
 def docs_page(description: dict[str, Any]) -> tuple[str, str]:
     """The page, and the Content-Security-Policy that lets nothing but its style in."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join(_page(description)), f"{policy}; frame-ancestors 'none'"
 
@@ -40,7 +40,7 @@ def _page(description: dict[str, Any]) -> Iterator[str]:
     title = escape(info["title"])
     yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
+    yield f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
     for paragraph in info["description"].split("\n\n"):
         yield f"<p>{escape(paragraph)}</p>"
     yield '<p>The same for programs: <a href="openapi.json">openapi.json</a></p>'

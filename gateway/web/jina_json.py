@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gateway.core.message_limits import check_documents
 from gateway.core.problem import ProblemError, make_error
 
-URI_SCHEMES = ("http://", "https://", "data:")
+_URI_SCHEMES = ("http://", "https://", "data:")
 
 
 def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
@@ -24,10 +24,10 @@ def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
 
     Raises Refusal: JSON if it cannot be parsed, BASE64 for a blob, REQUEST for any other shape.
     """
-    return request_from_dict(_parse_json(body), endpoint)
+    return _request_from_dict(_parse_json(body), endpoint)
 
 
-def request_from_dict(payload: object, endpoint: str | None = None) -> DataRequest:
+def _request_from_dict(payload: object, endpoint: str | None = None) -> DataRequest:
     """The request in parsed JSON, as for `request_from_json`."""
     if not isinstance(payload, dict):
         raise make_error("REQUEST", "the body: expected a JSON object with data and parameters")
@@ -112,7 +112,7 @@ def _read_document(fields: object, number: int) -> Document:
         raise make_error("REQUEST", f"{where}: expected a JSON object", option="data")
     rest = {name: value for name, value in fields.items() if name != "blob" and value is not None}
     text = fields.get("blob")
-    if isinstance(text, str) and text[:8].lower().startswith(URI_SCHEMES):
+    if isinstance(text, str) and text[:8].lower().startswith(_URI_SCHEMES):
         # The npm client, given a large picture by URL, sends the URL itself as blob.
         rest["uri"], text = text, None
     doc = Document.from_dict(rest)

@@ -9,7 +9,7 @@ from gateway.web.options import IMAGE_OPTIONS
 
 Json: TypeAlias = dict[str, Any]
 
-PICTURE_TYPES = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")
+_PICTURE_TYPES = ("image/*", "application/octet-stream", "application/x-www-form-urlencoded")
 ERRORS = {
     400: "The body is no JSON, or a blob no standard base64.",
     401: "A valid API key is needed.",
@@ -24,8 +24,8 @@ ERRORS = {
     503: "The models cannot be reached, have no memory, or the server is stopping: retry.",
     504: "The time for the request is over.",
 }
-RETRY = {429, 503}
-ERROR_CODES = ", ".join(sorted(STATUS))
+_RETRY = {429, 503}
+_ERROR_CODES = ", ".join(sorted(STATUS))
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def describe_service(pages: PageSettings, version: str) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": pages.title,
-            "description": f"{pages.description}\n\n{_keys(pages)} {REQUEST_IDS} {OTHERS}",
+            "description": f"{pages.description}\n\n{_keys(pages)} {_REQUEST_IDS} {OTHERS}",
             "version": version,
         },
         "paths": paths | _service(),
         "security": [{"key": []}] if pages.keyed else [],
-        "components": {"schemas": SCHEMAS, "securitySchemes": {"key": KEY}},
+        "components": {"schemas": _SCHEMAS, "securitySchemes": {"key": KEY}},
     }
 
 
@@ -63,7 +63,7 @@ KEY = {
     "name": "authorization",
     "description": "The key itself, or Bearer and the key. In gRPC it is metadata of that name.",
 }
-REQUEST_IDS = (
+_REQUEST_IDS = (
     "Every answer has the header X-Request-ID: the request's own where that is up to 128 letters, "
     "digits and ._-, else a new one; errors and the server's log name it too."
 )
@@ -124,7 +124,7 @@ def _bodies() -> Json:
         "oneOf": [{"required": ["file"]}, {"required": ["image"]}],
     }
     return {
-        **{kind: {"schema": file} for kind in PICTURE_TYPES},
+        **{kind: {"schema": file} for kind in _PICTURE_TYPES},
         "multipart/form-data": {"schema": form},
         "application/json": _json_body(None),
     }
@@ -217,7 +217,7 @@ def _error(status: int) -> Json:
     seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
     return {
         "description": ERRORS[status],
-        "headers": _id_header() | ({"Retry-After": seconds} if status in RETRY else {}),
+        "headers": _id_header() | ({"Retry-After": seconds} if status in _RETRY else {}),
         "content": {"application/json": {"schema": _ref("Error")}},
     }
 
@@ -253,11 +253,11 @@ def _meaning(name: str, option: Option) -> str:
     return f"{where}{option.meaning}{models}{default}"
 
 
-MAYBE_STRING = {"type": ["string", "null"]}
+_MAYBE_STRING = {"type": ["string", "null"]}
 SIZE = {**_list({"type": "integer"}), "minItems": 2, "maxItems": 2, "description": "width, height"}
-COUNT = {"type": "integer", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 0}
 
-SCHEMAS: Json = {
+_SCHEMAS: Json = {
     "Options": _object(
         "Options of /upscale, as tags of a Document or as parameters of a request; tags win. "
         "Numbers may be strings of digits.",
@@ -309,18 +309,18 @@ SCHEMAS: Json = {
         "What was done.",
         {
             "model": {"type": "string"},
-            "model_scale": COUNT,
+            "model_scale": _COUNT,
             "input_size": SIZE,
             "output_size": SIZE,
             "image_format": {"type": "string"},
-            "bit_depth": COUNT,
-            "frames": COUNT,
-            "frames_dropped": COUNT,
+            "bit_depth": _COUNT,
+            "frames": _COUNT,
+            "frames_dropped": _COUNT,
             "seconds": {"type": "number", "description": "The model's time."},
             "peak_memory_mb": {"type": ["number", "null"], "description": "On the device."},
-            "tiles": COUNT,
-            "tile_overlap": COUNT | {"description": "Input pixels on each side of a tile."},
-            "tiles_redone_in_fp32": COUNT,
+            "tiles": _COUNT,
+            "tile_overlap": _COUNT | {"description": "Input pixels on each side of a tile."},
+            "tiles_redone_in_fp32": _COUNT,
         },
     ),
     "DocumentError": _object(
@@ -328,8 +328,8 @@ SCHEMAS: Json = {
         {
             "code": {"type": "string"},
             "message": {"type": "string"},
-            "option": MAYBE_STRING,
-            "allowed": MAYBE_STRING,
+            "option": _MAYBE_STRING,
+            "allowed": _MAYBE_STRING,
         },
         "code",
         "message",
@@ -337,10 +337,10 @@ SCHEMAS: Json = {
     "Error": _object(
         "Why a request failed.",
         {
-            "code": _string(f"In capitals; the gateway's and the commonest: {ERROR_CODES}."),
+            "code": _string(f"In capitals; the gateway's and the commonest: {_ERROR_CODES}."),
             "message": _string("What had which value, and what would do."),
-            "option": {**MAYBE_STRING, "description": "The option or field at fault."},
-            "allowed": {**MAYBE_STRING, "description": "What would do."},
+            "option": {**_MAYBE_STRING, "description": "The option or field at fault."},
+            "allowed": {**_MAYBE_STRING, "description": "What would do."},
             "doc_id": _string("The Document at fault, where there is exactly one."),
             "request_id": _string("The request's id."),
         },
@@ -358,7 +358,7 @@ SCHEMAS: Json = {
                     "A model.",
                     {
                         "name": _string("For the option model."),
-                        "scale": COUNT,
+                        "scale": _COUNT,
                         "default": {"type": "boolean", "description": "Of its Executor."},
                         "system": {"type": "string"},
                         "options": {
@@ -372,7 +372,7 @@ SCHEMAS: Json = {
         },
         "models",
     ),
-    "Status": _object("Jina's status; code 0 is success.", {"code": COUNT}),
+    "Status": _object("Jina's status; code 0 is success.", {"code": _COUNT}),
     "Version": _object("Jina's version.", {"jina": {"type": "object"}}),
     "Empty": _object("Nothing: {}.", {}),
 }

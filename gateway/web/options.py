@@ -7,7 +7,7 @@ from contract.options import REQUEST_OPTIONS
 from contract.problem import quote
 from gateway.core.problem import ProblemError, make_error
 
-MAX_VALUE_CHARACTERS = 2000
+_MAX_VALUE_CHARACTERS = 2000
 
 IMAGE_OPTIONS = {
     name: option
@@ -30,8 +30,8 @@ def read_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
             raise _make_unknown_error(name)
         if name in given:
             raise make_error("OPTION", f"{name}: given twice", option=name, allowed="one value")
-        if len(value) > MAX_VALUE_CHARACTERS:
-            allowed = f"at most {MAX_VALUE_CHARACTERS} characters"
+        if len(value) > _MAX_VALUE_CHARACTERS:
+            allowed = f"at most {_MAX_VALUE_CHARACTERS} characters"
             raise make_error(
                 "OPTION", f"{name}: {len(value)} characters", option=name, allowed=allowed
             )

@@ -18,8 +18,8 @@ from gateway.web.responses import error_response
 ENDPOINT = "/progress"
 MAX_STREAMS = 32
 POLL_SECONDS = 0.2
-UNKNOWN_SECONDS = 3.0
-KEEPALIVE_SECONDS = 10.0
+_UNKNOWN_SECONDS = 3.0
+_KEEPALIVE_SECONDS = 10.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -74,7 +74,7 @@ async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[s
             if event is not None:
                 spoke = time.monotonic()
                 yield f"data: {json.dumps(event)}\n\n"
-            elif time.monotonic() - spoke > KEEPALIVE_SECONDS:
+            elif time.monotonic() - spoke > _KEEPALIVE_SECONDS:
                 spoke = time.monotonic()
                 yield ": waiting\n\n"
 
@@ -94,7 +94,9 @@ async def _steps(
             yield {"finished": True}
             return
         seen = seen or active
-        if not seen and (exchange.in_flight.draining or time.monotonic() - began > UNKNOWN_SECONDS):
+        if not seen and (
+            exchange.in_flight.draining or time.monotonic() - began > _UNKNOWN_SECONDS
+        ):
             yield {"unknown": True}
             return
         now = await _ask_progress(exchange, request_id) if active else None

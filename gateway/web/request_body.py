@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect
 from contract.problem import quote
 from gateway.core.problem import ProblemError, make_error
 
-IDLE_SECONDS = 30.0
-DISCARD_SECONDS = 5.0
+_IDLE_SECONDS = 30.0
+_DISCARD_SECONDS = 5.0
 
 
 def media_type(request: Request) -> str:
@@ -42,9 +42,9 @@ async def read_body(request: Request, limit: int) -> bytes:
     chunks = request.stream().__aiter__()
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(chunks, None), IDLE_SECONDS)
+            chunk = await asyncio.wait_for(anext(chunks, None), _IDLE_SECONDS)
         except TimeoutError as error:
-            raise make_error("BODY_TIMEOUT", f"the body stalled for {IDLE_SECONDS:g} s") from error
+            raise make_error("BODY_TIMEOUT", f"the body stalled for {_IDLE_SECONDS:g} s") from error
         if chunk is None:
             return bytes(body)
         body += chunk
@@ -57,7 +57,7 @@ async def _discard(chunks: Any, limit: int) -> None:
     """Reads on for a while: a client that is still sending would miss the answer otherwise."""
     seen = 0
     try:
-        async with asyncio.timeout(DISCARD_SECONDS):
+        async with asyncio.timeout(_DISCARD_SECONDS):
             async for chunk in chunks:
                 seen += len(chunk)
                 if seen > 2 * limit:

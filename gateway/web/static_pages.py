@@ -25,7 +25,7 @@ TYPES = {
 }
 """By ending, because a system's own table may say anything."""
 
-POLICY = (
+_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
@@ -36,7 +36,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-WELCOME = """<!doctype html>
+_WELCOME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><ul>
 <li><a href="ui">Upscale a picture here</a></li>
@@ -45,7 +45,7 @@ WELCOME = """<!doctype html>
 """
 
 
-def html_response(text: str, policy: str = POLICY) -> Response:
+def html_response(text: str, policy: str = _POLICY) -> Response:
     """A page of ours, which loads nothing from elsewhere."""
     headers = HEADERS | {"Content-Security-Policy": policy, "Vary": "Accept"}
     return Response(text, media_type="text/html", headers=headers)
@@ -53,7 +53,7 @@ def html_response(text: str, policy: str = POLICY) -> Response:
 
 def welcome(title: str) -> Response:
     """The links for a browser that came to the service's root."""
-    return html_response(WELCOME.format(title=escape(title)))
+    return html_response(_WELCOME.format(title=escape(title)))
 
 
 def wants_page(accept: str) -> bool:
@@ -83,7 +83,7 @@ class Page(StaticFiles):
     ) -> Response:
         """The file, or 304 where the browser has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(HEADERS | {"Content-Security-Policy": POLICY})
+        response.headers.update(HEADERS | {"Content-Security-Policy": _POLICY})
         kind = TYPES.get(Path(full_path).suffix.lower(), "application/octet-stream")
         if response.status_code == status_code:
             response.headers["content-type"] = kind

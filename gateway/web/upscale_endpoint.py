@@ -19,13 +19,13 @@ from gateway.web.request_body import check_coding, is_json, media_type
 from gateway.web.responses import answer_response, make_refusal_response
 
 ENDPOINT = "/upscale"
-FILE_FIELDS = ("file", "image")
+_FILE_FIELDS = ("file", "image")
 FORM = "multipart/form-data"
 RECORD = "X-Upscale"
 """The header that carries the answer's tag `upscale`, as JSON."""
 
-FORMS = f"an image file, {FORM}, or Jina's application/json"
-UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
+_FORMS = f"an image file, {FORM}, or Jina's application/json"
+_UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
 """Content types that say nothing: curl sends the second with whatever it is given."""
 
 
@@ -42,16 +42,16 @@ class UpscaleCall:
         if self._media.startswith("multipart/") and self._media != FORM:
             raise make_error(
                 "CONTENT_TYPE",
-                f"content-type {quote(self._media)}: expected {FORMS}",
+                f"content-type {quote(self._media)}: expected {_FORMS}",
                 option="content-type",
-                allowed=FORMS,
+                allowed=_FORMS,
             )
         self._query = list(request.query_params.multi_items())
         self._as_json = wants_json(request.headers.get("accept", ""))
 
     def read(self, body: bytes) -> DataRequest:
         """The request in `body`. Raises Refusal for one that cannot be read."""
-        is_object = self._media in UNNAMED and body[:64].lstrip()[:1] == b"{"  # no picture does
+        is_object = self._media in _UNNAMED and body[:64].lstrip()[:1] == b"{"  # no picture does
         if is_json(self._media) or is_object:
             self._as_json = True
             return self._from_json(body)
@@ -64,7 +64,7 @@ class UpscaleCall:
         """The answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
             return await answer_response(answer)
-        picture = make_image_response(answer)
+        picture = _make_image_response(answer)
         return (
             make_refusal_response(self._request, picture)
             if isinstance(picture, Problem)
@@ -79,8 +79,8 @@ class UpscaleCall:
         return request_from_json(body, ENDPOINT)
 
     def _from_form(self, parts: Sequence[FormPart]) -> DataRequest:
-        files = [part for part in parts if part.name in FILE_FIELDS or part.file_name is not None]
-        if len(files) != 1 or files[0].name not in FILE_FIELDS or files[0].file_name is None:
+        files = [part for part in parts if part.name in _FILE_FIELDS or part.file_name is not None]
+        if len(files) != 1 or files[0].name not in _FILE_FIELDS or files[0].file_name is None:
             expected = "one file, named file or image"
             found = ", ".join(quote(part.name, 40) for part in files[:4]) or "none"
             message = f"the form's files are {found}: expected {expected}"
@@ -96,7 +96,7 @@ class UpscaleCall:
         """
         if not picture:
             message = "the picture is empty: send a file's bytes, as curl --data-binary @a.jpg"
-            raise make_error("NO_IMAGE", message, option="body", allowed=FORMS)
+            raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
         request.header.exec_endpoint = ENDPOINT
         doc = Document(id=read_request_id(self._request.scope), blob=picture, tags=dict(options))
@@ -110,7 +110,7 @@ def wants_json(accept: str) -> bool:
     return "application/json" in types and not any(kind.startswith("image/") for kind in types)
 
 
-def make_image_response(answer: DataRequest) -> Response | Problem:
+def _make_image_response(answer: DataRequest) -> Response | Problem:
     """The image file in an answer with its record in the headers, or why there is none."""
     docs = answer.proto_with_data.data.docs.docs
     tags: dict[str, Any] = MessageToDict(docs[0].tags) if docs else {}

@@ -20,7 +20,7 @@ END = {"bytes": bytes(True), "json": b"{}"}
 """What a client sends after its last request, by subprotocol."""
 
 
-LINGER_SECONDS = 0.2
+_LINGER_SECONDS = 0.2
 """Jina's Client swallows an error if the connection is closed before it has looked at it."""
 
 
@@ -39,7 +39,7 @@ def add_sockets(app: FastAPI, exchange: RequestService) -> None:
         form = await _choose_subprotocol(socket)
         try:
             if await _answer_all(socket, form, exchange):
-                await asyncio.sleep(LINGER_SECONDS)
+                await asyncio.sleep(_LINGER_SECONDS)
             await socket.close()
         except WebSocketDisconnect:
             return  # the client left; closing the stream has cancelled what it still waited for

@@ -7,25 +7,25 @@ from superres.model_spec import NetworkSpec, SizeRequirements, Speed, Weights
 from superres.networks.bicubic_pp import BicubicPPNetwork
 
 # Bicubic++ is bound by memory: tiles of this size halve its time at 1280x720.
-CACHE = 32 * 2**20
+_CACHE = 32 * 2**20
 BICUBIC_PP = "aselsan-research-imaging-team/bicubic-plusplus"
-BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
+_BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
 
 
-def describe_embedded(scale: int, size: int, sha256: str) -> Weights:
+def _describe_embedded(scale: int, size: int, sha256: str) -> Weights:
     """A file of superres/assets, trained by training/."""
     file = f"bicubic_pp_flat_x{scale}.safetensors"
     return Weights(file, "Apache-2.0", "superres/assets", None, sha256, size)
 
 
 EMBEDDED = {
-    2: describe_embedded(
+    2: _describe_embedded(
         2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"
     ),
-    3: describe_embedded(
+    3: _describe_embedded(
         3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"
     ),
-    4: describe_embedded(
+    4: _describe_embedded(
         4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"
     ),
 }
@@ -46,7 +46,7 @@ ROWS = (
             border_mode="replicate",
             seconds_per_megapixel=seconds,
             bytes_per_pixel=bytes_per_pixel,
-            cpu_bytes=CACHE,
+            cpu_bytes=_CACHE,
         )
         for scale, seconds, bytes_per_pixel in ((3, 0.13, 300), (2, 0.055, 200), (4, 0.16, 470))
     ),
@@ -60,7 +60,7 @@ ROWS = (
                 "bicubic_pp_x3.pth",
                 "CC-BY-NC-SA-4.0",
                 f"https://github.com/{BICUBIC_PP}",
-                f"{RAW}/{BICUBIC_PP}/{BICUBIC_PP_COMMIT}/pretrained/bicubic_pp_x3.pth",
+                f"{RAW}/{BICUBIC_PP}/{_BICUBIC_PP_COMMIT}/pretrained/bicubic_pp_x3.pth",
                 "38a0cff7927b7658c78f19df2281d0e5c3b20e948955e9dd58e9f91d13ebc7df",
                 203899,
             ),
@@ -71,6 +71,6 @@ ROWS = (
         input_size=SizeRequirements(multiple_of=2),
         seconds_per_megapixel=0.13,
         bytes_per_pixel=300,
-        cpu_bytes=CACHE,
+        cpu_bytes=_CACHE,
     ),
 )

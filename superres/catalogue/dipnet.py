@@ -6,7 +6,7 @@ from superres.networks.dipnet import MIN_SIDE, DIPNetNetwork
 from superres.networks.streaming.dipnet import make_dipnet_stages
 
 DIPNET = "xiumu00/DIPNet"
-DIPNET_COMMIT = "69f43a7873a866a492ee316bc579e56b6f861170"
+_DIPNET_COMMIT = "69f43a7873a866a492ee316bc579e56b6f861170"
 
 ROWS = (
     NetworkSpec(
@@ -19,7 +19,7 @@ ROWS = (
                 "DIPNet.pth",
                 "MIT",
                 f"https://github.com/{DIPNET}",
-                f"{RAW}/{DIPNET}/{DIPNET_COMMIT}/model_zoo/DIPNet.pth",
+                f"{RAW}/{DIPNET}/{_DIPNET_COMMIT}/model_zoo/DIPNet.pth",
                 "7495450802b78cd15f4892851b2479de6605b24f1df1dbbfcaa5227201d61cc1",
                 991924,
             ),

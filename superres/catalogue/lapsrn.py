@@ -8,26 +8,26 @@ from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork
 from superres.networks.luma_chroma import LumaUpscaler, ReducedNetwork, wrap_keys
 from superres.networks.streaming.lapsrn import make_lapsrn_stages
 
-LAPSRN = "phoenix104104/LapSRN"
-LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
+_LAPSRN = "phoenix104104/LapSRN"
+_LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
 
 
 def describe_file(name: str, size: int, sha256: str) -> Weights:
     """A MatConvNet file of LapSRN's authors, who state no licence for it."""
-    url = f"{RAW}/{LAPSRN}/{LAPSRN_COMMIT}/pretrained_models/{name}.mat"
-    return Weights(f"{name}.mat", "none stated", f"https://github.com/{LAPSRN}", url, sha256, size)
+    url = f"{RAW}/{_LAPSRN}/{_LAPSRN_COMMIT}/pretrained_models/{name}.mat"
+    return Weights(f"{name}.mat", "none stated", f"https://github.com/{_LAPSRN}", url, sha256, size)
 
 
-LAPSRN_X2 = describe_file(
+_LAPSRN_X2 = describe_file(
     "LapSRN_x2", 1518234, "e368225004e2d5e49d772c5c4eb16c3f28f7fe3b68fec7a9bb91f55e25602baa"
 )
-LAPSRN_X4 = describe_file(
+_LAPSRN_X4 = describe_file(
     "LapSRN_x4", 3032853, "1d845a3efdca8848968df9e216931419e3b1122373a233d612b4f599985e6367"
 )
-LAPSRN_X8 = describe_file(
+_LAPSRN_X8 = describe_file(
     "LapSRN_x8", 2486279, "a887221465fe22ebda8ad5963cf812db807e7a9aa8e9d9453aee60e237af5e10"
 )
-MS_FILES = {
+_MS_FILES = {
     2: describe_file(
         "MSLapSRN_D5R2", 920148, "4b214952ef911a2ff95354c0669f3e0766bc6c5decbfca7ddb39834f3998da11"
     ),
@@ -40,7 +40,7 @@ MS_FILES = {
 }
 
 
-LAPSRN_STREAMING = {
+_LAPSRN_STREAMING = {
     2: RowStreaming(
         stages=make_lapsrn_stages, bytes_per_column=7_800, step_bytes=2_500, step_pixels=12_000
     ),
@@ -57,22 +57,22 @@ LAPSRN_STREAMING = {
 }
 
 
-def build_lapsrn(scale: int, depth: int) -> LumaUpscaler:
+def _build_lapsrn(scale: int, depth: int) -> LumaUpscaler:
     """LapSRN on luma, bicubic on chroma."""
     return LumaUpscaler(LapSRNNetwork(scale, depth))
 
 
-def build_lapsrn_x3() -> LumaUpscaler:
+def _build_lapsrn_x3() -> LumaUpscaler:
     """As the authors make x3: the x4 network, then a bicubic reduction."""
     return LumaUpscaler(ReducedNetwork(LapSRNNetwork(4, 10), 3))
 
 
-def build_ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
+def _build_ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
     """MS-LapSRN on luma: one set of weights for every scale."""
     return LumaUpscaler(MSLapSRNNetwork(scale, 5, recursions))
 
 
-def describe_lapsrn(
+def _describe_lapsrn(
     scale: int, weights: Weights, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """A row for LapSRN; depth 10, at x8 5."""
@@ -80,21 +80,21 @@ def describe_lapsrn(
         name=f"lapsrn.x{scale}",
         system="lapsrn",
         scale=scale,
-        build=build_lapsrn_x3
+        build=_build_lapsrn_x3
         if scale == 3
-        else partial(build_lapsrn, scale, 5 if scale == 8 else 10),
+        else partial(_build_lapsrn, scale, 5 if scale == 8 else 10),
         weights=(weights,),
         description="clean photos; the classic of progressive upscaling",
         speed=Speed.MEDIUM,
         overlap=overlap,
         seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
-        stream=LAPSRN_STREAMING.get(scale),
+        stream=_LAPSRN_STREAMING.get(scale),
         convert=partial(wrap_keys, wrappers=2) if scale == 3 else wrap_keys,
     )
 
 
-def describe_ms_lapsrn(
+def _describe_ms_lapsrn(
     recursions: int, scale: int, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """A row for MS-LapSRN."""
@@ -102,8 +102,8 @@ def describe_ms_lapsrn(
         name=f"lapsrn.ms-d5r{recursions}-x{scale}",
         system="lapsrn",
         scale=scale,
-        build=partial(build_ms_lapsrn, scale, recursions),
-        weights=(MS_FILES[recursions],),
+        build=partial(_build_ms_lapsrn, scale, recursions),
+        weights=(_MS_FILES[recursions],),
         description="as LapSRN with a quarter of its weights, one file for every scale",
         speed=Speed.MEDIUM,
         overlap=overlap,
@@ -114,13 +114,13 @@ def describe_ms_lapsrn(
 
 
 ROWS = (
-    describe_lapsrn(4, LAPSRN_X4, 17, 8_200, 13.6),
-    describe_lapsrn(2, LAPSRN_X2, 12, 2_200, 2.67),
-    describe_lapsrn(8, LAPSRN_X8, 11, 21_700, 44.2),
-    describe_lapsrn(3, LAPSRN_X4, 18, 8_400, 13.5),
-    describe_ms_lapsrn(2, 2, 12, 2_300, 2.61),
-    describe_ms_lapsrn(2, 4, 17, 8_400, 13.6),
-    describe_ms_lapsrn(2, 8, 20, 22_000, 68),
-    describe_ms_lapsrn(5, 4, 40, 8_400, 28.1),
-    describe_ms_lapsrn(8, 4, 62, 8_400, 42.6),
+    _describe_lapsrn(4, _LAPSRN_X4, 17, 8_200, 13.6),
+    _describe_lapsrn(2, _LAPSRN_X2, 12, 2_200, 2.67),
+    _describe_lapsrn(8, _LAPSRN_X8, 11, 21_700, 44.2),
+    _describe_lapsrn(3, _LAPSRN_X4, 18, 8_400, 13.5),
+    _describe_ms_lapsrn(2, 2, 12, 2_300, 2.61),
+    _describe_ms_lapsrn(2, 4, 17, 8_400, 13.6),
+    _describe_ms_lapsrn(2, 8, 20, 22_000, 68),
+    _describe_ms_lapsrn(5, 4, 40, 8_400, 28.1),
+    _describe_ms_lapsrn(8, 4, 62, 8_400, 42.6),
 )

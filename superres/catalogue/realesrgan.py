@@ -7,23 +7,23 @@ from superres.networks import realesrgan
 from superres.networks.streaming.rrdb import make_rrdb_stages
 from superres.networks.streaming.srvgg import make_srvgg_stages
 
-REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
-DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"
+_REALESRGAN = "https://github.com/xinntao/Real-ESRGAN"
+_DEGRADED = "degraded photos: removes blur, noise and JPEG traces, invents texture"
 
 
 # Up to here a layer's 64 channels stay below 32 MB, beyond which the C library maps them anew.
-SRVGG_PAYS_FROM = 120_000
+_SRVGG_PAYS_FROM = 120_000
 # Of row streaming: remembered per input pixel of width, in use per input pixel of a step.
-RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (130_000, 1_700)}
+_RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (130_000, 1_700)}
 
 
 def describe_release_file(tag: str, file: str, size: int, sha256: str) -> Weights:
     """A file of Real-ESRGAN's releases (models listed as BSD-3-Clause by OpenModelDB)."""
-    url = f"{REALESRGAN}/releases/download/{tag}/{file}"
-    return Weights(file, "BSD-3-Clause", REALESRGAN, url, sha256, size)
+    url = f"{_REALESRGAN}/releases/download/{tag}/{file}"
+    return Weights(file, "BSD-3-Clause", _REALESRGAN, url, sha256, size)
 
 
-def describe_rrdb(
+def _describe_rrdb(
     name: str,
     weights: Weights,
     description: str,
@@ -50,8 +50,8 @@ def describe_rrdb(
         bytes_per_pixel={4: 10_500, 2: 2_600}[scale],
         stream=RowStreaming(
             stages=make_rrdb_stages,
-            bytes_per_column=RRDB_BYTES[scale, blocks][0],
-            step_bytes=RRDB_BYTES[scale, blocks][1],
+            bytes_per_column=_RRDB_BYTES[scale, blocks][0],
+            step_bytes=_RRDB_BYTES[scale, blocks][1],
             min_pixels=14_000,
         ),
         convert=realesrgan.convert_numbered,
@@ -60,7 +60,7 @@ def describe_rrdb(
 
 
 ROWS = (
-    describe_rrdb(
+    _describe_rrdb(
         "x4plus",
         describe_release_file(
             "v0.1.0",
@@ -68,10 +68,10 @@ ROWS = (
             67040989,
             "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
         ),
-        DEGRADED,
+        _DEGRADED,
         107,
     ),
-    describe_rrdb(
+    _describe_rrdb(
         "net-x4plus",
         describe_release_file(
             "v0.1.1",
@@ -82,7 +82,7 @@ ROWS = (
         "as x4plus, smoother and without invented texture",
         107,
     ),
-    describe_rrdb(
+    _describe_rrdb(
         "x2plus",
         describe_release_file(
             "v0.2.1",
@@ -94,7 +94,7 @@ ROWS = (
         27,
         scale=2,
     ),
-    describe_rrdb(
+    _describe_rrdb(
         "anime-x4",
         describe_release_file(
             "v0.2.2.4",
@@ -129,7 +129,7 @@ ROWS = (
             stages=make_srvgg_stages,
             bytes_per_column=9_200,
             step_bytes=1_300,
-            min_pixels=SRVGG_PAYS_FROM,
+            min_pixels=_SRVGG_PAYS_FROM,
         ),
     ),
     NetworkSpec(
@@ -160,7 +160,7 @@ ROWS = (
             stages=make_srvgg_stages,
             bytes_per_column=17_600,
             step_bytes=1_300,
-            min_pixels=SRVGG_PAYS_FROM,
+            min_pixels=_SRVGG_PAYS_FROM,
         ),
         options=("denoise_strength", "face_enhance"),
     ),

@@ -20,10 +20,10 @@ from superres.networks.swin2sr import (
     convert_release,
 )
 
-SWIN2SR = "https://github.com/mv-lab/swin2sr"
+_SWIN2SR = "https://github.com/mv-lab/swin2sr"
 
 
-def describe_swin2sr(
+def _describe_swin2sr(
     name: str,
     scale: int,
     build: Callable[[], nn.Module],
@@ -33,8 +33,8 @@ def describe_swin2sr(
     description: str,
 ) -> NetworkSpec:
     """Return the row of one file of Swin2SR's release v0.0.1; the publisher gives no hashes."""
-    url = f"{SWIN2SR}/releases/download/v0.0.1/{file}"
-    weights = Weights(file, "Apache-2.0", SWIN2SR, url)
+    url = f"{_SWIN2SR}/releases/download/v0.0.1/{file}"
+    weights = Weights(file, "Apache-2.0", _SWIN2SR, url)
     return describe_window_transformer(
         f"swin2sr.{name}",
         scale,
@@ -48,7 +48,7 @@ def describe_swin2sr(
 
 
 ROWS = (
-    describe_swin2sr(
+    _describe_swin2sr(
         "real-x4",
         4,
         build_real,
@@ -57,7 +57,7 @@ ROWS = (
         133,
         REAL_PSNR,
     ),
-    describe_swin2sr(
+    _describe_swin2sr(
         "classical-x2",
         2,
         partial(build_classical, 2),
@@ -66,7 +66,7 @@ ROWS = (
         141,
         CLASSICAL,
     ),
-    describe_swin2sr(
+    _describe_swin2sr(
         "classical-x4",
         4,
         partial(build_classical, 4),
@@ -75,7 +75,7 @@ ROWS = (
         126,
         CLASSICAL,
     ),
-    describe_swin2sr(
+    _describe_swin2sr(
         "lightweight-x2",
         2,
         build_lightweight,
@@ -84,7 +84,7 @@ ROWS = (
         65.5,
         LIGHTWEIGHT,
     ),
-    describe_swin2sr(
+    _describe_swin2sr(
         "compressed-x4",
         4,
         build_compressed,

@@ -26,7 +26,7 @@ def describe_release_file(file: str, size: int | None, sha256: str | None) -> We
     return Weights(file, "Apache-2.0", SWINIR, url, sha256, size)
 
 
-def describe_medium(
+def _describe_medium(
     patch: int, scale: int, size: int, sha256: str, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """Return classical SwinIR-M, trained on DF2K with patches of 64 or on DIV2K with 48."""
@@ -44,7 +44,7 @@ def describe_medium(
     )
 
 
-def describe_small(scale: int, size: int, sha256: str, seconds: float) -> NetworkSpec:
+def _describe_small(scale: int, size: int, sha256: str, seconds: float) -> NetworkSpec:
     """Return lightweight SwinIR-S."""
     return describe_window_transformer(
         f"swinir.lightweight-x{scale}",
@@ -57,7 +57,7 @@ def describe_small(scale: int, size: int, sha256: str, seconds: float) -> Networ
     )
 
 
-def describe_real(
+def _describe_real(
     kind: str,
     scale: int,
     size: int | None,
@@ -79,19 +79,19 @@ def describe_real(
 
 
 ROWS = (
-    describe_real(
+    _describe_real(
         "GAN", 4, 67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6", 118
     ),
-    describe_small(
+    _describe_small(
         2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5
     ),
-    describe_small(
+    _describe_small(
         3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8
     ),
-    describe_small(
+    _describe_small(
         4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8
     ),
-    describe_medium(
+    _describe_medium(
         64,
         2,
         67277475,
@@ -99,7 +99,7 @@ ROWS = (
         3_600,
         108,
     ),
-    describe_medium(
+    _describe_medium(
         64,
         3,
         68016035,
@@ -107,7 +107,7 @@ ROWS = (
         6_000,
         110,
     ),
-    describe_medium(
+    _describe_medium(
         64,
         4,
         67869037,
@@ -115,7 +115,7 @@ ROWS = (
         8_500,
         113,
     ),
-    describe_medium(
+    _describe_medium(
         64,
         8,
         68460535,
@@ -123,7 +123,7 @@ ROWS = (
         36_000,
         136,
     ),
-    describe_medium(
+    _describe_medium(
         48,
         2,
         59019939,
@@ -131,7 +131,7 @@ ROWS = (
         3_600,
         108,
     ),
-    describe_medium(
+    _describe_medium(
         48,
         3,
         59758497,
@@ -139,7 +139,7 @@ ROWS = (
         6_000,
         110,
     ),
-    describe_medium(
+    _describe_medium(
         48,
         4,
         59611499,
@@ -147,7 +147,7 @@ ROWS = (
         8_500,
         118,
     ),
-    describe_medium(
+    _describe_medium(
         48,
         8,
         60202999,
@@ -155,14 +155,14 @@ ROWS = (
         36_000,
         142,
     ),
-    describe_real(
+    _describe_real(
         "GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342", 113
     ),
-    describe_real("PSNR", 2, None, None, 113),
-    describe_real(
+    _describe_real("PSNR", 2, None, None, 113),
+    _describe_real(
         "PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5", 117
     ),
-    describe_real(
+    _describe_real(
         "GAN",
         4,
         142473939,
@@ -170,7 +170,7 @@ ROWS = (
         249,
         large=True,
     ),
-    describe_real(
+    _describe_real(
         "PSNR",
         4,
         142473947,

@@ -9,7 +9,7 @@ from superres.model_spec import NetworkSpec, Speed, StateDict, Weights
 WINDOW = 8
 OVERLAP = 32  # four windows: measured bounds are in docs/performance.md
 
-CPU_BYTES = 2**30  # overlaps of four windows are dear: larger tiles waste less
+_CPU_BYTES = 2**30  # overlaps of four windows are dear: larger tiles waste less
 
 CLASSICAL = "clean photos, highest fidelity"
 LIGHTWEIGHT = "clean photos, a tenth of the classical model's cost"
@@ -38,7 +38,7 @@ def describe_window_transformer(
         speed=Speed.MEDIUM if description == LIGHTWEIGHT else Speed.SLOW,
         overlap=OVERLAP,
         align=WINDOW,
-        cpu_bytes=CPU_BYTES,
+        cpu_bytes=_CPU_BYTES,
         seconds_per_megapixel=seconds,
         bytes_per_pixel=bytes_per_pixel,
         convert=convert,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from superres.inference.result import Progress
     from superres.inference.upscaler import NetworkUpscaler
 
-UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
+_UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
 
 
 class RunOptions(NamedTuple):
@@ -64,10 +64,10 @@ def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
             wanted.tile,
             keep_metadata=wanted.keep_metadata,
         )
-        with show_progress(name) as progress:
+        with _show_progress(name) as progress:
             return upscale(decode(data), upscaler, options, progress=progress).encoded.data
 
-    return FileJob(enlarge, UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
+    return FileJob(enlarge, _UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
 
 
 def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> FileJob:
@@ -85,14 +85,14 @@ def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> F
         asked = options | {"image_format": made.name}
         if not sys.stderr.isatty():
             return server.upscale(data, asked)
-        with show_progress(name) as progress:
+        with _show_progress(name) as progress:
             return server.upscale(data, asked, progress)
 
-    return FileJob(enlarge, UNKNOWN_SCALE)
+    return FileJob(enlarge, _UNKNOWN_SCALE)
 
 
 @contextmanager
-def show_progress(name: str) -> Iterator["Progress"]:
+def _show_progress(name: str) -> Iterator["Progress"]:
     """Shows how many tiles of a picture are done, if standard error is a terminal."""
     with tqdm(desc=name, unit="tile", file=sys.stderr, disable=None, leave=False) as shown:
 
@@ -128,10 +128,10 @@ class Run:
         try:
             yield
         except (SuperresError, OSError, MemoryError) as error:
-            if affects_all(error):
+            if _affects_all(error):
                 raise
             self.failed += 1
-            sys.stderr.write(f"{name}: {describe_error(error)}\n")
+            sys.stderr.write(f"{name}: {_describe_error(error)}\n")
 
     def upscale_one(self, source: InputFile) -> None:
         """Enlarges one picture; the name of the file that was written goes to standard output."""
@@ -150,13 +150,13 @@ class Run:
             sys.stdout.flush()
 
 
-def affects_all(error: Exception) -> bool:
+def _affects_all(error: Exception) -> bool:
     """Whether the next picture would meet the same."""
     wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
     return wrong_model or isinstance(error, Misconfigured)
 
 
-def describe_error(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """What went wrong, in one line."""
     if isinstance(error, MemoryError):
         return "this machine has too little memory for it"

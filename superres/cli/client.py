@@ -23,11 +23,11 @@ Progress = Callable[[int, int], None]
 
 BYTES = "application/octet-stream"  # the server looks at the content
 SECONDS = 660.0  # without a byte: longer than the server's own deadline
-TRIES = 5
-LONGEST_WAIT = 30.0  # seconds before the next try, whatever the server says
+_TRIES = 5
+_LONGEST_WAIT = 30.0  # seconds before the next try, whatever the server says
 BUSY = frozenset({429, 503})
-WRONG_SERVER = frozenset({404, 405, 415, 501})  # another service, or none that takes raw pictures
-NOBODY_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+_WRONG_SERVER = frozenset({404, 405, 415, 501})  # another service, or none that takes raw pictures
+_NOBODY_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -39,7 +39,7 @@ class Server:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_address(self.url):
+        if not _is_address(self.url):
             raise BadOption("--server", self.url, "an address such as http://localhost:51001")
         if self.key and not (self.key.isascii() and self.key.isprintable()):
             raise BadOption("--key", "…", "printable ASCII")
@@ -58,7 +58,7 @@ class Server:
             name = uuid4().hex
             request.add_header("X-Request-ID", name)
             threading.Thread(target=self._follow, args=(name, progress), daemon=True).start()
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(_TRIES)):
             try:
                 return self._answer(request)
             except _BusyError as error:
@@ -101,7 +101,7 @@ class Server:
                 return read_image(answer)
         except urllib.error.HTTPError as error:
             with error:
-                raise read_failure(error.code, error.headers, error.read(2**16)) from None
+                raise _read_failure(error.code, error.headers, error.read(2**16)) from None
         except urllib.error.URLError as error:
             raise self._unreached(error.reason) from error
         except (OSError, http.client.HTTPException) as error:
@@ -109,7 +109,7 @@ class Server:
 
     def _unreached(self, reason: object) -> SuperresError:
         said = getattr(reason, "strerror", None) or reason
-        if isinstance(reason, NOBODY_THERE):
+        if isinstance(reason, _NOBODY_THERE):
             return BadSetting(f"{self.url} cannot be reached ({said})", option="--server")
         return Unavailable(f"{self.url}: the connection broke ({said})")
 
@@ -128,7 +128,7 @@ class Server:
         return director
 
 
-def is_address(url: str) -> bool:
+def _is_address(url: str) -> bool:
     """Whether `url` names a server: http or https, a host, perhaps a port and a path."""
     try:
         parts = urlsplit(url)
@@ -162,9 +162,9 @@ def read_image(answer: http.client.HTTPResponse) -> bytes:
     return answer.read()
 
 
-def read_failure(status: int, headers: Message, body: bytes) -> Exception:
+def _read_failure(status: int, headers: Message, body: bytes) -> Exception:
     """The error in an answer {code, message, option, allowed}, or in one from something between."""
-    told = read_fields(body)
+    told = _read_fields(body)
     message = told.get("message") or f"the server answered status {status}"
     message = message.removeprefix(f"document {told.get('doc_id')}: ")  # it has but one
     details = {name: told[name] for name in ("code", "option", "allowed") if told.get(name)}
@@ -173,15 +173,15 @@ def read_failure(status: int, headers: Message, body: bytes) -> Exception:
         return BadSetting(f"the server redirects to {place}: name that one", option="--server")
     if status in (401, 403):
         return BadSetting(message, option="--key")
-    if status in WRONG_SERVER:
+    if status in _WRONG_SERVER:
         return BadSetting(f"{message} (status {status})", option="--server")
     if status in BUSY:
-        return _BusyError(Unavailable(message, **details), read_waiting_time(headers))
+        return _BusyError(Unavailable(message, **details), _read_waiting_time(headers))
     kind = Unavailable if status >= 500 else Refused
     return kind(message, **details)
 
 
-def read_fields(body: bytes) -> dict[str, str]:
+def _read_fields(body: bytes) -> dict[str, str]:
     """The texts of a JSON object; nothing where `body` is no such thing."""
     try:
         parsed: Any = json.loads(body)
@@ -192,7 +192,7 @@ def read_fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in parsed.items() if isinstance(value, str)}
 
 
-def read_waiting_time(headers: Message) -> float:
+def _read_waiting_time(headers: Message) -> float:
     """The seconds that Retry-After asks for, 1 where it asks for none, within LONGEST_WAIT."""
     told = str(headers.get("Retry-After", "")).strip()
-    return min(float(told), LONGEST_WAIT) if told.isdecimal() else 1.0
+    return min(float(told), _LONGEST_WAIT) if told.isdecimal() else 1.0

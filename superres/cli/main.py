@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from superres.cli.batch import FileJob, RunOptions
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
-DEFAULT_MODEL = "bicubic_pp.x3"
-KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
+_DEFAULT_MODEL = "bicubic_pp.x3"
+_KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one command. Raises SystemExit as argparse does: 0 for --help, else 2."""
-    given = make_parser().parse_args(join_scale(sys.argv[1:] if arguments is None else arguments))
+    given = _make_parser().parse_args(_join_scale(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(given.run(given))
     except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_OPTIONS if isinstance(error, Refused) else WRONG_SETTINGS
 
 
-def join_scale(arguments: Sequence[str]) -> list[str]:
+def _join_scale(arguments: Sequence[str]) -> list[str]:
     """`arguments` with a scale of -1:600 tied to its option: argparse takes it for another one."""
     tied: list[str] = []
     for argument in arguments:
@@ -55,7 +55,7 @@ def join_scale(arguments: Sequence[str]) -> list[str]:
     return tied
 
 
-def make_parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     """What the command line may say."""
     made = argparse.ArgumentParser(
         prog="python -m superres",
@@ -64,16 +64,16 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    add_upscale(commands.add_parser("upscale", help="enlarge pictures", allow_abbrev=False))
+    _add_upscale(commands.add_parser("upscale", help="enlarge pictures", allow_abbrev=False))
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=list_models)
     fetch = commands.add_parser("fetch", help="download weights ahead")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="a model that `models` lists")
-    fetch.set_defaults(run=fetch_weights)
+    fetch.set_defaults(run=_fetch_weights)
     return made
 
 
-def add_upscale(command: argparse.ArgumentParser) -> None:
+def _add_upscale(command: argparse.ArgumentParser) -> None:
     """The options of `upscale`."""
     add = command.add_argument
     add(
@@ -88,31 +88,33 @@ def add_upscale(command: argparse.ArgumentParser) -> None:
         help="a file, a folder, or - for standard output; default: photo.x3.jpg beside photo.jpg "
         "(photo.upscaled.jpg with --scale or --server)",
     )
-    add("--model", help=f"default: {DEFAULT_MODEL}, or the server's own")
+    add("--model", help=f"default: {_DEFAULT_MODEL}, or the server's own")
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
     add(
         "--quality",
-        type=make_reader("quality"),
+        type=_make_reader("quality"),
         default=95,
         help="of lossy formats, 0..100; default: 95",
     )
     add(
         "--png-compression",
-        type=make_reader("png_compression"),
+        type=_make_reader("png_compression"),
         help="0 none .. 9 smallest; default: 1",
     )
-    add("--tile", type=make_reader("tile"), default=0, help="edge in input pixels; default: chosen")
+    add(
+        "--tile", type=_make_reader("tile"), default=0, help="edge in input pixels; default: chosen"
+    )
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
     add("--force", action="store_true", help="replace files that exist")
     add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     add("--offline", action="store_true", help="never download weights")
     add("--server", help="let a server do the work, e.g. http://localhost:51001")
-    add("--key", help=f"the server's API key; default: ${KEY_VARIABLE}")
+    add("--key", help=f"the server's API key; default: ${_KEY_VARIABLE}")
     command.set_defaults(run=upscale)
 
 
-def make_reader(name: str) -> Callable[[str], int]:
+def _make_reader(name: str) -> Callable[[str], int]:
     """A reader of an option's whole numbers, for argparse."""
     option = REQUEST_OPTIONS[name]
 
@@ -139,11 +141,11 @@ def upscale(given: argparse.Namespace) -> int:
     wanted = RunOptions(
         scale, given.quality, given.tile, given.keep_metadata, given.png_compression
     )
-    run = Run(choose_job(given, wanted), goal, given.force)
+    run = Run(_choose_job(given, wanted), goal, given.force)
     return SOME_FAILED if run.upscale_all(given.inputs) else DONE
 
 
-def choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
+def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     """The work as the options choose it. Raises BadOption or Misconfigured."""
     from superres.cli.batch import upscale_here, upscale_remotely
     from superres.cli.client import Server
@@ -151,7 +153,7 @@ def choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     if given.server is not None:
         if given.device or given.offline:
             raise BadOption("--server", given.server, "neither --device nor --offline beside it")
-        key = given.key or os.environ.get(KEY_VARIABLE)
+        key = given.key or os.environ.get(_KEY_VARIABLE)
         return upscale_remotely(Server(given.server, key), given.model, wanted)
     if given.key:
         raise BadOption("--key", "…", "--server beside it")
@@ -161,7 +163,7 @@ def choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
-    spec = find_model(given.model or DEFAULT_MODEL)
+    spec = find_model(given.model or _DEFAULT_MODEL)
     device = Device(find_device(given.device or "auto"))
     try:
         model = NetworkModel(spec, device, Store.from_environment(offline=given.offline or None))
@@ -189,7 +191,7 @@ def list_models(_given: argparse.Namespace) -> int:
     return DONE
 
 
-def fetch_weights(given: argparse.Namespace) -> int:
+def _fetch_weights(given: argparse.Namespace) -> int:
     """Downloads and verifies the weights of models; prints where each file lies."""
     from superres.catalogue import find_model
     from superres.weights.store import Store, locate

@@ -11,12 +11,12 @@ from pathlib import Path
 from superres.codecs.encode import FORMATS, Format, find_format
 from superres.errors import BadImage, BadOption, SuperresError
 
-STREAM = "-"  # standard input or output, as an argument
-READ_ENDINGS = frozenset(
+_STREAM = "-"  # standard input or output, as an argument
+_READ_ENDINGS = frozenset(
     {name for made in FORMATS.values() for name in (made.name, *made.names)}
     | {"ico", "ppm", "pgm", "pbm", "pnm"}
 )
-MADE = re.compile(r"\.(x[1-9]|upscaled)$")  # ends the stem of what an earlier run wrote
+_MADE = re.compile(r"\.(x[1-9]|upscaled)$")  # ends the stem of what an earlier run wrote
 
 
 class TargetTaken(SuperresError):
@@ -50,23 +50,23 @@ def list_inputs(argument: str) -> list[InputFile]:
     A folder's pictures are known by their endings; hidden files, folders inside and what an earlier
     run left there (photo.x3.png) are not among them. Raises BadImage where a folder has none.
     """
-    if argument == STREAM:
+    if argument == _STREAM:
         return [InputFile(None)]
     path = Path(argument)
     if not path.is_dir():
         return [InputFile(path)]
-    found = sorted(child for child in path.iterdir() if is_image(child))
+    found = sorted(child for child in path.iterdir() if _is_image(child))
     if not found:
-        endings = ", ".join(sorted(READ_ENDINGS))
+        endings = ", ".join(sorted(_READ_ENDINGS))
         raise BadImage(f"no pictures directly in this folder: expected files ending in {endings}")
     return [InputFile(child) for child in found]
 
 
-def is_image(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     """Whether a file in a folder is meant when the folder is."""
-    known = path.suffix[1:].lower() in READ_ENDINGS
+    known = path.suffix[1:].lower() in _READ_ENDINGS
     hidden = path.name.startswith(".")
-    return known and not hidden and not MADE.search(path.stem) and path.is_file()
+    return known and not hidden and not _MADE.search(path.stem) and path.is_file()
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Destination:
 
     def is_stream(self, inputs: Sequence[str]) -> bool:
         """Whether an answer to `inputs` goes to standard output."""
-        return self.output == STREAM or (self.output is None and STREAM in inputs)
+        return self.output == _STREAM or (self.output is None and _STREAM in inputs)
 
     def prepare(self) -> None:
         """Makes the folder that --output names, where it names one. Raises OSError."""
@@ -96,16 +96,16 @@ class Destination:
         """The file for the answer to `source`, e.g. photo.x3.png for the mark "x3"; None is
         standard output.
         """
-        if self.output == STREAM or (self.output is None and source.path is None):
+        if self.output == _STREAM or (self.output is None and source.path is None):
             return None
         if self.output is not None and not self.folder:
             return Path(self.output)
         origin = source.path or Path("stdin")
         folder = origin.parent if self.output is None else Path(self.output)
-        return folder / f"{origin.stem}.{mark}.{choose_ending(origin, made)}"
+        return folder / f"{origin.stem}.{mark}.{_choose_ending(origin, made)}"
 
 
-def choose_ending(origin: Path, made: Format) -> str:
+def _choose_ending(origin: Path, made: Format) -> str:
     """The ending for a file of a format: the input's own where that fits, in lower case."""
     own = origin.suffix[1:].lower()
     if own in (made.name, *made.names):
@@ -116,11 +116,11 @@ def choose_ending(origin: Path, made: Format) -> str:
 def choose_destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:
     """Where the answers to `inputs` go, from --output and --format. Raises BadOption."""
     image_format = None if named is None else find_format(named)
-    if inputs.count(STREAM) > 1:
-        raise BadOption("INPUT", STREAM, "standard input once")
+    if inputs.count(_STREAM) > 1:
+        raise BadOption("INPUT", _STREAM, "standard input once")
     many = len(inputs) > 1 or Path(inputs[0]).is_dir()
-    if output is None or output == STREAM:
-        if many and (output or STREAM in inputs):
+    if output is None or output == _STREAM:
+        if many and (output or _STREAM in inputs):
             raise BadOption("--output", output, "a folder, for several pictures")
         return Destination(output, False, image_format)
     path = Path(output)
@@ -128,10 +128,10 @@ def choose_destination(inputs: Sequence[str], output: str | None, named: str | N
         if path.exists() and not path.is_dir():
             raise BadOption("--output", output, "a folder, for several pictures")
         return Destination(output, True, image_format)
-    return Destination(output, False, resolve_format(path, image_format))
+    return Destination(output, False, _resolve_format(path, image_format))
 
 
-def resolve_format(path: Path, asked: Format | None) -> Format | None:
+def _resolve_format(path: Path, asked: Format | None) -> Format | None:
     """The format that the ending of `path` and --format agree on. Raises BadOption."""
     written = path.suffix[1:].lower()
     named = next((f for f in FORMATS.values() if written in (f.name, *f.names)), None)
@@ -150,10 +150,10 @@ def check_target(target: Path | None, force: bool) -> None:
         kind = "is a folder" if target.is_dir() else f"cannot be written: no folder {target.parent}"
         raise TargetTaken(f"{target} {kind}")
     if not force and os.path.lexists(target):
-        raise make_taken_error(target)
+        raise _make_taken_error(target)
 
 
-def make_taken_error(target: Path) -> TargetTaken:
+def _make_taken_error(target: Path) -> TargetTaken:
     """The error for a file that stays as it is."""
     return TargetTaken(f"{target} exists already: --force replaces it")
 
@@ -176,17 +176,17 @@ def write_output(target: Path | None, data: bytes, force: bool) -> None:
         if force:
             part.replace(target)
         else:
-            publish_file(part, target)
+            _publish_file(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def publish_file(part: Path, target: Path) -> None:
+def _publish_file(part: Path, target: Path) -> None:
     """Gives the finished `part` the name `target` unless somebody has it. Raises TargetTaken."""
     try:
         target.hardlink_to(part)  # unlike a rename, it never replaces
     except FileExistsError as error:
-        raise make_taken_error(target) from error
+        raise _make_taken_error(target) from error
     except OSError:  # a file system without hard links
         check_target(target, force=False)
         part.replace(target)

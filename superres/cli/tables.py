@@ -13,7 +13,7 @@ from superres.faces.enhancer import FACE_WEIGHTS
 from superres.model_spec import ModelSpec
 
 DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
-NOTICE_HEAD = """# Notice
+_NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
 own. Only the embedded ones are part of the repository; all others are downloaded by the user from
@@ -21,7 +21,7 @@ their publishers. This file is generated from the catalogue: `python -m superres
 
 """
 
-NOTICE_FOOT = """
+_NOTICE_FOOT = """
 Remarks:
 
 - *none stated*: the authors state no licence for the file; ask them before you use it for more than
@@ -38,7 +38,7 @@ Remarks:
 
 def write_models_table() -> str:
     """A table of every model, for people who choose."""
-    return write_table(
+    return _write_table(
         ("model", "scale", "weights", "licence", "speed", "good at"),
         (
             (
@@ -72,10 +72,10 @@ def write_notice() -> str:
         (name, f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)
         for w, name in reversed(files.values())
     )
-    return NOTICE_HEAD + write_table(("model", "file", "licence", "origin"), rows) + NOTICE_FOOT
+    return _NOTICE_HEAD + _write_table(("model", "file", "licence", "origin"), rows) + _NOTICE_FOOT
 
 
-def write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     columns = list(head)
     lines = [columns, ["---"] * len(columns), *rows]

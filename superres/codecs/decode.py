@@ -61,7 +61,7 @@ READERS = {
 }
 
 # What the readers raise on a damaged file; warnings too, where an operator makes them errors.
-READER_ERRORS = (
+_READER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -116,7 +116,7 @@ def blame_file(name: str) -> Iterator[None]:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise TooLarge(f"{name}: {error}", code="PIXELS") from error
-    except READER_ERRORS as error:
+    except _READER_ERRORS as error:
         reason = str(error) or type(error).__name__
         if "unknown pixel mode" in reason:
             raise BadImage(
@@ -267,7 +267,7 @@ MODES = {
     "YCbCr": "RGB",
     "HSV": "RGB",
 }
-WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 def _pixels(picture: ImageFile.ImageFile) -> Pixels:
@@ -278,7 +278,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
     elif picture.mode in MODES:
         target = MODES[picture.mode]
         if picture.has_transparency_data:
-            target = WITH_ALPHA.get(target, target)
+            target = _WITH_ALPHA.get(target, target)
         # Pillow copies a picture that it need not convert.
         converted = picture if picture.mode == target else picture.convert(target)
     else:

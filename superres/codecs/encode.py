@@ -46,12 +46,12 @@ class Format:
     metadata: bool = True  # EXIF and XMP
 
 
-UNBOUNDED = 2**31 - 1
+_UNBOUNDED = 2**31 - 1
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         made.name: made
         for made in (
-            Format("png", "image/png", ("apng",), UNBOUNDED, depth16=True),
+            Format("png", "image/png", ("apng",), _UNBOUNDED, depth16=True),
             Format(
                 "jpeg",
                 "image/jpeg",
@@ -62,12 +62,12 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 animation=False,
             ),
             Format("webp", "image/webp", (), 16_383, lossy=True, grey=False),
-            Format("tiff", "image/tiff", ("tif",), UNBOUNDED, depth16=True),
+            Format("tiff", "image/tiff", ("tif",), _UNBOUNDED, depth16=True),
             Format(
                 "bmp",
                 "image/bmp",
                 ("dib",),
-                UNBOUNDED,
+                _UNBOUNDED,
                 alpha=False,
                 animation=False,
                 icc=False,
@@ -158,7 +158,7 @@ def encode_streams(
     extras = _collect_metadata(about, first.size, format, keep_metadata, icc if embedded else None)
     fitted = partial(_fit_frame, holds=format, icc=None if embedded else icc)
     return Encoded(
-        WRITERS[format.name](EncoderInput(written, about.loop, fitted), extras, effort),
+        _WRITERS[format.name](EncoderInput(written, about.loop, fitted), extras, effort),
         format.mime_type,
         format.name,
         first.bit_depth if format.depth16 else 8,
@@ -350,7 +350,7 @@ def _gif(sheaf: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
     return _save_with_pillow("gif", pictures, options | {"optimize": False})
 
 
-WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = MappingProxyType(
+_WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = MappingProxyType(
     {
         "png": _png,
         "jpeg": _jpeg,

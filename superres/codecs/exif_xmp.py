@@ -13,10 +13,10 @@ GPS_DIRECTORY = 0x8825
 EXIF_PREFIX = b"Exif\0\0"
 MAX_BYTES = 65_000  # bytes; a JPEG segment holds 65,533 with its name
 # Text about the picture; the other tags of the first directory describe how its file was built.
-DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298)
+_DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298)
 WIDTH, HEIGHT = 0xA002, 0xA003
 # Maker notes hold previews, and offsets that are wrong in another file; 0xA005 is a directory.
-DROPPED_TAGS = (0x927C, 0xA005)
+_DROPPED_TAGS = (0x927C, 0xA005)
 # What Pillow raises on EXIF that is not what it says.
 EXIF_ERRORS = (
     SyntaxError,
@@ -74,11 +74,11 @@ def clean_exif(exif: bytes, size: Size) -> Pillow.Exif | None:
 def select_descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
     """What in `old` is about the picture and not about its file."""
     made = Pillow.Exif()
-    for tag in DESCRIPTIVE_TAGS:
+    for tag in _DESCRIPTIVE_TAGS:
         if isinstance(text := old.get(tag), str):
             made[tag] = text
     for directory in (EXIF_DIRECTORY, GPS_DIRECTORY):
-        kept = {tag: v for tag, v in old.get_ifd(directory).items() if tag not in DROPPED_TAGS}
+        kept = {tag: v for tag, v in old.get_ifd(directory).items() if tag not in _DROPPED_TAGS}
         if kept:
             made.get_ifd(directory).update(kept)
     return made if made or made.get_ifd(EXIF_DIRECTORY) or made.get_ifd(GPS_DIRECTORY) else None

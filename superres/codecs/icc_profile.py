@@ -10,13 +10,13 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 MAX_BYTES = 2**20  # bytes; Pillow reads no larger profile from a PNG file
-SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK", b"Lab ": "LAB"}
-STRIP_PIXELS = 2**20  # pixels converted at a time
+_SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK", b"Lab ": "LAB"}
+_STRIP_PIXELS = 2**20  # pixels converted at a time
 
 
 def select_profile(icc: object, mode: str) -> bytes | None:
     """`icc` where it describes pictures of Pillow's `mode` and is not corrupt, else None."""
-    if not isinstance(icc, bytes) or SPACES.get(icc[16:20]) != mode or icc[36:40] != b"acsp":
+    if not isinstance(icc, bytes) or _SPACES.get(icc[16:20]) != mode or icc[36:40] != b"acsp":
         return None
     try:
         _transform(icc, mode)
@@ -43,7 +43,7 @@ def convert_to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[Any]:
         return colour
     convert = partial(ImageCms.applyTransform, transform=_transform(icc, mode))
     made = np.empty_like(colour)
-    rows = max(1, STRIP_PIXELS // colour.shape[1])
+    rows = max(1, _STRIP_PIXELS // colour.shape[1])
     for top in range(0, colour.shape[0], rows):
         strip = np.ascontiguousarray(colour[top : top + rows])
         converted = convert(Pillow.fromarray(strip[..., 0] if mode == "L" else strip))

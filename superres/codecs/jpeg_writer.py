@@ -25,7 +25,7 @@ from superres.worker_pool import map_ordered
 
 FULL_COLOUR = 90  # the quality from which colour is stored at full resolution
 STRIP = 2**20  # bytes of pixels in a strip, where a row of blocks is not more
-LONGEST_INTERVAL = 65_535  # units between restart markers
+_LONGEST_INTERVAL = 65_535  # units between restart markers
 START_OF_FRAME, START_OF_SCAN = 0xC0, 0xDA
 END = b"\xff\xd9"
 
@@ -54,7 +54,7 @@ def layout(frame: FrameStream, quality: int) -> Layout:
     grey = frame.channels < 3
     unit = 8 if grey or quality >= FULL_COLOUR else 16
     width = frame.size.width
-    fit = min(STRIP // (width * unit * 3), LONGEST_INTERVAL // units(width, unit, unit))
+    fit = min(STRIP // (width * unit * 3), _LONGEST_INTERVAL // units(width, unit, unit))
     return Layout(frame.size, grey, unit, unit * max(1, fit))
 
 

@@ -28,7 +28,7 @@ def refuse_text(data: bytes) -> None:
     text = _read_text(data[:4096])
     if text is None:
         return
-    for mistake in TEXT_KINDS:
+    for mistake in _TEXT_KINDS:
         if mistake.matches(text, len(data)):
             raise BadImage(
                 f"the bytes are {mistake.description} ({quote(text, 40)}), not a picture: "
@@ -77,7 +77,7 @@ def _is_base64(text: str, _length: int) -> bool:
 
 
 # In this order: a JPEG file in base64 begins like a path, "/9j/".
-TEXT_KINDS = (
+_TEXT_KINDS = (
     TextKind("BLOB_IS_URL", "a URL", "send it as uri, or send the bytes of the file", _is_url),
     TextKind(
         "BLOB_IS_BASE64",

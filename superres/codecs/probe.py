@@ -18,7 +18,7 @@ from superres.codecs.structure import read_gif_extent, read_icon_sizes, read_web
 from superres.geometry import Size
 
 TENSOR = "tensor"
-SAMPLES_PER_PIXEL = 277  # a tag of TIFF
+_SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 
 
 class Dimensions(NamedTuple):
@@ -53,7 +53,7 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
     """
     name = sniff_format(data, limits)
     with blame_file(name):
-        found = PROBES.get(name, _probe_with_pillow)(name, data, limits)
+        found = _PROBES.get(name, _probe_with_pillow)(name, data, limits)
     check_size(found.size, found.frames, limits)
     return found
 
@@ -78,7 +78,7 @@ def _probe_with_pillow(name: str, data: bytes, limits: Limits) -> Dimensions:
 def _channels(picture: ImageFile.ImageFile) -> int:
     """What a picture is decoded to: grey stays grey, all else becomes RGB."""
     if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
-        return min(int(picture.tag_v2.get(SAMPLES_PER_PIXEL, 1)), 4)
+        return min(int(picture.tag_v2.get(_SAMPLES_PER_PIXEL, 1)), 4)
     if picture.mode.startswith("I"):
         return 1
     channels = len(MODES.get(picture.mode, "RGB"))
@@ -111,7 +111,7 @@ def _probe_icon(name: str, data: bytes, limits: Limits) -> Dimensions:
     return Dimensions(name, largest, 4) if largest else _probe_with_pillow(name, data, limits)
 
 
-PROBES: Mapping[str, Callable[[str, bytes, Limits], Dimensions]] = {
+_PROBES: Mapping[str, Callable[[str, bytes, Limits], Dimensions]] = {
     "WebP": _probe_webp,
     "GIF": _probe_gif,
     "ICO": _probe_icon,

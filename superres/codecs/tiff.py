@@ -23,12 +23,12 @@ OFFSETS, SAMPLES, ROWS, LENGTHS, PLANAR = 273, 277, 278, 279, 284
 PREDICTOR, EXTRA, SAMPLE_FORMAT, XMP, ICC = 317, 338, 339, 700, 34675
 
 BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7  # kinds of values
-CODES = {SHORT: "H", LONG: "I"}
+_CODES = {SHORT: "H", LONG: "I"}
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2  # alpha: premultiplied or not
 DEFLATE, HORIZONTAL, CHUNKY, APART, UNSIGNED = 8, 2, 1, 2, 1
 STRIP = 2**18  # bytes of a strip before compression
-LEVEL = 1
+_LEVEL = 1
 
 
 # Reading
@@ -134,7 +134,7 @@ def _page(out: BytesIO, frame: Frame) -> list[Entry]:
     offsets, lengths, rows, samples = [], [], 1, frame.channels
     for strip in _strips(frame):
         offsets.append(_align(out))
-        lengths.append(out.write(isal_zlib.compress(_differences(strip), LEVEL)))
+        lengths.append(out.write(isal_zlib.compress(_differences(strip), _LEVEL)))
         if len(offsets) == 1:
             rows, samples = strip.shape[0], strip.shape[2]
     entries = [
@@ -194,7 +194,7 @@ def _extras(out: BytesIO, extras: TiffMetadata) -> list[Entry]:
 
 
 def _numbers(tag: int, kind: int, *values: int) -> Entry:
-    return Entry(tag, kind, len(values), struct.pack(f"<{len(values)}{CODES[kind]}", *values))
+    return Entry(tag, kind, len(values), struct.pack(f"<{len(values)}{_CODES[kind]}", *values))
 
 
 def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:

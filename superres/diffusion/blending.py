@@ -38,8 +38,8 @@ def make_blend_tiles(size: Size, edge: int, overlap: int, align: int) -> list[Bl
     """
     width, across = split_axis(size.width, edge, overlap, align, 0)
     height, down = split_axis(size.height, edge, overlap, align, 0)
-    rows = ramps(across, width, size.width)
-    columns = ramps(down, height, size.height)
+    rows = _ramps(across, width, size.width)
+    columns = _ramps(down, height, size.height)
     return [
         BlendTile(Box(x.start, y.start, x.start + width, y.start + height), row, column)
         for y, column in zip(down, columns, strict=True)
@@ -53,7 +53,7 @@ def enlarge_tile(patch: BlendTile, scale: int) -> BlendTile:
     return BlendTile(box, patch.row.repeat_interleave(scale), patch.column.repeat_interleave(scale))
 
 
-def ramps(places: list[Span], length: int, total: int) -> list[Tensor]:
+def _ramps(places: list[Span], length: int, total: int) -> list[Tensor]:
     """For each of `places`, the weights of its `length` pixels; overlapping ones sum to one."""
     raw = [ramp(places, index, length) for index in range(len(places))]
     sums = torch.zeros(total, dtype=torch.float64)

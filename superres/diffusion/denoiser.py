@@ -22,7 +22,7 @@ from superres.weights.store import Store
 TILE = 128  # input pixels a side: what the model was trained on
 MIN_TILE = 64  # input pixels a side that the network sees at least
 MAX_PIXELS = 2**20  # input pixels of one picture
-DECODER_TILES = (96, 64, 32)  # smaller tiles of the decoder, in input pixels
+_DECODER_TILES = (96, 64, 32)  # smaller tiles of the decoder, in input pixels
 # Peak bytes of activations per input pixel of a tile in fp32, a quarter more than all tensors that
 # live at once in the published networks (15.7 and 49.2 kB): the libraries' workspace.
 UNET_BYTES = 19_600
@@ -63,7 +63,7 @@ class Denoiser:
         self.device = device
         self.max_pixels = max_pixels
         self.keep_colours = keep_colours
-        self.dtype = choose_dtype(device)
+        self.dtype = _choose_dtype(device)
         source = locate_model(spec.release, store, weights, half=self.dtype == torch.float16)
         if source.single:
             self.parts = load_single_file(source.single, source.folder, self.dtype)
@@ -116,11 +116,11 @@ class Denoiser:
         for edge in [max(tile, MIN_TILE)] if tile else [TILE, MIN_TILE]:
             tiles = make_blend_tiles(padded, edge, overlap, self.align)
             for together in (True, False):
-                step = count_tile_pixels(tiles) * pixel * (2 if together else 1)
-                for decoder in (edge, *(smaller for smaller in DECODER_TILES if smaller < edge)):
+                step = _count_tile_pixels(tiles) * pixel * (2 if together else 1)
+                for decoder in (edge, *(smaller for smaller in _DECODER_TILES if smaller < edge)):
                     decoded = make_blend_tiles(padded, decoder, overlap, self.align)
                     most = (
-                        max(step, count_tile_pixels(decoded) * VAE_BYTES)
+                        max(step, _count_tile_pixels(decoded) * VAE_BYTES)
                         + padded.pixels * BYTES_PER_PIXEL
                     )
                     yield DiffusionPlan(padded, tiles, together, decoded, most)
@@ -163,13 +163,13 @@ class Denoiser:
         return x.float()
 
 
-def choose_dtype(device: Device) -> torch.dtype:
+def _choose_dtype(device: Device) -> torch.dtype:
     """The networks' number format: half on CUDA, for the publisher offers it."""
     if device.precision == "auto":
         return torch.float16 if device.device.type == "cuda" else torch.float32
     return HALF_FORMATS.get(device.precision, torch.float32)
 
 
-def count_tile_pixels(tiles: list[BlendTile]) -> int:
+def _count_tile_pixels(tiles: list[BlendTile]) -> int:
     """Pixels of one of equal tiles."""
     return tiles[0].box.size.pixels

@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 NAME = "stable-diffusion-x4-upscaler"
 HUB_ID = f"stabilityai/{NAME}"
-ORIGIN = f"https://huggingface.co/{HUB_ID}"
+_ORIGIN = f"https://huggingface.co/{HUB_ID}"
 # A branch may move; this commit is the one whose files have the sizes below.
-COMMIT = "572c99286543a273bfd17fac263db5a77be12c4c"
-FILES = f"{ORIGIN}/resolve/{COMMIT}"
-LICENCE = "CreativeML Open RAIL++-M"
-INDEX = "model_index.json"
-PIPELINE = "StableDiffusionUpscalePipeline"
-TIMEOUT_SECONDS = 3600.0  # seconds: 1.7 GB in ten minutes would need 23 Mbit/s
+_COMMIT = "572c99286543a273bfd17fac263db5a77be12c4c"
+FILES = f"{_ORIGIN}/resolve/{_COMMIT}"
+_LICENCE = "CreativeML Open RAIL++-M"
+_INDEX = "model_index.json"
+_PIPELINE = "StableDiffusionUpscalePipeline"
+_TIMEOUT_SECONDS = 3600.0  # seconds: 1.7 GB in ten minutes would need 23 Mbit/s
 
 
 class ModelPart(NamedTuple):
@@ -58,7 +58,7 @@ PARTS: Mapping[str, ModelPart] = MappingProxyType(
 NETWORKS = tuple(name for name, part in PARTS.items() if part.weights)
 SIZES: Mapping[str, int] = MappingProxyType(
     {
-        INDEX: 485,
+        _INDEX: 485,
         "scheduler/scheduler_config.json": 348,
         "low_res_scheduler/scheduler_config.json": 300,
         "tokenizer/tokenizer_config.json": 825,
@@ -78,19 +78,19 @@ SIZES: Mapping[str, int] = MappingProxyType(
 
 def describe_file(file: str) -> Weights:
     """Return a file of the publisher's folder, pinned to a commit."""
-    return Weights(f"{NAME}/{file}", LICENCE, ORIGIN, f"{FILES}/{file}", None, SIZES.get(file))
+    return Weights(f"{NAME}/{file}", _LICENCE, _ORIGIN, f"{FILES}/{file}", None, SIZES.get(file))
 
 
 SETTINGS = (
-    describe_file(INDEX),
+    describe_file(_INDEX),
     *(describe_file(f"{name}/{file}") for name, part in PARTS.items() for file in part.files),
 )
 FULL = tuple(describe_file(f"{name}/{PARTS[name].weights}.safetensors") for name in NETWORKS)
 HALF = tuple(describe_file(f"{name}/{PARTS[name].weights}.fp16.safetensors") for name in NETWORKS)
 SINGLE = Weights(
     "x4-upscaler-ema.safetensors",
-    LICENCE,
-    ORIGIN,
+    _LICENCE,
+    _ORIGIN,
     f"{FILES}/x4-upscaler-ema.safetensors",
     "35c01d6160bdfe6644b0aee52ac2667da2f40a33a5d1ef12bbd011d059057bc6",
     3_531_269_371,
@@ -127,49 +127,49 @@ def locate_model(release: Release, store: Store, explicit: Path | None, half: bo
     """
     own = None if explicit is None or explicit.as_posix() == HUB_ID else explicit
     if own is not None and not own.is_dir():
-        return use_single_file(release, store, own)
+        return _use_single_file(release, store, own)
     for place in [own] if own else [*(f / NAME for f in store.folders), *store.folders]:
         if not list_missing_files(place):
-            return check_folder(place, half)
+            return _check_folder(place, half)
         if (place / release.single.file).is_file():
-            return verify_single_file(release, store, place / release.single.file)
+            return _verify_single_file(release, store, place / release.single.file)
     if own:
         raise make_missing_error(own, list_missing_files(own, half=half), f'weights "{own}"')
     if store.offline and (store.cache() / release.single.file).is_file():
-        return verify_single_file(release, store, store.cache() / release.single.file)
-    return download_model(release, store, half, NETWORKS)
+        return _verify_single_file(release, store, store.cache() / release.single.file)
+    return _download_model(release, store, half, NETWORKS)
 
 
-def use_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
+def _use_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
     """The operator's own single file, whose content only the networks can judge."""
     if not path.is_file() or path.suffix != ".safetensors":
         raise WeightsMissing(
-            f'weights "{path}": no such folder or safetensors file; expected a folder with {INDEX} '
-            f'as diffusers writes it, "{release.single.file}", or {HUB_ID}',
+            f'weights "{path}": no such folder or safetensors file; expected a folder with '
+            f'{_INDEX} as diffusers writes it, "{release.single.file}", or {HUB_ID}',
             option="weights",
         )
-    check_safetensors(path)
+    _check_safetensors(path)
     logger.warning('weights "%s" in place of %s: size and hash not checked', path, HUB_ID)
-    return ModelFiles(find_settings(release, store, path), {}, path)
+    return ModelFiles(_find_settings(release, store, path), {}, path)
 
 
-def verify_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
+def _verify_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
     """The publisher's single file, with the publisher's hash."""
     wrong = find_fault(path, release.single)
     if wrong is not None:
         raise WeightsCorrupt(f'weights file "{path}" {wrong}; replace it by {release.single.url}')
-    return ModelFiles(find_settings(release, store, path), {}, path)
+    return ModelFiles(_find_settings(release, store, path), {}, path)
 
 
-def find_settings(release: Release, store: Store, path: Path) -> Path:
+def _find_settings(release: Release, store: Store, path: Path) -> Path:
     """The folder with the settings that a single file lacks: its own, the operator's, the cache."""
     for place in (path.parent, path.parent / NAME, *(folder / NAME for folder in store.folders)):
         if not list_missing_files(place, weights=False):
-            return check_folder(place, False, ()).folder
-    return download_model(release, store, False, ()).folder
+            return _check_folder(place, False, ()).folder
+    return _download_model(release, store, False, ()).folder
 
 
-def download_model(
+def _download_model(
     release: Release, store: Store, half: bool, networks: tuple[str, ...]
 ) -> ModelFiles:
     """The folder in the cache, complete: what is missing or broken is downloaded."""
@@ -181,36 +181,37 @@ def download_model(
             looked = " or ".join(f'"{place / NAME}"' for place in store.folders)
             reason = f"offline, and not in {looked}" if looked else "offline"
             raise make_missing_error(folder, names, reason)
-        return check_folder(folder, half, networks)
-    patience = replace(store.patience, total=max(store.patience.total, TIMEOUT_SECONDS))
+        return _check_folder(folder, half, networks)
+    patience = replace(store.patience, total=max(store.patience.total, _TIMEOUT_SECONDS))
     for weights in wanted:
         target = store.cache() / weights.file
         if not target.is_file() or find_fault(target, weights):
             download(weights, target, patience)
-    return check_folder(folder, half, networks)
+    return _check_folder(folder, half, networks)
 
 
 def make_missing_error(folder: Path, names: list[str], reason: str) -> WeightsMissing:
     """The error that names every missing file, where it comes from and where it belongs."""
     return WeightsMissing(
-        f"{reason}: {', '.join(names)} missing; put them into {folder} from {ORIGIN}, keeping the "
+        f"{reason}: {', '.join(names)} missing; put them into {folder} from {_ORIGIN}, keeping the "
         f"folders, or set SUPERRES_WEIGHTS_DIR to a folder that holds {NAME}/ or {SINGLE.file}"
     )
 
 
 def list_missing_files(folder: Path, *, half: bool = False, weights: bool = True) -> list[str]:
     """The files that `folder` lacks, relative to it. Raises WeightsCorrupt for a broken index."""
-    names = [INDEX] if not (folder / INDEX).is_file() else []
+    names = [_INDEX] if not (folder / _INDEX).is_file() else []
     for name, part in PARTS.items():
-        names += [f"{name}/{file}" for file in list_missing_settings(folder / name, part)]
+        names += [f"{name}/{file}" for file in _list_missing_settings(folder / name, part)]
         if weights and part.weights:
             names += [
-                f"{name}/{file}" for file in list_missing_weights(folder / name, part.weights, half)
+                f"{name}/{file}"
+                for file in _list_missing_weights(folder / name, part.weights, half)
             ]
     return names
 
 
-def list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
+def _list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
     """The settings that are not in `folder`."""
     # transformers 5 writes the last three of the publisher's four files as one.
     one_for_all = (folder / "tokenizer.json").is_file()
@@ -219,31 +220,31 @@ def list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
             yield file
 
 
-def list_missing_weights(folder: Path, stem: str, half: bool) -> list[str]:
+def _list_missing_weights(folder: Path, stem: str, half: bool) -> list[str]:
     """The weights files that are not in `folder`; the preferred one where there is none at all."""
     found = [
-        files for variant in order_variants(half) if (files := list_shards(folder, stem, variant))
+        files for variant in _order_variants(half) if (files := _list_shards(folder, stem, variant))
     ]
-    if any(are_complete(files) for files in found):
+    if any(_are_complete(files) for files in found):
         return []
     if found:
         return [file.name for file in found[0] if not file.is_file()]
-    return [name_weights_file(stem, order_variants(half)[0])]
+    return [_name_weights_file(stem, _order_variants(half)[0])]
 
 
-def order_variants(half: bool) -> tuple[str | None, str | None]:
+def _order_variants(half: bool) -> tuple[str | None, str | None]:
     """The variants in the order in which they are looked for."""
     return ("fp16", None) if half else (None, "fp16")
 
 
-def name_weights_file(stem: str, variant: str | None) -> str:
+def _name_weights_file(stem: str, variant: str | None) -> str:
     """The name of a weights file that is not split."""
     return f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
 
 
-def list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
+def _list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
     """The files that hold a network, whether there or not; none where nothing tells of them."""
-    whole = folder / name_weights_file(stem, variant)
+    whole = folder / _name_weights_file(stem, variant)
     if whole.is_file():
         return [whole]
     index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
@@ -254,7 +255,7 @@ def list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 def read_weight_map(index: Path) -> dict[str, str]:
     """The file of every tensor, as a `*.safetensors.index.json` has it. Raises WeightsCorrupt."""
-    names = read_json(index).get("weight_map")
+    names = _read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
         raise WeightsCorrupt(f'"{index}" has no "weight_map" of tensors to files')
     for name in names.values():
@@ -263,7 +264,7 @@ def read_weight_map(index: Path) -> dict[str, str]:
     return names
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises WeightsCorrupt."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -274,33 +275,33 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_folder(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> ModelFiles:
+def _check_folder(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> ModelFiles:
     """`folder` once its index names the classes we build and its weights files are whole."""
-    check_index(folder / INDEX)
+    _check_index(folder / _INDEX)
     variants: dict[str, str | None] = {}
     for name in networks:
         stem = PARTS[name].weights or ""
         variants[name] = next(
-            v for v in order_variants(half) if are_complete(list_shards(folder / name, stem, v))
+            v for v in _order_variants(half) if _are_complete(_list_shards(folder / name, stem, v))
         )
-        files = list_shards(folder / name, stem, variants[name])
+        files = _list_shards(folder / name, stem, variants[name])
         for file in files:
-            check_safetensors(file)
-        check_total(folder / name, stem, variants[name], files)
+            _check_safetensors(file)
+        _check_total(folder / name, stem, variants[name], files)
     return ModelFiles(folder, variants)
 
 
-def are_complete(files: list[Path]) -> bool:
+def _are_complete(files: list[Path]) -> bool:
     """Whether there are files, and every one of them is there."""
     return bool(files) and all(file.is_file() for file in files)
 
 
-def check_index(path: Path) -> None:
+def _check_index(path: Path) -> None:
     """Raise WeightsMismatch unless model_index.json is that of an upscaler of this kind."""
-    content = read_json(path)
-    if content.get("_class_name") != PIPELINE:
+    content = _read_json(path)
+    if content.get("_class_name") != _PIPELINE:
         found = quote(content.get("_class_name"))
-        raise WeightsMismatch(f'"{path}": _class_name {found}, expected "{PIPELINE}"')
+        raise WeightsMismatch(f'"{path}": _class_name {found}, expected "{_PIPELINE}"')
     for name, part in PARTS.items():
         entry = content.get(name)
         if not isinstance(entry, list) or len(entry) != 2:
@@ -309,19 +310,19 @@ def check_index(path: Path) -> None:
             raise WeightsMismatch(f'"{path}": {name} {quote(entry[1])}, expected {part.kinds[0]}')
 
 
-def check_total(folder: Path, stem: str, variant: str | None, files: list[Path]) -> None:
+def _check_total(folder: Path, stem: str, variant: str | None, files: list[Path]) -> None:
     """Raise WeightsCorrupt where split weights have fewer bytes than their index promises."""
     index = folder / f"{stem}.safetensors.index{f'.{variant}' if variant else ''}.json"
-    if (folder / name_weights_file(stem, variant)).is_file():
+    if (folder / _name_weights_file(stem, variant)).is_file():
         return
-    metadata = read_json(index).get("metadata")
+    metadata = _read_json(index).get("metadata")
     promised = metadata.get("total_size") if isinstance(metadata, dict) else None
     held = sum(file.stat().st_size for file in files)
     if isinstance(promised, int | float) and held < promised:
         raise WeightsCorrupt(f'"{index}" promises {promised} bytes, its files have {held}')
 
 
-def check_safetensors(path: Path) -> None:
+def _check_safetensors(path: Path) -> None:
     """Raise WeightsCorrupt where a safetensors file is not what its own header promises."""
     try:
         wrong = find_format_fault(path)

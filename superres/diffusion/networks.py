@@ -33,7 +33,7 @@ def load_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.d
     def network(kind: Any, part: str) -> Any:
         return complete(kind, folder, part, variants[part], dtype)
 
-    pipeline = name_errors(
+    pipeline = _name_errors(
         folder,
         lambda: StableDiffusionUpscalePipeline(
             vae=network(AutoencoderKL, "vae"),
@@ -50,7 +50,7 @@ def load_single_file(path: Path, folder: Path, dtype: torch.dtype) -> Any:
     repair_torchvision()
     from diffusers import StableDiffusionUpscalePipeline
 
-    pipeline = name_errors(
+    pipeline = _name_errors(
         path,
         lambda: StableDiffusionUpscalePipeline.from_single_file(
             str(path),
@@ -91,11 +91,11 @@ def complete(kind: Any, folder: Path, part: str, variant: str | None, dtype: tor
     )
     lacking = sorted(loading["missing_keys"])
     if lacking:
-        raise mismatch(folder, part, kind.__name__, lacking)
+        raise _mismatch(folder, part, kind.__name__, lacking)
     return network
 
 
-def mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> WeightsMismatch:
+def _mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> WeightsMismatch:
     """The error for a network that has values its files lack."""
     return WeightsMismatch(
         f'weights of {part} in "{source}" do not fit {kind}: {len(lacking)} missing, '
@@ -103,7 +103,7 @@ def mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> WeightsM
     )
 
 
-def name_errors(source: Path, build: Callable[[], Any]) -> Any:
+def _name_errors(source: Path, build: Callable[[], Any]) -> Any:
     """What `build` gives; what the libraries raise about the files becomes an error with a name."""
     try:
         return build()
@@ -126,7 +126,7 @@ def ready(pipeline: Any, source: Path) -> Any:
     for name, network in networks.items():
         lacking = [key for key, value in network.named_parameters() if value.is_meta]
         if lacking:
-            raise mismatch(source, name, type(network).__name__, lacking)
+            raise _mismatch(source, name, type(network).__name__, lacking)
         network.eval().requires_grad_(False)
     unet, vae = pipeline.unet.config, pipeline.vae.config
     refuse(source, "input channels", vae.latent_channels + 3, unet.in_channels)

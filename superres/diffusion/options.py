@@ -8,7 +8,7 @@ from typing import Any
 from contract.options import EXACT_FLOAT
 from superres.request_options import read_option
 
-RANDOM_SEEDS = 2**32  # enough to choose from, and short enough to type again
+_RANDOM_SEEDS = 2**32  # enough to choose from, and short enough to type again
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ def read_sampling(given: Mapping[str, Any]) -> Sampling:
     Raises BadOption that names option, value and what is allowed.
     """
     values = {name: read_option(name, value) for name, value in given.items() if value is not None}
-    return Sampling(**{"seed": secrets.randbelow(RANDOM_SEEDS), **values})
+    return Sampling(**{"seed": secrets.randbelow(_RANDOM_SEEDS), **values})

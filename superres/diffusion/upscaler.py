@@ -29,7 +29,7 @@ from superres.inference.result import Cost, Progress, RowStream
 from superres.inference.scheduler import RequestQueue
 from superres.inference.upscaler import Upscaler
 
-BAND_ROWS = 256  # rows that are converted to whole numbers at once
+_BAND_ROWS = 256  # rows that are converted to whole numbers at once
 
 
 class DiffusionUpscaler(Upscaler):
@@ -121,7 +121,7 @@ class DiffusionUpscaler(Upscaler):
         """Denoise and decode as planned."""
         peak = self.model.device.peak()
         calls = len(plan.tiles) * self.sampling.steps + len(plan.decoder_tiles)
-        source = to_tensor(pad_by_reflection(pixels, plan.size), self.model.device.device)
+        source = to_tensor(_pad_by_reflection(pixels, plan.size), self.model.device.device)
         with self.model.device.scheduler.open_queue() as line:
             work = DiffusionProgress(line, calls, progress)
             latents = self.denoise(source * 2 - 1, plan, work)
@@ -132,9 +132,9 @@ class DiffusionUpscaler(Upscaler):
         result = np.empty(
             (height * self.spec.scale, width * self.spec.scale, channels), pixels.dtype
         )
-        for top in range(0, len(result), BAND_ROWS):
-            band = picture[None, :, top : min(top + BAND_ROWS, len(result)), : result.shape[1]]
-            result[top : top + BAND_ROWS] = to_pixels(band, pixels.dtype, channels)
+        for top in range(0, len(result), _BAND_ROWS):
+            band = picture[None, :, top : min(top + _BAND_ROWS, len(result)), : result.shape[1]]
+            result[top : top + _BAND_ROWS] = to_pixels(band, pixels.dtype, channels)
         cost.seconds, cost.peak_memory = work.seconds, peak()
         cost.tiles, cost.redone = len(plan.tiles), work.redone
         return result
@@ -214,7 +214,7 @@ class DiffusionProgress:
         self.progress(self.done, self.total)
 
 
-def pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
+def _pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
     """`pixels` reflected beyond its right and lower border to `size`."""
     height, width = pixels.shape[:2]
     beyond = ((0, size.height - height), (0, size.width - width), (0, 0))

@@ -2,8 +2,8 @@
 
 import threading
 
-NEWEST_WEIGHT = 0.2  # of the newest request in what is learned
-MAX_CHANGE = 8.0  # times the old value that one request can change it by
+_NEWEST_WEIGHT = 0.2  # of the newest request in what is learned
+_MAX_CHANGE = 8.0  # times the old value that one request can change it by
 
 
 class PaceTracker:
@@ -33,7 +33,7 @@ class PaceTracker:
             if old is None:
                 self._learned[model] = ratio
                 return
-            bounded = min(max(ratio, old / MAX_CHANGE), old * MAX_CHANGE)
+            bounded = min(max(ratio, old / _MAX_CHANGE), old * _MAX_CHANGE)
             self._learned[model] = (
-                old * (bounded / old) ** NEWEST_WEIGHT
+                old * (bounded / old) ** _NEWEST_WEIGHT
             )  # ratios: a geometric mean

@@ -25,11 +25,11 @@ from superres.inference.tiling import make_tiles
 from superres.model_spec import NetworkSpec
 
 MEGAPIXEL = 1_000_000
-SLACK_BYTES = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
-STREAM_HEAP_BYTES = (
+_SLACK_BYTES = 16 * 2**20  # of a request: strips on their way through the encoder's threads, heap
+_STREAM_HEAP_BYTES = (
     96 * 2**20
 )  # what the C library keeps of the memory of many small steps on a CPU
-STREAMED_FORMATS = frozenset({"png", "jpeg"})  # formats whose writers take strips
+_STREAMED_FORMATS = frozenset({"png", "jpeg"})  # formats whose writers take strips
 GPU_SPEED = 100.0  # times a CPU core; learned better from the first requests
 
 
@@ -156,15 +156,15 @@ def estimate_request(workload: Workload) -> Estimate:
     image, answered = workload.image, workload.answer_size.pixels * workload.frames
     cost = workload.network(image.size)
     decoding, encoding = DECODING[image.format], ENCODING[workload.format]
-    peak = max(decoding.bytes * image.size.pixels, count_working_bytes(workload, cost.rows))
-    host = workload.encoded + image.bytes + int(peak) + cost.host_bytes + SLACK_BYTES
+    peak = max(decoding.bytes * image.size.pixels, _count_working_bytes(workload, cost.rows))
+    host = workload.encoded + image.bytes + int(peak) + cost.host_bytes + _SLACK_BYTES
     model_seconds = cost.seconds * workload.frames
     seconds = decoding.seconds * image.size.pixels * image.frames / MEGAPIXEL
     seconds += encoding.seconds * answered / MEGAPIXEL + model_seconds
     return Estimate(host, cost.device_bytes, seconds, model_seconds, cost.plan)
 
 
-def count_working_bytes(workload: Workload, rows: int) -> float:
+def _count_working_bytes(workload: Workload, rows: int) -> float:
     """Return what is held beside the decoded image while the model works and rows are encoded.
 
     `rows` is how many rows of input become rows of the result at once.
@@ -178,7 +178,7 @@ def count_working_bytes(workload: Workload, rows: int) -> float:
     if image.channels in (2, 4):
         held += image.size.pixels * image.sample_bytes  # colours under transparent pixels
     file = raw * encoding.file
-    if workload.format in STREAMED_FORMATS:
+    if workload.format in _STREAMED_FORMATS:
         return held + file * workload.copies
     return max(held + raw, raw + encoding.bytes * pixels + file, file * workload.copies)
 
@@ -192,14 +192,14 @@ def estimate_network(
 ) -> NetworkCost:
     """Estimate what a network's part of a frame of `size` takes."""
     if tile:
-        return estimate_tiles(measure_tile_grid(size, spec, tile, overlap), spec, target)
+        return _estimate_tiles(measure_tile_grid(size, spec, tile, overlap), spec, target)
     plan = plan_cheapest(size, spec, target.memory, target.bytes_per_value, target.on_cpu, overlap)
     if plan.rows and spec.stream:
-        cost = estimate_stream(size, plan, spec, target)
+        cost = _estimate_stream(size, plan, spec, target)
     else:
         outer, core = plan.tiles[0]
         grid = TileGrid(outer.size, core.size.height, plan.computed)
-        cost = estimate_tiles(grid, spec, target)
+        cost = _estimate_tiles(grid, spec, target)
     return cost._replace(plan=plan)
 
 
@@ -222,7 +222,7 @@ def measure_tile_grid(size: Size, model: NetworkSpec, tile: int, overlap: int | 
     return TileGrid(outer, down[0].core.size.height, len(across) * len(down) * outer.pixels)
 
 
-def estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget) -> NetworkCost:
+def _estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget) -> NetworkCost:
     """What tiles take, one at a time."""
     used = tiling.outer.pixels * model.bytes_per_pixel * place.bytes_per_value
     return NetworkCost(0, int(used), estimate_seconds(tiling.computed, model, place), tiling.rows)
@@ -234,7 +234,7 @@ def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) 
     return seconds if place.on_cpu else seconds / GPU_SPEED
 
 
-def estimate_stream(
+def _estimate_stream(
     size: Size, plan: Plan, model: NetworkSpec, place: ExecutionTarget
 ) -> NetworkCost:
     """What row streaming takes: what it remembers between steps, and one step's activations."""
@@ -249,7 +249,7 @@ def estimate_stream(
     rows = plan.rows if len(plan.tiles) == 1 else size.height
     seconds = estimate_seconds(plan.computed, model, place)
     if place.on_cpu:
-        return NetworkCost(state, 2 * step + STREAM_HEAP_BYTES, seconds, rows)
+        return NetworkCost(state, 2 * step + _STREAM_HEAP_BYTES, seconds, rows)
     return NetworkCost(0, state + step, seconds, rows)
 
 
@@ -264,13 +264,13 @@ def find_fitting_size(workload: Workload, target: ExecutionTarget, max_bytes: in
     Sides are tried in steps of a sixteenth; None where not even the smallest fits.
     """
     for part in range(15, 0, -1):
-        smaller = shrink_workload(workload, part)
+        smaller = _shrink_workload(workload, part)
         if sum_host_bytes(estimate_request(smaller), target) <= max_bytes:
             return smaller.image.size
     return None
 
 
-def shrink_workload(workload: Workload, part: int) -> Workload:
+def _shrink_workload(workload: Workload, part: int) -> Workload:
     """Return the workload of an image, and an answer, with sides of `part` sixteenths."""
 
     def shrink(size: Size) -> Size:

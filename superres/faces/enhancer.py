@@ -35,16 +35,16 @@ Detect = Callable[[Bytes], list[Landmarks]]  # from an RGB picture (h, w, 3)
 Network = Callable[[Tensor], Tensor]  # from a face (1, 3, 512, 512), RGB in -1..1
 
 GFPGAN = "https://github.com/TencentARC/GFPGAN"
-FACEXLIB = "https://github.com/xinntao/facexlib"
+_FACEXLIB = "https://github.com/xinntao/facexlib"
 # Neither publisher states a licence for the weights: these are the licences of code and sources.
-GFPGAN_LICENCE = "Apache-2.0 AND LicenseRef-NVIDIA-NC AND CC-BY-NC-SA-4.0"
+_GFPGAN_LICENCE = "Apache-2.0 AND LicenseRef-NVIDIA-NC AND CC-BY-NC-SA-4.0"
 
 DEFAULT = "gfpgan.v1.4"
 FACE_MODELS: Mapping[str, Weights] = MappingProxyType(
     {
         DEFAULT: Weights(
             "GFPGANv1.4.pth",
-            GFPGAN_LICENCE,
+            _GFPGAN_LICENCE,
             GFPGAN,
             f"{GFPGAN}/releases/download/v1.3.0/GFPGANv1.4.pth",
             "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
@@ -52,7 +52,7 @@ FACE_MODELS: Mapping[str, Weights] = MappingProxyType(
         ),
         "gfpgan.v1.3": Weights(
             "GFPGANv1.3.pth",
-            GFPGAN_LICENCE,
+            _GFPGAN_LICENCE,
             GFPGAN,
             f"{GFPGAN}/releases/download/v1.3.0/GFPGANv1.3.pth",
             "c953a88f2727c85c3d9ae72e2bd4846bbaf59fe6972ad94130e23e7017524a70",
@@ -63,8 +63,8 @@ FACE_MODELS: Mapping[str, Weights] = MappingProxyType(
 DETECTION = Weights(
     "detection_Resnet50_Final.pth",
     "MIT",
-    FACEXLIB,
-    f"{FACEXLIB}/releases/download/v0.1.0/detection_Resnet50_Final.pth",
+    _FACEXLIB,
+    f"{_FACEXLIB}/releases/download/v0.1.0/detection_Resnet50_Final.pth",
     "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
     109497761,
     keys=(),
@@ -72,8 +72,8 @@ DETECTION = Weights(
 PARSING = Weights(
     "parsing_parsenet.pth",
     "MIT AND CC-BY-NC-SA-4.0",  # facexlib, and PSFRGAN, which the network comes from
-    FACEXLIB,
-    f"{FACEXLIB}/releases/download/v0.2.2/parsing_parsenet.pth",
+    _FACEXLIB,
+    f"{_FACEXLIB}/releases/download/v0.2.2/parsing_parsenet.pth",
     "3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
     85331193,
     keys=(),
@@ -90,9 +90,9 @@ TEMPLATE: Landmarks = np.array(
         [313.08905, 371.15118],
     ]
 )
-BEYOND = (132, 133, 135)  # RGB of an aligned face past the picture's border
-CONFIDENCE = 0.97
-EYE_DISTANCE = 5  # pixels of the picture; below, there is nothing to restore from
+_BEYOND = (132, 133, 135)  # RGB of an aligned face past the picture's border
+_CONFIDENCE = 0.97
+_EYE_DISTANCE = 5  # pixels of the picture; below, there is nothing to restore from
 DETECTION_PIXELS = 1600 * 2150  # RetinaFace's own largest picture; larger ones are shrunk to it
 LEFT_OUT = (0, 14, 16, 17, 18)  # ParseNet's background, hat, necklace, neck and cloth
 BLUR, SIGMA, RIM = 101, 11, 10  # of the mask, in pixels of an aligned face
@@ -125,7 +125,7 @@ class FaceEnhancer:
         Raises BadSetting, WeightsMissing, WeightsCorrupt or WeightsMismatch, before any network is
         built where a file is missing.
         """
-        files = (face_weights(face_model), DETECTION, PARSING)
+        files = (_face_weights(face_model), DETECTION, PARSING)
         restoration, detection, parsing = [(locate(file, store), file.keys) for file in files]
         detector = load_network(retinaface(device), *detection, device)
         restorer = load_network(gfpgan(), *restoration, device)
@@ -161,8 +161,8 @@ class FaceEnhancer:
             result = enlarged.copy()
             grey = channels == 1 or not has_colour(original)
             for done, matrix in enumerate(matrices, start=1):
-                face, mask = self.restored(cut_out_face(picture, matrix))
-                face = convert_to_luma(face, channels) if grey else face
+                face, mask = self.restored(_cut_out_face(picture, matrix))
+                face = _convert_to_luma(face, channels) if grey else face
                 paste(result, face, mask, invert_alignment(matrix, scale))
                 progress(done, len(matrices))
         except torch.OutOfMemoryError as error:
@@ -193,7 +193,7 @@ class FaceEnhancer:
         return pixels, make_soft_mask(classes)
 
 
-def face_weights(face_model: str) -> Weights:
+def _face_weights(face_model: str) -> Weights:
     """The file of `face_model`. Raises BadSetting that lists the names there are."""
     if face_model not in FACE_MODELS:
         allowed = f"one of {', '.join(FACE_MODELS)}"
@@ -214,14 +214,14 @@ def load_network(
 def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
     """The landmarks of the faces that RetinaFace sees in an RGB picture (h, w, 3), best first."""
     height, width, _ = picture.shape
-    seen = shrink_to_pixels(picture, DETECTION_PIXELS)
-    rows = detector.detect_faces(np.ascontiguousarray(seen[..., ::-1]), CONFIDENCE)
+    seen = _shrink_to_pixels(picture, DETECTION_PIXELS)
+    rows = detector.detect_faces(np.ascontiguousarray(seen[..., ::-1]), _CONFIDENCE)
     ratio = np.array([width / seen.shape[1], height / seen.shape[0]])
     faces = rows[:, 5:15].reshape(-1, 5, 2).astype(np.float64) * ratio
-    return [face for face in faces if np.hypot(*(face[0] - face[1])) >= EYE_DISTANCE]
+    return [face for face in faces if np.hypot(*(face[0] - face[1])) >= _EYE_DISTANCE]
 
 
-def shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
+def _shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
     """`picture`, shrunk in proportion if it has more than `pixels` pixels."""
     height, width, _ = picture.shape
     factor = (pixels / (height * width)) ** 0.5
@@ -245,7 +245,7 @@ def has_colour(pixels: Pixels) -> bool:
     return not (np.array_equal(red, green) and np.array_equal(red, blue))
 
 
-def convert_to_luma(face: Floats, channels: int) -> Floats:
+def _convert_to_luma(face: Floats, channels: int) -> Floats:
     """The luma (BT.601) of an RGB face, in `channels` equal channels."""
     luma = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
     return np.repeat(luma, channels, axis=2)
@@ -260,10 +260,10 @@ def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
     return np.asarray(found, np.float64)
 
 
-def cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
+def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
     """The face (512, 512, 3) that `matrix` cuts out of an RGB picture."""
     face = cv2.warpAffine(
-        picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=BEYOND
+        picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=_BEYOND
     )
     return np.asarray(face, np.uint8)
 
@@ -297,12 +297,12 @@ def paste(picture: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
         left, top = area.left + core.left, area.top + core.top
         part = picture[top : area.top + core.bottom, left : area.left + core.right]
         shifted = inverse - np.array([[0, 0, left], [0, 0, top]])
-        weight = warp(mask, shifted, core.size)
+        weight = _warp(mask, shifted, core.size)
         if weight.any():
-            part[...] = blend(part, warp(face, shifted, core.size), weight)
+            part[...] = _blend(part, _warp(face, shifted, core.size), weight)
 
 
-def warp(values: Floats, matrix: Matrix, size: Size) -> Floats:
+def _warp(values: Floats, matrix: Matrix, size: Size) -> Floats:
     """(h, w) or (h, w, channels) as `matrix` maps it into `size`, interpolated linearly, else 0."""
     return np.asarray(cv2.warpAffine(values, matrix, size), np.float32)
 
@@ -316,7 +316,7 @@ def bound_face(inverse: Matrix, size: Size) -> Box:
     return Box(max(left, 0), max(top, 0), min(right, size.width), min(bottom, size.height))
 
 
-def blend(part: Pixels, face: Floats, weight: Floats) -> Pixels:
+def _blend(part: Pixels, face: Floats, weight: Floats) -> Pixels:
     """`part` (h, w, channels) where `weight` is 0, `face` in 0..1 where it is 1, rounded."""
     white = int(np.iinfo(part.dtype).max)
     base = part.astype(np.float32)

@@ -13,11 +13,11 @@ MAX_DEPTH = 50
 CELLS = 10  # what st() and ld() can address
 
 INT32 = (-(2**31), 2**31 - 1)
-INT64 = (-(2**63), 2**63 - 1)
+_INT64 = (-(2**63), 2**63 - 1)
 
-LOG2_10 = 3.32192809488736234787
+_LOG2_10 = 3.32192809488736234787
 
-CONSTANTS: Mapping[str, float] = {
+_CONSTANTS: Mapping[str, float] = {
     "E": math.e,
     "PI": math.pi,
     "PHI": (1 + math.sqrt(5)) / 2,
@@ -32,7 +32,7 @@ REFUSED: Mapping[str, str] = {
     "time": "its value is not the same twice",
     "print": "it writes to the log",
 }
-SI_PREFIXES: Mapping[str, int] = dict(
+_SI_PREFIXES: Mapping[str, int] = dict(
     zip("yzafpnumcdhkKMGTPEZY", (*range(-24, 0, 3), -2, -1, 2, 3, *range(3, 25, 3)), strict=True)
 )
 
@@ -182,8 +182,8 @@ class _Parser:
         if self.text.startswith("dB", self.at):
             self.at += 2
             value = _ratio(value)
-        elif prefix := self.take("".join(SI_PREFIXES)):
-            exponent = SI_PREFIXES[prefix]
+        elif prefix := self.take("".join(_SI_PREFIXES)):
+            exponent = _SI_PREFIXES[prefix]
             value *= 2.0 ** (exponent / 0.3) if self.take("i") else float(f"1e{exponent}")
         return value * 8 if self.take("B") else value
 
@@ -191,8 +191,8 @@ class _Parser:
         if name in self.variables:
             self.names.add(name)
             return Name(name)
-        if name in CONSTANTS:
-            return Number(CONSTANTS[name])
+        if name in _CONSTANTS:
+            return Number(_CONSTANTS[name])
         raise ExpressionError(f'unknown name "{name[:20]}"')
 
     def call(self, name: str) -> Node:
@@ -221,7 +221,7 @@ def _number(match: re.Match[str]) -> float:
 def _ratio(decibels: float) -> float:
     """10^(decibels/20) as FFmpeg computes it: 20dB is a little less than 10."""
     try:
-        return math.exp2(LOG2_10 * (decibels / 20))
+        return math.exp2(_LOG2_10 * (decibels / 20))
     except OverflowError:
         return math.inf
 
@@ -266,18 +266,18 @@ def _choose(node: Call, argument: Callable[[int], float]) -> float:
 def _operate(function: str, values: tuple[float, ...]) -> float:
     """A function of OPERATIONS with C's results where Python raises: infinite, or NaN."""
     try:
-        return float(OPERATIONS[function](*values))
+        return float(_OPERATIONS[function](*values))
     except OverflowError:
         return _infinite(function, values)
     except ValueError:
         if values[0] == 0 and function == "log":
             return -math.inf
-        return _infinite(function, values) if values[0] == 0 and function in POWERS else math.nan
+        return _infinite(function, values) if values[0] == 0 and function in _POWERS else math.nan
 
 
 def _infinite(function: str, values: tuple[float, ...]) -> float:
     """What an overflow or a pole gives: negative only where an odd function has a negative base."""
-    odd = function == "sinh" or (function in POWERS and values[1] % 2 == 1)
+    odd = function == "sinh" or (function in _POWERS and values[1] % 2 == 1)
     return math.copysign(math.inf, values[0]) if odd else math.inf
 
 
@@ -292,7 +292,7 @@ def _cell(value: float) -> int:
 
 
 def _long(value: float) -> int:
-    return cast(value, INT64)
+    return cast(value, _INT64)
 
 
 def _integral(function: Callable[[float], int]) -> Callable[[float], float]:
@@ -320,7 +320,7 @@ def _clip(x: float, low: float, high: float) -> float:
 
 def _gcd(x: float, y: float) -> float:
     a, b = _long(x), _long(y)
-    return float(cast(math.gcd(a, b), INT64) if a and b else a + b)
+    return float(cast(math.gcd(a, b), _INT64) if a and b else a + b)
 
 
 def _bitwise(function: Callable[[int, int], int]) -> Callable[[float, float], float]:
@@ -331,7 +331,7 @@ def _bitwise(function: Callable[[int, int], int]) -> Callable[[float, float], fl
 
 
 # Unlike Python's, min and max answer with the second argument when either is NaN.
-OPERATIONS: Mapping[str, Callable[..., float]] = {
+_OPERATIONS: Mapping[str, Callable[..., float]] = {
     ";": lambda _, y: y,
     "+": lambda x, y: x + y,
     "*": lambda x, y: x * y,
@@ -378,13 +378,13 @@ OPERATIONS: Mapping[str, Callable[..., float]] = {
     "tanh": math.tanh,
     "trunc": _integral(math.trunc),
 }
-POWERS = ("^", "pow")
+_POWERS = ("^", "pow")
 TWO = (
     *("atan2", "bitand", "bitor", "eq", "gcd", "gt", "gte", "hypot", "lt", "lte", "max", "min"),
     *("mod", "pow", "st"),
 )
 ARITIES: Mapping[str, tuple[int, ...]] = (
-    dict.fromkeys((name for name in (*OPERATIONS, "ld") if name.isalnum()), (1,))
+    dict.fromkeys((name for name in (*_OPERATIONS, "ld") if name.isalnum()), (1,))
     | dict.fromkeys(TWO, (2,))
     | dict.fromkeys(("between", "clip", "lerp"), (3,))
     | dict.fromkeys(("if", "ifnot"), (2, 3))

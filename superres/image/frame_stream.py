@@ -39,13 +39,13 @@ class FrameStream:
         for strip in self.strips:
             top, height = 0, strip.size.height
             while height - top >= missing:
-                yield join_rows([*rest, strip.band(top, top + missing)])
+                yield _join_rows([*rest, strip.band(top, top + missing)])
                 top, rest, missing = top + missing, [], rows
             if top < height:
                 rest.append(strip.band(top, height))
                 missing -= height - top
         if rest:
-            yield join_rows(rest)
+            yield _join_rows(rest)
 
     def whole(self) -> Frame:
         """All rows in one frame; the strip itself where there is only one."""
@@ -61,13 +61,13 @@ class FrameStream:
         if first.alpha is not None:
             alpha = np.empty(self.size[::-1], dtype)
         made = Frame(colour, alpha, self.milliseconds)
-        top = copy_rows(first, made, 0)
+        top = _copy_rows(first, made, 0)
         for strip in strips:
-            top = copy_rows(strip, made, top)
+            top = _copy_rows(strip, made, top)
         return made
 
 
-def join_rows(frames: list[Frame]) -> Frame:
+def _join_rows(frames: list[Frame]) -> Frame:
     """Frames of one width below one another; the frame itself where there is only one."""
     first = frames[0]
     if len(frames) == 1:
@@ -78,7 +78,7 @@ def join_rows(frames: list[Frame]) -> Frame:
     return Frame(colour, alpha, first.milliseconds)
 
 
-def copy_rows(strip: Frame, into: Frame, top: int) -> int:
+def _copy_rows(strip: Frame, into: Frame, top: int) -> int:
     """Puts a strip into a frame at row `top`; the row below it."""
     bottom = top + strip.size.height
     into.colour[top:bottom] = strip.colour

@@ -17,7 +17,7 @@ from superres.geometry import Size
 from superres.image.frame import Frame, Pixels
 from superres.image.frame_stream import FrameStream
 
-LOBES = 3  # Lanczos-3 reaches that many source pixels either way, more where it shrinks
+_LOBES = 3  # Lanczos-3 reaches that many source pixels either way, more where it shrinks
 BAND = 2**18  # pixels resampled or made at a time; stays in the cache
 
 Plane = NDArray[Any]  # (h, w) of any type that Pillow resamples, or (h, w, 3) uint8
@@ -43,7 +43,7 @@ def _strips(scroll: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
     slabs: list[Slab] = []
     made_per_row = size.pixels // scroll.size.height
     for band in scroll.bands(max(1, BAND // max(scroll.size.width, made_per_row))):
-        planes = [horizontal(plane, size.width) for plane in _planes(band, weighted)]
+        planes = [_horizontal(plane, size.width) for plane in _planes(band, weighted)]
         slabs = slabs or [Slab(scroll.size.height, size.height) for _ in planes]
         made = [slab.push(plane) for slab, plane in zip(slabs, planes, strict=True)]
         if len(made[0]):
@@ -97,7 +97,7 @@ def _levels(values: NDArray[np.float32], white: int) -> NDArray[np.float32]:
 # One plane
 
 
-def horizontal(plane: Plane, width: int) -> Plane:
+def _horizontal(plane: Plane, width: int) -> Plane:
     """`plane` resampled to `width` columns."""
     if plane.shape[1] == width:
         return plane
@@ -132,7 +132,7 @@ class Slab:
     @property
     def reach(self) -> float:
         """How far from its centre a row of the result looks, in source rows."""
-        return LOBES * max(self.scale, 1.0)
+        return _LOBES * max(self.scale, 1.0)
 
     def push(self, rows: Plane) -> Plane:
         """The rows of the result, maybe none, that are complete once `rows` have come."""

@@ -18,13 +18,13 @@ from superres.image.ffmpeg_eval import CELLS, INT32, Expression, ExpressionError
 MAX_LENGTH = 200
 FORM = '"width:height", e.g. "800:600" or "800:-1"'
 
-POSITIONS = ("w", "h", "flags")
-ALIASES = {"width": "w", "height": "h", "s": "size"}
-OWN = {"w": ("ow", "out_w"), "h": ("oh", "out_h")}
-AXES = {"w": "width", "h": "height"}
+_POSITIONS = ("w", "h", "flags")
+_ALIASES = {"width": "w", "height": "h", "s": "size"}
+_OWN = {"w": ("ow", "out_w"), "h": ("oh", "out_h")}
+_AXES = {"w": "width", "h": "height"}
 INPUT = {"iw": "width", "in_w": "width", "ih": "height", "in_h": "height"}
 ONES = ("sar", "hsub", "vsub", "ohsub", "ovsub")  # square pixels, no chroma subsampling
-VARIABLES = frozenset((*INPUT, *OWN["w"], *OWN["h"], "a", "dar", *ONES))
+VARIABLES = frozenset((*INPUT, *_OWN["w"], *_OWN["h"], "a", "dar", *ONES))
 SIZE = re.compile(r"([0-9]+)x([0-9]+)")
 _NAMES = """
     ntsc=720x480 pal=720x576 qntsc=352x240 qpal=352x288 sntsc=640x480 spal=768x576 film=352x240
@@ -41,11 +41,11 @@ _NAMES = """
 NAMED_SIZES: Mapping[str, str] = dict(re.findall(r"(\S+)=(\S+)", _NAMES))
 
 # What has no bearing on the size is read, checked and ignored: the resampling is ours.
-ASPECTS = {"0": 0, "disable": 0, "1": 1, "decrease": 1, "2": 2, "increase": 2}
-CHOICES: Mapping[str, tuple[str, ...]] = {
+_ASPECTS = {"0": 0, "disable": 0, "1": 1, "decrease": 1, "2": 2, "increase": 2}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
     "eval": ("init", "frame"),
     "reset_sar": ("0", "1"),
-    "force_original_aspect_ratio": tuple(ASPECTS),
+    "force_original_aspect_ratio": tuple(_ASPECTS),
     "force_divisible_by": tuple(str(count) for count in range(1, 257)),
 }
 # The bits of libswscale's algorithms are their places in this order.
@@ -74,7 +74,7 @@ class SizeExpression:
         """The expression in `text`. Raises BadOption with code SCALE_SYNTAX."""
         _check_characters(text)
         options = _split_size(text, _options(text))
-        for name, allowed in CHOICES.items():
+        for name, allowed in _CHOICES.items():
             if name in options and options[name] not in allowed:
                 span = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 9 else ", ".join(allowed)
                 raise _syntax(text, f"{name} is one of {span}, not {quote(options[name], 20)}")
@@ -83,7 +83,7 @@ class SizeExpression:
             text=text,
             width=_side(text, "w", options["w"]),
             height=_side(text, "h", options["h"]),
-            aspect=ASPECTS[options.get("force_original_aspect_ratio", "0")],
+            aspect=_ASPECTS[options.get("force_original_aspect_ratio", "0")],
             divisible_by=int(options.get("force_divisible_by", "1")),
         )
 
@@ -136,9 +136,9 @@ class SizeExpression:
         memory = [0.0] * CELLS  # st() in the width lives on from its first pass to its second
         # First with an unknown output size: its result only matters to a height that asks for it.
         first = cast(self.width.value(names, memory)) or source.width
-        names |= dict.fromkeys(OWN["w"], float(first))
+        names |= dict.fromkeys(_OWN["w"], float(first))
         height = self._whole("height", self.height.value(names, [0.0] * CELLS)) or source.height
-        names |= dict.fromkeys(OWN["h"], float(height))
+        names |= dict.fromkeys(_OWN["h"], float(height))
         width = self._whole("width", self.width.value(names, memory)) or source.width
         return Size(width, height)
 
@@ -175,10 +175,10 @@ def _options(text: str) -> dict[str, str]:
     for index, part in enumerate(text.split(":")):
         key, equals, value = part.partition("=")
         keyed = keyed or bool(equals)
-        if keyed != bool(equals) or (not keyed and index >= len(POSITIONS)):
+        if keyed != bool(equals) or (not keyed and index >= len(_POSITIONS)):
             raise _syntax(text, f"{quote(part, 20)} has no meaning in this place")
-        name = ALIASES.get(key.strip(), key.strip()) if keyed else POSITIONS[index]
-        if name not in (*POSITIONS, "size", *CHOICES):
+        name = _ALIASES.get(key.strip(), key.strip()) if keyed else _POSITIONS[index]
+        if name not in (*_POSITIONS, "size", *_CHOICES):
             raise _syntax(text, f"unknown key {quote(name, 20)}")
         options[name] = (value if keyed else part).strip()
     return options
@@ -202,9 +202,9 @@ def _side(text: str, name: str, part: str) -> Expression:
     try:
         expression = Expression.parse(part, VARIABLES)
     except ExpressionError as error:
-        raise _syntax(text, f"the {AXES[name]}: {error}") from error
-    if own := expression.names.intersection(OWN[name]):
-        raise _syntax(text, f"the {AXES[name]} cannot depend on itself, {min(own)}")
+        raise _syntax(text, f"the {_AXES[name]}: {error}") from error
+    if own := expression.names.intersection(_OWN[name]):
+        raise _syntax(text, f"the {_AXES[name]} cannot depend on itself, {min(own)}")
     return expression
 
 
@@ -225,7 +225,7 @@ def _check_flags(text: str, flags: str) -> None:
 def _variables(source: Size) -> dict[str, float]:
     """The values of VARIABLES before anything is known of the output."""
     known = {name: float(getattr(source, side)) for name, side in INPUT.items()}
-    unknown = dict.fromkeys((*OWN["w"], *OWN["h"]), nan)
+    unknown = dict.fromkeys((*_OWN["w"], *_OWN["h"]), nan)
     ratio = source.width / source.height
     return dict.fromkeys(ONES, 1.0) | unknown | known | {"a": ratio, "dar": ratio}
 

@@ -19,12 +19,12 @@ from torch import Tensor
 Function = Callable[[Tensor], tuple[Tensor, ...]]
 MIN_BATCH_FILL = 0.75  # of a padded batch that must be wanted
 MAX_GRAPHS = 16  # on a device
-GRAPH_MEMORY_SHARE = 0.4  # of the device's memory that graphs may hold
+_GRAPH_MEMORY_SHARE = 0.4  # of the device's memory that graphs may hold
 # A shape is captured when it comes for the third time: most pictures' sizes never come again, and
 # a capture takes as long as about ten runs.
 CAPTURE_AFTER_RUNS = 2
 MAX_TRACKED_SHAPES = 1000  # shapes that are counted
-WARM_UP_RUNS = 3  # runs before a capture; cuDNN chooses its algorithms meanwhile
+_WARM_UP_RUNS = 3  # runs before a capture; cuDNN chooses its algorithms meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -152,24 +152,24 @@ class GraphCache:
         most = self.max_bytes
         if most is None and like.is_cuda:
             total = torch.cuda.get_device_properties(like.device).total_memory
-            most = int(total * GRAPH_MEMORY_SHARE)
+            most = int(total * _GRAPH_MEMORY_SHARE)
         if most is not None and self.held > most:
             # One by one would not do: the memory is shared, and free once all are gone.
             self.clear()
         elif len(self.captured) >= MAX_GRAPHS:
-            wait_for_device()
+            _wait_for_device()
             self.captured.popitem(last=False)  # its memory is the next one's
 
     def clear(self) -> None:
         """Drop all graphs and what they hold."""
-        wait_for_device()
+        _wait_for_device()
         self.captured.clear()
         self.uses.clear()
         self.held = 0
         self.capture.forget()
 
 
-def wait_for_device() -> None:
+def _wait_for_device() -> None:
     """Wait until the device computes nothing, so that no graph is dropped while it runs."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -220,7 +220,7 @@ def warm_up(function: Function, source: Tensor, stream: torch.cuda.Stream) -> No
     torch.backends.cudnn.benchmark = True
     try:
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_RUNS):
+            for _ in range(_WARM_UP_RUNS):
                 function(source)
     finally:
         torch.backends.cudnn.benchmark = before

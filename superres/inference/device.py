@@ -17,7 +17,7 @@ Optimize = Literal["auto", "none", "max"]
 
 CPU_MEMORY = 512 * 2**20  # bytes
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
-FREE_SHARE = 0.8  # of free memory; the rest is for fragments and the libraries' workspaces
+_FREE_SHARE = 0.8  # of free memory; the rest is for fragments and the libraries' workspaces
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Device:
         unused = torch.cuda.mem_get_info(self.device)[0]
         # The allocator keeps what it was given back; what graphs hold of it nobody else can have.
         kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return int((unused + max(kept - self.graphs.held, 0)) * FREE_SHARE)
+        return int((unused + max(kept - self.graphs.held, 0)) * _FREE_SHARE)
 
     def peak(self) -> Callable[[], int | None]:
         """Asked later, the most bytes that were in use on a CUDA device from now on; else None.

@@ -11,10 +11,10 @@ from superres.inference.tiling import (
 )
 from superres.model_spec import NetworkSpec
 
-LARGE_STEP_PIXELS = 2**18  # of row streaming elsewhere than on a CPU: enough to fill a GPU
-MIN_STEP_ROWS = 4  # of a step: with fewer, the rows remembered from the last outweigh the new ones
+_LARGE_STEP_PIXELS = 2**18  # of row streaming elsewhere than on a CPU: enough to fill a GPU
+_MIN_STEP_ROWS = 4  # of a step: with fewer, the rows remembered from the last outweigh the new ones
 # Elsewhere than on a CPU, streaming's many small steps cost about this much more than tiles do.
-STREAMING_COST = 1.3
+_STREAMING_COST = 1.3
 MIN_TILE = 32  # input pixels a side below which halving a tile is given up
 
 
@@ -69,11 +69,11 @@ def plan_cheapest(
     left = memory / per_pixel - spec.stream.bytes_per_image_pixel * size.pixels
     # A quarter for the steps leaves enough for what is remembered between them.
     fitting = max(int(left / 4 / spec.stream.step_bytes), 1)
-    step_pixels = min(spec.stream.step_pixels if on_cpu else LARGE_STEP_PIXELS, fitting)
+    step_pixels = min(spec.stream.step_pixels if on_cpu else _LARGE_STEP_PIXELS, fitting)
     if spec.global_context and _find_max_width(left, spec, step_pixels, 0) < size.width:
         return tiles
     streamed = plan_rows(size, spec, left, step_pixels, overlap)
-    handicap = 1.0 if on_cpu else STREAMING_COST
+    handicap = 1.0 if on_cpu else _STREAMING_COST
     return streamed if streamed.computed * handicap <= tiles.computed else tiles
 
 
@@ -100,7 +100,7 @@ def plan_rows(
         )
         for span in across
     ]
-    rows = round_up(max(step_pixels // length, MIN_STEP_ROWS), multiple)
+    rows = round_up(max(step_pixels // length, _MIN_STEP_ROWS), multiple)
     return Plan(size, panels, rows, overlap, length * height * len(panels))
 
 

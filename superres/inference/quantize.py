@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from superres.image.frame import Pixels
 
 # Numbers of a thread's share of a band: they stay in its cache until they are levels (0.5 MB).
-BAND_VALUES = 2**17
+_BAND_VALUES = 2**17
 
 
 class PixelFormat(NamedTuple):
@@ -75,19 +75,19 @@ def quantize(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor,
     n are finite (n,), for of the others the levels mean nothing.
     """
     if values.device.type == "cpu":
-        return quantize_in_bands(values, gain, dtype)
+        return _quantize_in_bands(values, gain, dtype)
     # A sum is finite only where all that is summed is, and costs one pass.
     finite = values.sum((1, 2, 3), dtype=torch.float32).isfinite()
     full = PixelFormat(dtype, COLOUR_CHANNELS).max_level
     exact = values.dtype == torch.float16 and full == 255
     values = values if exact else values.float()
     levels = (values if gain == 1 else values * gain).round().clamp_(0, full)
-    return levels.to(choose_storage_dtype(dtype, values.device)).permute(
+    return levels.to(_choose_storage_dtype(dtype, values.device)).permute(
         0, 2, 3, 1
     ).contiguous(), finite
 
 
-def quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
+def _quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
     """As `quantised`, a few rows at a time: every step but the first works in the cache.
 
     At 3840×360 on one core that takes a fifth of the time of separate passes.
@@ -96,9 +96,9 @@ def quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tupl
         values = values.contiguous(memory_format=torch.channels_last)
     rows = values.permute(0, 2, 3, 1)
     count, height, width, channels = rows.shape
-    levels = torch.empty(rows.shape, dtype=choose_storage_dtype(dtype, values.device))
+    levels = torch.empty(rows.shape, dtype=_choose_storage_dtype(dtype, values.device))
     sums = torch.zeros(count)
-    band = max(BAND_VALUES * torch.get_num_threads() // (width * channels), 1)
+    band = max(_BAND_VALUES * torch.get_num_threads() // (width * channels), 1)
     scratch = torch.empty(min(band, height), width, channels)
     full = PixelFormat(dtype, channels).max_level
     for number in range(count):
@@ -110,7 +110,7 @@ def quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tupl
     return levels, sums.isfinite()
 
 
-def choose_storage_dtype(dtype: np.dtype[Any], device: torch.device) -> torch.dtype:
+def _choose_storage_dtype(dtype: np.dtype[Any], device: torch.device) -> torch.dtype:
     """What holds levels of `dtype` on a device."""
     if dtype == np.uint8:
         return torch.uint8

@@ -11,7 +11,7 @@ from superres.image.frame import Pixels
 
 Progress = Callable[[int, int], None]  # parts done and in all
 
-STRIP_ROWS = 256  # rows of a strip where the whole picture is there already
+_STRIP_ROWS = 256  # rows of a strip where the whole picture is there already
 
 
 @dataclass
@@ -85,4 +85,4 @@ class RowStream:
 
 def split_into_strips(pixels: Pixels) -> Iterator[Pixels]:
     """A whole picture (h, w, c) in strips."""
-    return (pixels[top : top + STRIP_ROWS] for top in range(0, len(pixels), STRIP_ROWS))
+    return (pixels[top : top + _STRIP_ROWS] for top in range(0, len(pixels), _STRIP_ROWS))

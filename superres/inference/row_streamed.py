@@ -23,7 +23,7 @@ from superres.inference.tiling import crop_with_border
 from superres.model_spec import NetworkSpec
 from superres.networks.streaming.stages import StageMaker
 
-STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
+_STEPS_AHEAD = 2  # submitted while the rows of an earlier one are taken
 
 
 class NotFinite(Failed):
@@ -111,29 +111,29 @@ def stream_rows(
     spec = way.spec
     streams = [PanelStream(way, job.pixels, tile) for tile in plan.tiles]
     passes = spec.stream.passes if spec.stream else 1
-    steps = [passes * make_steps(tile.outer.bottom, plan.rows) for tile in plan.tiles]
+    steps = [passes * _make_steps(tile.outer.bottom, plan.rows) for tile in plan.tiles]
     job.begin(plan, sum(map(len, steps)))
     above = job.rows_done
     if len(streams) == 1:
-        yield from skip_rows(run_steps(streams[0], steps[0], job, line), above)
+        yield from skip_rows(_run_steps(streams[0], steps[0], job, line), above)
         return
     height, width, channels = job.pixels.shape
     result = np.empty((height * spec.scale, width * spec.scale, channels), job.pixels.dtype)
     for stream, own in zip(streams, steps, strict=True):
         core, top = stream.panel.core, 0
-        for rows in run_steps(stream, own, job, line):
+        for rows in _run_steps(stream, own, job, line):
             bottom = top + len(rows)
             result[top:bottom, core.left * spec.scale : core.right * spec.scale] = rows
             top = bottom
     yield from split_into_strips(result[above:])
 
 
-def make_steps(height: int, rows: int) -> list[Step]:
+def _make_steps(height: int, rows: int) -> list[Step]:
     """The steps of one pass over a panel of `height` rows."""
     return [Step(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def run_steps(
+def _run_steps(
     stream: PanelStream, steps: list[Step], job: FrameJob, line: RequestQueue
 ) -> Iterator[Pixels]:
     """The rows of one panel; further steps are submitted before they are taken."""
@@ -141,13 +141,13 @@ def run_steps(
     ahead: deque[Future[StepResult]] = deque()
     for step in steps:
         ahead.append(line.submit(Task(stream, step, None, (step.bottom - step.top) * width)))
-        if len(ahead) > STEPS_AHEAD:
-            yield from take_rows(ahead.popleft(), job)
+        if len(ahead) > _STEPS_AHEAD:
+            yield from _take_rows(ahead.popleft(), job)
     while ahead:
-        yield from take_rows(ahead.popleft(), job)
+        yield from _take_rows(ahead.popleft(), job)
 
 
-def take_rows(future: Future[StepResult], job: FrameJob) -> Iterator[Pixels]:
+def _take_rows(future: Future[StepResult], job: FrameJob) -> Iterator[Pixels]:
     """The rows of a step, if it gave any."""
     made = future.result()
     job.finish_part(made.seconds)

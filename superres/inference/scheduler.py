@@ -137,7 +137,7 @@ class Scheduler:
         # Also runs at exit, where a thread inside torch must have ended before Python does.
         weakref.finalize(self, DeviceQueue.close, self.queue)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(restart_after_fork, weakref.ref(self)))
+            os.register_at_fork(after_in_child=partial(_restart_after_fork, weakref.ref(self)))
 
     def open_queue(self) -> RequestQueue:
         """A new request's line, which begins level with those that are served."""
@@ -372,7 +372,7 @@ def empty_cache() -> None:
         torch.cuda.empty_cache()
 
 
-def restart_after_fork(scheduler: "weakref.ref[Scheduler]") -> None:
+def _restart_after_fork(scheduler: "weakref.ref[Scheduler]") -> None:
     """Begin anew in a forked process: threads stay behind, and a lock may have been held."""
     alive = scheduler()
     if alive is not None:

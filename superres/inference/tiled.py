@@ -53,10 +53,10 @@ def yield_strips(
             return
         row, futures = waiting.popleft()
         above = max(job.rows_done - row[0].core.top * scale, 0)  # given out before memory ran short
-        yield join_tiles(row, futures, job, scale)[above:]
+        yield _join_tiles(row, futures, job, scale)[above:]
 
 
-def join_tiles(
+def _join_tiles(
     row: list[Tile], futures: list[Future[TileResult]], job: FrameJob, scale: int
 ) -> Pixels:
     """The strip (n, w, c) of tiles that lie beside one another."""

@@ -22,7 +22,7 @@ def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = 
     made = split_into_tiles(covered, asked, overlap, align, rim)
     # What a network of the whole picture would see past the border is not there for the whole.
     outer = covered if spec.global_context else Size(made[-1].outer.right, made[-1].outer.bottom)
-    return [Tile(clip_box(t.outer, outer), clip_box(t.core, size)) for t in made]
+    return [Tile(_clip_box(t.outer, outer), _clip_box(t.core, size)) for t in made]
 
 
 def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
@@ -30,7 +30,7 @@ def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
     return Size(max(size.width, spec.input_size.minimum), max(size.height, spec.input_size.minimum))
 
 
-def clip_box(box: Box, size: Size) -> Box:
+def _clip_box(box: Box, size: Size) -> Box:
     """`box` without what lies right of and below a picture of `size`."""
     return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 

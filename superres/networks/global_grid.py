@@ -57,8 +57,8 @@ class Survey:
             self.pooled = found.new_zeros(1, found.shape[1], *cells)
         stride = self.network.grid_stride
         top, left = tile.outer.top // stride, tile.outer.left // stride
-        rows = find_cells(tile.core.top, tile.core.bottom, stride, self.pooled.shape[2])
-        columns = find_cells(tile.core.left, tile.core.right, stride, self.pooled.shape[3])
+        rows = _find_cells(tile.core.top, tile.core.bottom, stride, self.pooled.shape[2])
+        columns = _find_cells(tile.core.left, tile.core.right, stride, self.pooled.shape[3])
         self.pooled[..., rows.start : rows.stop, columns.start : columns.stop] = found[
             ..., rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
@@ -78,7 +78,7 @@ class Survey:
             yield whole.to(like.dtype)
 
 
-def find_cells(first: int, last: int, stride: int, cells: int) -> range:
+def _find_cells(first: int, last: int, stride: int, cells: int) -> range:
     """The cells whose corner lies in the pixels `first` to `last` of an axis."""
     return range(min(-(-first // stride), cells), min(-(-last // stride), cells))
 

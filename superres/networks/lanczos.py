@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-TAPS = 6  # Lanczos-3 reads three pixels on either side of a position
-REACH = TAPS // 2
+_TAPS = 6  # Lanczos-3 reads three pixels on either side of a position
+_REACH = _TAPS // 2
 
 
 class LanczosNetwork(nn.Module):
@@ -27,7 +27,7 @@ class LanczosNetwork(nn.Module):
     def enlarge(self, x: Tensor) -> Tensor:
         """`x` (n, c, h, w) with its rows `scale` times longer."""
         n, c, h, w = x.shape
-        padded = pad(x.reshape(n * c, 1, h, w), (REACH, REACH, 0, 0), mode="replicate")
+        padded = pad(x.reshape(n * c, 1, h, w), (_REACH, _REACH, 0, 0), mode="replicate")
         # One output per phase at TAPS + 1 pixels: the taps of early phases lie further left.
         phases = conv2d(padded, self.phases.to(x.dtype)[:, None, None])
         return phases.permute(0, 2, 3, 1).reshape(n, c, h, w * self.scale)
@@ -36,7 +36,7 @@ class LanczosNetwork(nn.Module):
 def phase_taps(scale: int) -> Tensor:
     """(scale, 7) weights of pixels -3..3 for the output pixels of one input pixel."""
     offset = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    distance = torch.arange(-REACH, REACH + 1, dtype=torch.float64) - offset[:, None]
-    weights = torch.sinc(distance) * torch.sinc(distance / REACH)
-    weights[distance.abs() >= REACH] = 0
+    distance = torch.arange(-_REACH, _REACH + 1, dtype=torch.float64) - offset[:, None]
+    weights = torch.sinc(distance) * torch.sinc(distance / _REACH)
+    weights[distance.abs() >= _REACH] = 0
     return (weights / weights.sum(1, keepdim=True)).float()

@@ -11,7 +11,7 @@ from torch.nn.functional import conv_transpose2d, leaky_relu, pad
 from superres.model_spec import StateDict
 from superres.networks.luma_chroma import LumaNetwork
 
-CHANNELS = 64
+_CHANNELS = 64
 SLOPE = 0.2
 
 
@@ -37,13 +37,15 @@ class LapSRNNetwork(LumaNetwork):
         super().__init__()
         self.scale = scale
         self.depth = depth
-        self.input_conv = convolution(1, CHANNELS, bias)
+        self.input_conv = convolution(1, _CHANNELS, bias)
         for level in levels(scale):
             for number in range(1, depth + 1):
-                self.add_module(f"level{level}_conv{number}", convolution(CHANNELS, CHANNELS, bias))
+                self.add_module(
+                    f"level{level}_conv{number}", convolution(_CHANNELS, _CHANNELS, bias)
+                )
             self.add_module(f"level{level}_upconv", Doubling(kernel, bias))
-            self.add_module(f"level{level}_residual_conv", convolution(CHANNELS, 1, bias))
-            self.add_module(f"level{level}_img_up", picture_doubling())
+            self.add_module(f"level{level}_residual_conv", convolution(_CHANNELS, 1, bias))
+            self.add_module(f"level{level}_img_up", _picture_doubling())
 
     def forward(self, x: Tensor) -> Tensor:
         features = leaky_relu(self.input_conv(x), SLOPE, inplace=True)
@@ -80,12 +82,12 @@ class MSLapSRNNetwork(LumaNetwork):
         self.scale = scale
         self.depth = depth
         self.recursions = recursions
-        self.input_conv = convolution(1, CHANNELS)
+        self.input_conv = convolution(1, _CHANNELS)
         for number in range(1, depth + 1):
-            self.add_module(f"conv{number}", convolution(CHANNELS, CHANNELS))
+            self.add_module(f"conv{number}", convolution(_CHANNELS, _CHANNELS))
         self.upconv = Doubling()
-        self.residual_conv = convolution(CHANNELS, 1)
-        self.img_up = picture_doubling()
+        self.residual_conv = convolution(_CHANNELS, 1)
+        self.img_up = _picture_doubling()
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.input_conv(x)
@@ -117,7 +119,7 @@ class Doubling(nn.Module):
 
     def __init__(self, kernel: int = 3, bias: bool = True) -> None:
         super().__init__()
-        layer = nn.ConvTranspose2d(CHANNELS, CHANNELS, kernel, bias=bias)
+        layer = nn.ConvTranspose2d(_CHANNELS, _CHANNELS, kernel, bias=bias)
         self.weight, self.bias = layer.weight, layer.bias
         self.missing = 4 - kernel
 
@@ -134,7 +136,7 @@ def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
-def picture_doubling() -> nn.ConvTranspose2d:
+def _picture_doubling() -> nn.ConvTranspose2d:
     """The learned interpolation of the picture itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
     return nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 
@@ -151,10 +153,10 @@ def retrained_keys(state: StateDict) -> StateDict:
     There `convt_F{n}` is the trunk of the n-th level from the smallest, its even entries 0..18 the
     layers and 20 the doubling.
     """
-    return {retrained_key(key): tensor for key, tensor in state.items()}
+    return {_retrained_key(key): tensor for key, tensor in state.items()}
 
 
-def retrained_key(key: str) -> str:
+def _retrained_key(key: str) -> str:
     """One key of the retraining as LapSRN names it."""
     if key == "conv_input.weight":
         return "input_conv.weight"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from superres.geometry import round_up
 
 WINDOW = 8  # side of every published SwinIR and Swin2SR super-resolution network's windows
-INNER = "network."  # where the wrapped network's entries lie among the wrapper's
+_INNER = "network."  # where the wrapped network's entries lie among the wrapper's
 
 
 class Windowed(nn.Module):
@@ -28,8 +28,8 @@ class Windowed(nn.Module):
         self.network = network
         self.scale = scale
         self.window = window
-        self.register_state_dict_post_hook(drop_prefix)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(add_prefix)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -45,11 +45,11 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     for axis in (-2, -1):
         length = x.shape[axis]
         if length % multiple:
-            x = x.index_select(axis, reflect_index(length, round_up(length, multiple), x.device))
+            x = x.index_select(axis, _reflect_index(length, round_up(length, multiple), x.device))
     return x
 
 
-def reflect_index(length: int, total: int, device: torch.device | None = None) -> Tensor:
+def _reflect_index(length: int, total: int, device: torch.device | None = None) -> Tensor:
     """Which of `length` pixels lies at each of `total` positions, the ends not repeated.
 
     Made on the `device`: a CUDA graph cannot hold a copy from the host.
@@ -59,18 +59,18 @@ def reflect_index(length: int, total: int, device: torch.device | None = None) -
     return torch.minimum(position, period - position)
 
 
-def drop_prefix(
+def _drop_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
     """`state` afterwards names the wrapped network's entries as the network itself does."""
-    rename(state, prefix + INNER, prefix)
+    rename(state, prefix + _INNER, prefix)
 
 
-def add_prefix(
+def _add_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
     """`state` afterwards names the network's own entries as the wrapper's."""
-    rename(state, prefix, prefix + INNER)
+    rename(state, prefix, prefix + _INNER)
 
 
 def rename(state: MutableMapping[str, Any], old: str, new: str) -> None:

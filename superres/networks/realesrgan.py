@@ -12,7 +12,7 @@ from superres.model_spec import StateDict
 from superres.networks.torchvision_compat import repair_torchvision
 
 # ESRGAN's first layout numbered the layers of a sequence; most community files have it.
-NUMBERED = {
+_NUMBERED = {
     "model.0": "conv_first",
     "model.3": "conv_up1",
     "model.6": "conv_up2",
@@ -45,10 +45,10 @@ def convert_numbered(state: StateDict) -> StateDict:
     """An RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
     if "model.0.weight" not in state:
         return state
-    return {convert_key(key): value for key, value in state.items()}
+    return {_convert_key(key): value for key, value in state.items()}
 
 
-def convert_key(key: str) -> str:
+def _convert_key(key: str) -> str:
     """basicsr's key for one of the numbered layout."""
     dense = re.fullmatch(r"model\.1\.sub\.(\d+)\.RDB(\d)\.(conv\d)\.0\.(\w+)", key)
     if dense:
@@ -56,4 +56,4 @@ def convert_key(key: str) -> str:
     layer, _, kind = key.rpartition(".")
     if re.fullmatch(r"model\.1\.sub\.\d+", layer):
         return f"conv_body.{kind}"
-    return f"{NUMBERED.get(layer, layer)}.{kind}"
+    return f"{_NUMBERED.get(layer, layer)}.{kind}"

@@ -28,11 +28,11 @@ def compute_sorted_levels(x: Tensor, layer: nn.Conv2d, levels: float) -> Tensor:
 
     The layer has them by colour, row and column, as a pixel shuffle takes them.
     """
-    bias = None if layer.bias is None else sort_by_position(layer.bias) * levels
-    return conv2d(x, sort_by_position(layer.weight) * levels, bias, padding=layer.padding)
+    bias = None if layer.bias is None else _sort_by_position(layer.bias) * levels
+    return conv2d(x, _sort_by_position(layer.weight) * levels, bias, padding=layer.padding)
 
 
-def sort_by_position(values: Tensor) -> Tensor:
+def _sort_by_position(values: Tensor) -> Tensor:
     """`values` (3·places, …), of a colour's places after another's, colour by colour at a place."""
     places = values.shape[0] // COLOUR_CHANNELS
     by_colour = values.view(COLOUR_CHANNELS, places, *values.shape[1:])

@@ -120,14 +120,14 @@ def convert_release(state: StateDict) -> StateDict:
     Tables that follow from the window's size are dropped once their size has shown that they
     belong to windows of 8 pixels: no other entry depends on it. Raises WeightsMismatch if not.
     """
-    check_window(state)
+    _check_window(state)
     learned = {key: value for key, value in state.items() if not key.endswith(TABLES)}
     if "conv_first.weight" not in learned:
         return learned
-    names = list_renames("conv_last.weight" in learned)
+    names = _list_renames("conv_last.weight" in learned)
     converted: StateDict = {}
     for key, value in learned.items():
-        name = rename_key(key, names)
+        name = _rename_key(key, names)
         if name.endswith("qkv.weight"):
             rows = zip(("query", "key", "value"), value.chunk(3), strict=True)
             converted |= {name.replace("qkv", part): matrix for part, matrix in rows}
@@ -139,7 +139,7 @@ def convert_release(state: StateDict) -> StateDict:
 TABLES = ("relative_coords_table", "relative_position_index", "attn_mask", "self_mask")
 
 
-def check_window(state: StateDict) -> None:
+def _check_window(state: StateDict) -> None:
     """Raises WeightsMismatch where `state` has a table of another window than 8 by 8."""
     for key, value in state.items():
         if key.endswith("relative_position_index") and value.shape != (TOKENS, TOKENS):
@@ -149,7 +149,7 @@ def check_window(state: StateDict) -> None:
             )
 
 
-def list_renames(has_last: bool) -> tuple[tuple[str, str], ...]:
+def _list_renames(has_last: bool) -> tuple[tuple[str, str], ...]:
     """Patterns of the publisher's keys and what replaces each; the first that matches counts.
 
     Without `conv_last` the upsampler is the lightweight one, a single convolution.
@@ -182,7 +182,7 @@ def list_renames(has_last: bool) -> tuple[tuple[str, str], ...]:
     )
 
 
-def rename_key(key: str, names: tuple[tuple[str, str], ...]) -> str:
+def _rename_key(key: str, names: tuple[tuple[str, str], ...]) -> str:
     """`key` as transformers names it; one that no pattern knows stays, for the loader to refuse."""
     for pattern, name in names:
         new, count = re.subn("^" + pattern, name, key)

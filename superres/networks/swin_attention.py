@@ -23,10 +23,10 @@ from superres.networks.pad_to_multiple import WINDOW
 TOKENS = WINDOW * WINDOW
 SHIFT = WINDOW // 2
 APART = -100.0  # what the networks were trained to add between tokens that are not neighbours
-MAX_LOGIT_SCALE = log(100)
+_MAX_LOGIT_SCALE = log(100)
 # Numbers of a core's share of tokens: with what a block makes of them 4 MB. Where a core has 2 MB
 # of second-level cache, half of it and four times as much are 5 % slower.
-CACHED = 192 * 1024
+_CACHED = 192 * 1024
 
 
 class BlockVariant(NamedTuple):
@@ -82,7 +82,7 @@ def windows_at_once(x: Tensor) -> int:
     """How many windows' tokens stay in a CPU's caches; elsewhere all windows of `x` (n, h·w, c)."""
     if x.device.type != "cpu":
         return x.shape[0] * x.shape[1]
-    return max(CACHED * torch.get_num_threads() // (TOKENS * x.shape[2]), 1)
+    return max(_CACHED * torch.get_num_threads() // (TOKENS * x.shape[2]), 1)
 
 
 def portions(to: Sorting, windows: int) -> Iterator[tuple[slice, Tensor | None]]:
@@ -140,13 +140,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Te
     return mixed.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def dot_bias(block: Any) -> Tensor:
+def _dot_bias(block: Any) -> Tensor:
     """The learned bias (1, heads, 64, 64) of relative positions of basicsr's block."""
     attn = block.attn
     return spread(attn.relative_position_bias_table, attn.relative_position_index)
 
 
-def dot_step(block: Any, tokens: Tensor, bias: Tensor) -> Tensor:
+def _dot_step(block: Any, tokens: Tensor, bias: Tensor) -> Tensor:
     """`tokens` after basicsr's SwinTransformerBlock: norms before attention and MLP."""
     attn = block.attn
     shape = (-1, TOKENS, 3, attn.num_heads, attn.dim // attn.num_heads)
@@ -156,20 +156,20 @@ def dot_step(block: Any, tokens: Tensor, bias: Tensor) -> Tensor:
     return tokens + hidden
 
 
-def cosine_bias(layer: Any) -> Tensor:
+def _cosine_bias(layer: Any) -> Tensor:
     """The bias (1, heads, 64, 64) that transformers' layer makes of relative positions."""
     attn = layer.attention.self
     table = attn.continuous_position_bias_mlp(attn.relative_coords_table).flatten(0, 2)
     return 16 * spread(table, attn.relative_position_index).sigmoid()
 
 
-def cosine_step(layer: Any, tokens: Tensor, bias: Tensor) -> Tensor:
+def _cosine_step(layer: Any, tokens: Tensor, bias: Tensor) -> Tensor:
     """`tokens` after transformers' Swin2SRLayer: cosine attention, norms after it and the MLP."""
     attn = layer.attention.self
     shape = (-1, TOKENS, attn.num_attention_heads, attn.attention_head_size)
     parts = (attn.query, attn.key, attn.value)
     q, k, v = (part(tokens).view(shape).transpose(1, 2) for part in parts)
-    q = normalize(q, dim=-1) * attn.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+    q = normalize(q, dim=-1) * attn.logit_scale.clamp(max=_MAX_LOGIT_SCALE).exp()
     mixed = layer.attention.output.dense(attention(q, normalize(k, dim=-1), v, bias, 1.0))
     tokens = tokens + layer.layernorm_before(mixed)
     hidden: Tensor = layer.layernorm_after(layer.output.dense(layer.intermediate(tokens)))
@@ -181,5 +181,5 @@ def spread(table: Tensor, index: Tensor) -> Tensor:
     return table[index.flatten()].view(1, TOKENS, TOKENS, -1).permute(0, 3, 1, 2).contiguous()
 
 
-DOT = BlockVariant(dot_bias, dot_step)  # SwinIR
-COSINE = BlockVariant(cosine_bias, cosine_step)  # Swin2SR
+DOT = BlockVariant(_dot_bias, _dot_step)  # SwinIR
+COSINE = BlockVariant(_cosine_bias, _cosine_step)  # Swin2SR

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
-MOVED = "torchvision.transforms.functional_tensor"
-SUPPRESSION = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_MOVED = "torchvision.transforms.functional_tensor"
+_SUPPRESSION = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def repair_torchvision() -> None:
@@ -30,21 +30,21 @@ def repair_torchvision() -> None:
     Where torchvision's compiled extension loads, only the removed module is put back. Calling it
     again changes nothing. Raises ModuleNotFoundError where torchvision is not installed.
     """
-    if not extension_loads():
-        declare_operators()
-        replace_suppression()
-    restore_moved_module()
+    if not _extension_loads():
+        _declare_operators()
+        _replace_suppression()
+    _restore_moved_module()
     # basicsr 1.4.2 imports names that SciPy moved; nobody who serves pictures can act on that.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"basicsr\.")
 
 
 @cache
-def extension_loads() -> bool:
+def _extension_loads() -> bool:
     """Whether torchvision's compiled extension works with the torch that is installed."""
-    return any(loads(path) for path in extension_files())
+    return any(loads(path) for path in _extension_files())
 
 
-def extension_files() -> list[Path]:
+def _extension_files() -> list[Path]:
     """Where torchvision's compiled extension may lie, found without importing torchvision."""
     spec = find_spec("torchvision")
     if spec is None:
@@ -66,16 +66,16 @@ def loads(path: Path) -> bool:
 
 
 @cache
-def declare_operators() -> Library:
+def _declare_operators() -> Library:
     """The schemas that `import torchvision` refers to; they live as long as the returned object."""
     library = Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
-        library.define(f"{name}{SUPPRESSION}")
+        library.define(f"{name}{_SUPPRESSION}")
     return library
 
 
 @cache
-def replace_suppression() -> None:
+def _replace_suppression() -> None:
     """`torchvision.ops.nms`, which facexlib's face detector calls, works without the extension."""
     vars(importlib.import_module("torchvision.ops"))["nms"] = suppress_overlaps
 
@@ -99,11 +99,11 @@ def suppress_overlaps(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Te
     return torch.stack(kept) if kept else waiting
 
 
-def restore_moved_module() -> None:
+def _restore_moved_module() -> None:
     """The module that torchvision 0.17 removed imports again, with the one function in use."""
-    if MOVED in sys.modules or find_spec(MOVED):
+    if _MOVED in sys.modules or find_spec(_MOVED):
         return
     functional = importlib.import_module("torchvision.transforms.functional")
-    module = ModuleType(MOVED, "Put back for basicsr by superres.networks.torchvision_compat.")
+    module = ModuleType(_MOVED, "Put back for basicsr by superres.networks.torchvision_compat.")
     vars(module)["rgb_to_grayscale"] = functional.rgb_to_grayscale
-    sys.modules[MOVED] = module
+    sys.modules[_MOVED] = module

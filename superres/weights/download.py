@@ -27,8 +27,8 @@ from superres.weights.http import make_opener
 
 logger = logging.getLogger(__name__)
 
-MARGIN = 64 << 20  # bytes of disk left free for everybody else
-CHUNK = 1 << 20
+_MARGIN = 64 << 20  # bytes of disk left free for everybody else
+_CHUNK = 1 << 20
 BUSY = frozenset({408, 425, 429})  # 4xx statuses that pass; every 5xx may pass too
 
 
@@ -284,9 +284,9 @@ class _Transfer:
 
     def _refuse_full_disk(self, needed: int) -> None:
         free = shutil.disk_usage(self.part.parent).free
-        if free < needed + MARGIN:
+        if free < needed + _MARGIN:
             raise _LastingError(
-                f"{self.part.parent} has {free} bytes free, {needed + MARGIN} are needed"
+                f"{self.part.parent} has {free} bytes free, {needed + _MARGIN} are needed"
             )
 
     def _chunks(
@@ -297,7 +297,7 @@ class _Transfer:
             self._refuse_lateness(offset, total)
             try:
                 # read1 returns what one recv brought: a trickle meets the limit of time, too
-                chunk = response.read1(CHUNK if total is None else min(CHUNK, total - offset))
+                chunk = response.read1(_CHUNK if total is None else min(_CHUNK, total - offset))
             except (OSError, http.client.HTTPException) as error:
                 at = f"{offset} of {total or 'unknown'} bytes"
                 raise _PassingError(f"the connection broke at {at} ({error})") from error

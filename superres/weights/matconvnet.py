@@ -23,15 +23,15 @@ from superres.errors import WeightsCorrupt
 from superres.model_spec import StateDict
 
 HEADER = 128  # bytes: a text, then the version and the byte order
-LITTLE_ENDIAN_5 = b"\x00\x01IM"
+_LITTLE_ENDIAN_5 = b"\x00\x01IM"
 LARGEST = 64 << 20  # bytes of one variable: twenty times the largest LapSRN
 
 # Types of elements that hold others, classes of matrices, and types of stored numbers.
 MATRIX, COMPRESSED = 14, 15
 STRUCT, TEXT, DOUBLE, SINGLE = 2, 4, 6, 7
-COMPLEX = 0x08  # in the byte after the class
+_COMPLEX = 0x08  # in the byte after the class
 NUMBERS = dict(zip((1, 2, 3, 4, 5, 6, 7, 9, 12, 13), "bBhHiIfdqQ", strict=True))
-ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-le"}
+_ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-le"}
 PARAMETER = re.compile(r"([A-Za-z]\w*)_([fb])", re.ASCII)
 
 
@@ -66,20 +66,20 @@ def load_matconvnet(path: Path) -> StateDict:
     """
     data = path.read_bytes()
     try:
-        return make_state_dict(find_variable(data, "net"))
+        return _make_state_dict(_find_variable(data, "net"))
     except MatFormatError as error:
         expected = "expected the publisher's MatConvNet file, unchanged"
         raise WeightsCorrupt(f'weights file "{path}": {error}; {expected}') from error
 
 
-def make_state_dict(net: MatMatrix) -> StateDict:
+def _make_state_dict(net: MatMatrix) -> StateDict:
     """The parameters of `net` as torch names and shapes them."""
-    outer = read_structs(net, "net", "params")
+    outer = _read_structs(net, "net", "params")
     if len(outer) != 1:
         raise MatFormatError(f"net has {len(outer)} elements, not one")
     state: StateDict = {}
-    for param in read_structs(outer[0]["params"], "net.params", "name", "value"):
-        key, tensor = read_entry(read_text(param["name"]), param["value"])
+    for param in _read_structs(outer[0]["params"], "net.params", "name", "value"):
+        key, tensor = _read_entry(read_text(param["name"]), param["value"])
         if key in state:
             raise MatFormatError(f"net.params has {key} twice")
         state[key] = tensor
@@ -88,12 +88,12 @@ def make_state_dict(net: MatMatrix) -> StateDict:
     return state
 
 
-def read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
+def _read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
     """One parameter as torch names and shapes it."""
     parts = PARAMETER.fullmatch(name)
     if parts is None:
         raise MatFormatError(f"parameter {quote(name)} has no name that ends in _f or _b")
-    numbers = read_floats(value, name)
+    numbers = _read_floats(value, name)
     layer, kind = parts.groups()
     if kind == "b":
         return f"{layer}.bias", torch.from_numpy(numbers.reshape(-1))
@@ -104,18 +104,18 @@ def read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
     return f"{layer}.weight", torch.from_numpy(full.transpose(3, 2, 0, 1).copy())
 
 
-def find_variable(data: bytes, name: str) -> MatMatrix:
+def _find_variable(data: bytes, name: str) -> MatMatrix:
     """The variable `name` of the MATLAB file `data`."""
-    if data[HEADER - 4 : HEADER] != LITTLE_ENDIAN_5:
+    if data[HEADER - 4 : HEADER] != _LITTLE_ENDIAN_5:
         raise MatFormatError("it is no little-endian MATLAB file of version 5")
-    for element in read_elements(memoryview(data)[HEADER:]):
+    for element in _read_elements(memoryview(data)[HEADER:]):
         inner = inflate(element.data) if element.type == COMPRESSED else element
-        if inner.type == MATRIX and (found := read_matrix(inner)).name == name:
+        if inner.type == MATRIX and (found := _read_matrix(inner)).name == name:
             return found
     raise MatFormatError(f"it has no variable {name}")
 
 
-def read_elements(data: memoryview) -> Iterator[MatElement]:
+def _read_elements(data: memoryview) -> Iterator[MatElement]:
     """The elements that lie one after another in `data`."""
     place = 0
     while place < len(data):
@@ -140,28 +140,28 @@ def inflate(data: memoryview) -> MatElement:
         raise MatFormatError("its compressed data are damaged") from error
     if not stream.eof:
         raise MatFormatError(f"its compressed data are cut short or longer than {LARGEST} bytes")
-    first = next(read_elements(memoryview(plain)), None)
+    first = next(_read_elements(memoryview(plain)), None)
     if first is None:
         raise MatFormatError("its compressed data are empty")
     return first
 
 
-def read_matrix(element: MatElement) -> MatMatrix:
+def _read_matrix(element: MatElement) -> MatMatrix:
     """The matrix in `element`. Every class begins with flags, dimensions and name."""
-    parts = list(read_elements(element.data)) if element.type == MATRIX else []
+    parts = list(_read_elements(element.data)) if element.type == MATRIX else []
     if len(parts) < 3 or len(parts[0].data) != 8:
         raise MatFormatError("a value in it is no matrix")
     kind, flags = parts[0].data[0], parts[0].data[1]
-    shape = tuple(int(side) for side in read_numbers(parts[1], "i"))
+    shape = tuple(int(side) for side in _read_numbers(parts[1], "i"))
     if min(shape, default=-1) < 0:
         raise MatFormatError(f"a matrix in it has the shape {shape}")
     name = bytes(parts[2].data).decode("latin-1")
-    return MatMatrix(kind, bool(flags & COMPLEX), shape, name, parts[3:])
+    return MatMatrix(kind, bool(flags & _COMPLEX), shape, name, parts[3:])
 
 
-def read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, MatMatrix]]:
+def _read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, MatMatrix]]:
     """The structs in `value`, known to have `fields`, with these alone."""
-    found = read_field_names(value)
+    found = _read_field_names(value)
     if not set(fields) <= set(found):
         raise MatFormatError(f"{name} is no struct with {' and '.join(fields)}")
     cells = value.parts[2:]
@@ -170,14 +170,14 @@ def read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, Ma
             f"{name} has {len(cells)} values for {value.shape} × {len(found)} fields"
         )
     rows = (cells[start : start + len(found)] for start in range(0, len(cells), len(found)))
-    return [{field: read_matrix(row[found.index(field)]) for field in fields} for row in rows]
+    return [{field: _read_matrix(row[found.index(field)]) for field in fields} for row in rows]
 
 
-def read_field_names(value: MatMatrix) -> list[str]:
+def _read_field_names(value: MatMatrix) -> list[str]:
     """The names of a struct's fields; none of what is no struct."""
     if value.kind != STRUCT or len(value.parts) < 2:
         return []
-    length = read_numbers(value.parts[0], "i")
+    length = _read_numbers(value.parts[0], "i")
     names = bytes(value.parts[1].data).decode("latin-1")
     if length.size != 1 or length[0] < 1:
         return []
@@ -189,16 +189,16 @@ def read_text(value: MatMatrix) -> str:
     """The characters in `value`; none of what is no text."""
     if value.kind != TEXT or len(value.parts) != 1:
         return ""
-    encoding = ENCODINGS.get(value.parts[0].type, "latin-1")
+    encoding = _ENCODINGS.get(value.parts[0].type, "latin-1")
     return bytes(value.parts[0].data).decode(encoding, errors="replace")
 
 
-def read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
+def _read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
     """The finite floating-point numbers in `value`, in fp32."""
     if value.kind not in {DOUBLE, SINGLE} or value.complex or len(value.parts) != 1:
         raise MatFormatError(f"parameter {name} is no array of floating-point numbers")
     # MATLAB stores whole numbers in the smallest type that holds them.
-    numbers = read_numbers(value.parts[0], NUMBERS.get(value.parts[0].type, ""))
+    numbers = _read_numbers(value.parts[0], NUMBERS.get(value.parts[0].type, ""))
     if not numbers.size or numbers.size != math.prod(value.shape):
         raise MatFormatError(f"parameter {name} has {numbers.size} numbers for {value.shape}")
     if not (abs(numbers.astype(np.float64)) <= np.finfo(np.float32).max).all():
@@ -206,7 +206,7 @@ def read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
     return numbers.astype(np.float32).reshape(value.shape, order="F")
 
 
-def read_numbers(element: MatElement, code: str) -> NDArray[np.generic]:
+def _read_numbers(element: MatElement, code: str) -> NDArray[np.generic]:
     """The numbers of type `code` in `element`."""
     if NUMBERS.get(element.type) != code or not code:
         raise MatFormatError(f"numbers in it are of type {element.type}")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 HEAD = b"\x78\x01"  # deflate with a window of 32 kB
-TAIL = b"\x03\x00"  # an empty last block
-ADLER = 65_521  # the largest prime below 2**16
+_TAIL = b"\x03\x00"  # an empty last block
+_ADLER = 65_521  # the largest prime below 2**16
 RAW = -zlib.MAX_WBITS
 MEMORY = 9  # zlib's largest table
 
@@ -67,14 +67,14 @@ def tail(parts: Iterable[tuple[int, int]]) -> bytes:
     total = 1
     for length, adler in parts:
         total = combine_adler32(total, adler, length)
-    return TAIL + total.to_bytes(4, "big")
+    return _TAIL + total.to_bytes(4, "big")
 
 
 def combine_adler32(first: int, second: int, length: int) -> int:
     """The Adler-32 of two parts after one another, the second of `length` bytes."""
     low1, high1 = first & 0xFFFF, first >> 16
     low2, high2 = second & 0xFFFF, second >> 16
-    low = (low1 + low2 - 1) % ADLER
+    low = (low1 + low2 - 1) % _ADLER
     # Each of the second part's sums began at 1 instead of low1.
-    high = (high1 + high2 + (low1 - 1) * length) % ADLER
+    high = (high1 + high2 + (low1 - 1) * length) % _ADLER
     return high << 16 | low

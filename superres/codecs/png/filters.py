@@ -22,28 +22,28 @@ def none(raw: Bytes, _above: Bytes, _pixel: int) -> Bytes:
     return raw
 
 
-def subtract_left(raw: Bytes, _above: Bytes, pixel: int) -> Bytes:
+def _subtract_left(raw: Bytes, _above: Bytes, pixel: int) -> Bytes:
     """The difference to the pixel on the left."""
-    return raw - shift_right(raw, pixel)
+    return raw - _shift_right(raw, pixel)
 
 
-def subtract_above(raw: Bytes, above: Bytes, _pixel: int) -> Bytes:
+def _subtract_above(raw: Bytes, above: Bytes, _pixel: int) -> Bytes:
     """The difference to the pixel above."""
     return raw - above
 
 
-def subtract_average(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
+def _subtract_average(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     """The difference to the mean of both, rounded down."""
-    left = shift_right(raw, pixel)
+    left = _shift_right(raw, pixel)
     # Without the ninth bit of their sum.
     return raw - ((left & above) + ((left ^ above) >> 1))
 
 
-def subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
+def _subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     """The difference to the one of left, above and their corner that is nearest to
     left + above - corner.
     """
-    left, corner = shift_right(raw, pixel), shift_right(above, pixel)
+    left, corner = _shift_right(raw, pixel), _shift_right(above, pixel)
     to_left, to_above = cv2.absdiff(above, corner), cv2.absdiff(left, corner)
     # With both on one side of the corner, the corner is the farthest; else it lies between them at
     # the difference of the distances.
@@ -58,19 +58,19 @@ def subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
     return raw - predicted
 
 
-def shift_right(rows: Bytes, pixel: int) -> Bytes:
+def _shift_right(rows: Bytes, pixel: int) -> Bytes:
     """`rows` one pixel of `pixel` bytes to the right, with zeros coming in."""
     made = np.zeros_like(rows)
     made[:, pixel:] = rows[:, :-pixel]
     return made
 
 
-FILTERS: tuple[Callable[[Bytes, Bytes, int], Any], ...] = (
+_FILTERS: tuple[Callable[[Bytes, Bytes, int], Any], ...] = (
     none,
-    subtract_left,
-    subtract_above,
-    subtract_average,
-    subtract_paeth,
+    _subtract_left,
+    _subtract_above,
+    _subtract_average,
+    _subtract_paeth,
 )
 
 
@@ -91,7 +91,7 @@ def best(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) -> Byte
     made = np.empty((raw.shape[0], 1 + raw.shape[1]), np.uint8)
     least = np.full(len(raw), np.iinfo(np.int32).max, np.int32)
     for number in allowed:
-        candidate = FILTERS[number](raw, above, pixel)
+        candidate = _FILTERS[number](raw, above, pixel)
         if len(allowed) == 1:
             made[:, 0], made[:, 1:] = number, candidate
             return made

@@ -27,7 +27,7 @@ from superres.codecs.png.filters import AVERAGE, NONE, PAETH, SUB, UP, filter_ro
 from superres.image.frame_stream import FrameStream
 from superres.worker_pool import map_ordered
 
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
 STRIP = 2**20  # bytes compressed at a time
 DEFAULT_COMPRESSION = 1
 
@@ -39,16 +39,16 @@ class Recipe(NamedTuple):
     compressors: tuple[Callable[[], Compressor], ...]
 
 
-BEST = (NONE, SUB, UP, AVERAGE, PAETH)
-RUNS = zlib_compressor(1, zlib.Z_RLE)
+_BEST = (NONE, SUB, UP, AVERAGE, PAETH)
+_RUNS = zlib_compressor(1, zlib.Z_RLE)
 # By `png_compression`. No level makes larger files of photos than the one before.
 RECIPES = (
     Recipe((NONE,), (zlib_compressor(0),)),
     Recipe((UP,), (isal_compressor(1),)),
     Recipe((PAETH,), (isal_compressor(1),)),
-    Recipe(BEST, (isal_compressor(2),)),
-    Recipe(BEST, (isal_compressor(2), RUNS)),
-    *(Recipe(BEST, (RUNS, zlib_compressor(level))) for level in (4, 5, 6, 7, 9)),
+    Recipe(_BEST, (isal_compressor(2),)),
+    Recipe(_BEST, (isal_compressor(2), _RUNS)),
+    *(Recipe(_BEST, (_RUNS, zlib_compressor(level))) for level in (4, 5, 6, 7, 9)),
 )
 
 
@@ -73,7 +73,7 @@ def write_png(
     out = BytesIO()
     out.write(SIGNATURE)
     first = frames[0]
-    kind = (first.bit_depth, COLOUR_TYPES[first.channels], 0, 0, 0)
+    kind = (first.bit_depth, _COLOUR_TYPES[first.channels], 0, 0, 0)
     _chunk(out, b"IHDR", struct.pack(">IIBBBBB", *first.size, *kind))
     _extras(out, extras)
     if len(frames) == 1:

@@ -51,7 +51,7 @@ class Unmasked:
         self.mixing = layers.blocks[number].c5
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        return mix_channels(self.branch.push(rows, last), self.mixing)
+        return _mix_channels(self.branch.push(rows, last), self.mixing)
 
 
 class Mask:
@@ -75,8 +75,10 @@ class Mask:
         weights = weights[:, first:last].to(self.grid.device)
         cells = self.grid[first:last]
         grid = (weights @ cells.flatten(1)).view(-1, *cells.shape[1:]).to(x.dtype)
-        near = mix_channels(to_channel_layout(self.near[top:bottom]), self.attention.conv_f)
-        return x * mix_channels(near.add_(to_channel_layout(grid)), self.attention.conv4).sigmoid_()
+        near = _mix_channels(to_channel_layout(self.near[top:bottom]), self.attention.conv_f)
+        return (
+            x * _mix_channels(near.add_(to_channel_layout(grid)), self.attention.conv4).sigmoid_()
+        )
 
 
 class Passes:
@@ -117,7 +119,7 @@ class Passes:
     def keep(self, unmasked: Tensor) -> None:
         """Store the next rows of a block, which lag behind those read: both share their place."""
         rows = to_row_layout(unmasked)
-        near = to_row_layout(mix_channels(unmasked, self.layers.blocks[self.number].esa.conv1))
+        near = to_row_layout(_mix_channels(unmasked, self.layers.blocks[self.number].esa.conv1))
         if not self.number and not self.written:
             self.features = rows.new_empty(self.size.height, *rows.shape[1:])
             self.near = near.new_empty(self.size.height, *near.shape[1:])
@@ -145,6 +147,6 @@ def make_dipnet_stages(network: DIPNetNetwork) -> StageMaker:
     return lambda size: Passes(layers, size)
 
 
-def mix_channels(x: Tensor, layer: nn.Conv2d) -> Tensor:
+def _mix_channels(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """`layer`, which is 1×1, of `x`: as a matrix product, which PyTorch does faster."""
     return to_channel_layout(linear(to_row_layout(x), layer.weight[:, :, 0, 0], layer.bias))

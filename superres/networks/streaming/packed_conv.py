@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 PADDING, ONES = [0, 1], [1, 1]  # the rows above and below are there to be read
-TYPICAL = (18, 640)  # height and width of what a layer reads; oneDNN asks when it orders weights
+_TYPICAL = (18, 640)  # height and width of what a layer reads; oneDNN asks when it orders weights
 
 
 class Packed:
@@ -27,8 +27,8 @@ class Packed:
         self.inputs = list(inputs) or [layer.in_channels]
         self.weights: list[Tensor] = []
         # A single input gains nothing by it: measured, PyTorch's own way is as fast or faster.
-        if len(self.inputs) > 1 and packable(layer.weight):
-            self.weights = [reorder_weight(part) for part in layer.weight.split(self.inputs, 1)]
+        if len(self.inputs) > 1 and _packable(layer.weight):
+            self.weights = [_reorder_weight(part) for part in layer.weight.split(self.inputs, 1)]
 
     def __call__(self, *sources: Tensor) -> Tensor:
         bias = self.layer.bias
@@ -47,7 +47,7 @@ class Packed:
         return made
 
 
-def packable(weight: Tensor) -> bool:
+def _packable(weight: Tensor) -> bool:
     """Whether oneDNN computes with such weights here."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
@@ -56,9 +56,9 @@ def packable(weight: Tensor) -> bool:
     return weight.dtype == torch.float32
 
 
-def reorder_weight(weight: Tensor) -> Tensor:
+def _reorder_weight(weight: Tensor) -> Tensor:
     """`weight` (c', c, 3, 3) in oneDNN's order."""
-    inputs = [1, weight.shape[1], *TYPICAL]
+    inputs = [1, weight.shape[1], *_TYPICAL]
     made: Tensor = torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001
         weight.contiguous(memory_format=torch.channels_last), PADDING, ONES, ONES, 1, inputs
     )

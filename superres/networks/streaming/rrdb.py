@@ -24,11 +24,11 @@ from superres.networks.streaming.stages import (
     to_row_layout,
 )
 
-LAYERS = 5  # of a dense block; each lags a row behind the one before
-REMEMBERED = (6, 5, 4, 3, 2)  # rows of its input and of all layers but the last
+_LAYERS = 5  # of a dense block; each lags a row behind the one before
+_REMEMBERED = (6, 5, 4, 3, 2)  # rows of its input and of all layers but the last
 SLOPE = 0.2
 SHARE = 0.2  # of a branch that is added to what went in
-LARGE_ROWS = 4  # rows at a time for the layers at four times the size
+_LARGE_ROWS = 4  # rows at a time for the layers at four times the size
 
 
 class Scratch:
@@ -51,14 +51,14 @@ class DenseLayers:
     """The layers of one dense block; `channels` of its input and of all layers but the last."""
 
     def __init__(self, block: Any) -> None:
-        layers: list[nn.Conv2d] = [getattr(block, f"conv{n}") for n in range(1, LAYERS + 1)]
+        layers: list[nn.Conv2d] = [getattr(block, f"conv{n}") for n in range(1, _LAYERS + 1)]
         self.channels = [layers[0].in_channels, *(layer.out_channels for layer in layers[:-1])]
         self.packed = [
             Packed(layer, self.channels[:number]) for number, layer in enumerate(layers, start=1)
         ]
         # Numbers that are remembered for each pixel of width.
         self.remembered = sum(
-            rows * channels for rows, channels in zip(REMEMBERED, self.channels, strict=True)
+            rows * channels for rows, channels in zip(_REMEMBERED, self.channels, strict=True)
         )
 
 
@@ -73,10 +73,10 @@ class DenseBlock:
     def __init__(self, layers: DenseLayers, scratch: Scratch, memory: Tensor) -> None:
         self.layers = layers
         self.scratch = scratch
-        self.ends = [0] * (LAYERS + 1)
-        self.counts = [0] * LAYERS  # remembered rows
+        self.ends = [0] * (_LAYERS + 1)
+        self.counts = [0] * _LAYERS  # remembered rows
         width = memory.numel() // layers.remembered
-        sizes = [rows * width * c for rows, c in zip(REMEMBERED, layers.channels, strict=True)]
+        sizes = [rows * width * c for rows, c in zip(_REMEMBERED, layers.channels, strict=True)]
         self.seen = [
             part.view(-1, width, channels)
             for part, channels in zip(memory.split(sizes), layers.channels, strict=True)
@@ -84,15 +84,15 @@ class DenseBlock:
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         new = to_row_layout(rows)
-        first = self.ends[LAYERS] - 1  # the picture's row that is row 0 of all features
+        first = self.ends[_LAYERS] - 1  # the picture's row that is row 0 of all features
         features = self.gathered(new, last)
         self.ends[0] += len(new)
-        for number in range(1, LAYERS):
+        for number in range(1, _LAYERS):
             made = self.computed(features, number, first, last)
             end = self.ends[number] - first
             kept = features[number][end - len(made) : end]
             torch.ops.aten.leaky_relu.out(made, SLOPE, out=kept)
-        made = self.computed(features, LAYERS, first, last)
+        made = self.computed(features, _LAYERS, first, last)
         result = torch.add(features[0][1 : 1 + len(made)], made, alpha=SHARE)
         if not last:
             self.remember(features, first)
@@ -100,7 +100,7 @@ class DenseBlock:
 
     def remember(self, features: list[Tensor], first: int) -> None:
         """Keep what the next rows need."""
-        start = self.ends[LAYERS] - 1 - first
+        start = self.ends[_LAYERS] - 1 - first
         for number, part in enumerate(features):
             rows = part[start : self.ends[number] - first]
             self.counts[number] = len(rows)
@@ -201,6 +201,6 @@ def make_rrdb_stages(network: Any) -> StageMaker:
         ]
         small: list[Stage] = [Unshuffled(2)] if network.scale == 2 else []
         around = Around(first, Chain([*body, Convolution(after)]))
-        return Chain([*small, around, RowLimiter(Chain(large), LARGE_ROWS)])
+        return Chain([*small, around, RowLimiter(Chain(large), _LARGE_ROWS)])
 
     return stages

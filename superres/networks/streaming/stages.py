@@ -51,7 +51,7 @@ def to_channel_layout(rows: Tensor) -> Tensor:
     return rows.permute(2, 0, 1)[None]
 
 
-def remember_rows(rows: Tensor, before: Tensor | None) -> Tensor:
+def _remember_rows(rows: Tensor, before: Tensor | None) -> Tensor:
     """A copy of `rows`, in the place of what was remembered before where it fits.
 
     New memory at every step, between what is freed again, would leave the heap full of holes.
@@ -84,7 +84,7 @@ class LineBuffer:
         within.copy_(to_row_layout(rows)[:, None, :, None].expand_as(within))
         if last:
             window[bottom:] = 0
-        self.previous = remember_rows(window[-2:], self.previous)
+        self.previous = _remember_rows(window[-2:], self.previous)
         return to_channel_layout(window)
 
 
@@ -120,11 +120,11 @@ class Chain:
     def push(self, rows: Tensor, last: bool) -> Tensor:
         self.max_rows = max(self.max_rows, rows.shape[2])
         for stage in self.stages:
-            rows = push_in_portions(stage, rows, last, self.max_rows)
+            rows = _push_in_portions(stage, rows, last, self.max_rows)
         return rows
 
 
-def push_in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
+def _push_in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
     """What `stage` makes of `rows`, given at most `most` of them at a time."""
     if rows.shape[2] <= most:
         return stage.push(rows, last)
@@ -196,4 +196,4 @@ class RowLimiter:
         self.max_rows = most
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        return push_in_portions(self.stage, rows, last, self.max_rows)
+        return _push_in_portions(self.stage, rows, last, self.max_rows)
