@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS, Option
+from contract.option import Option
+from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
 
 __all__ = ["TABLES", "replace_tables"]
 

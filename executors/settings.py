@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS, Kind, Option
+from contract.option import Kind, Option
+from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
 from contract.problem import quote
 from executors.source import SourcePolicy
 from superres.codecs.decode import Limits

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from contract.options import REQUEST_OPTIONS, WrongValue
+from contract.option import WrongValue
+from contract.options import REQUEST_OPTIONS
 from superres.errors import BadOption
 
 __all__ = ["read_option"]

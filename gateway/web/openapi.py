@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from contract.options import REQUEST_OPTIONS, Option
+from contract.option import Option
+from contract.options import REQUEST_OPTIONS
 from contract.problem import STATUS
 from gateway.web.options import IMAGE_OPTIONS
 

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from contract.options import REQUEST_OPTIONS, WrongValue
+from contract.option import WrongValue
+from contract.options import REQUEST_OPTIONS
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:

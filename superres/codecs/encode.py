@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 
 from superres.codecs import exif_xmp, icc_profile, jpeg_writer, tiff
 from superres.codecs.jpeg_writer import FULL_COLOUR
+from superres.codecs.palette import index_colours
 from superres.codecs.png import writer
 from superres.codecs.png.writer import RECIPES
 from superres.errors import BadOption
@@ -346,7 +347,7 @@ def _gif(sheaf: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
         options["loop"] = max(sheaf.loop - 1, 0)
     if sheaf.scrolls[0].channels in (2, 4):
         options["disposal"] = 2
-    pictures = [_index_colours(frame) for frame in sheaf.frames()]
+    pictures = [index_colours(frame) for frame in sheaf.frames()]
     return _save_with_pillow("gif", pictures, options | {"optimize": False})
 
 
@@ -376,31 +377,3 @@ def _picture(frame: Frame) -> Pillow.Image:
     """An 8-bit frame as Pillow's picture."""
     pixels = frame.rows(0, frame.size.height)
     return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))
-
-
-def _index_colours(frame: Frame) -> Pillow.Image:
-    """An 8-bit frame in 256 colours, one of them for what is less than half opaque."""
-    opaque = _picture(replace(frame, alpha=None))
-    if frame.alpha is None and opaque.mode == "L":
-        return opaque
-    index, palette = _quantize_colours(opaque.convert("RGB"), 256 if frame.alpha is None else 255)
-    if frame.alpha is not None:
-        index[frame.alpha < 128] = 255
-    made = Pillow.fromarray(index)
-    made.putpalette(palette.ljust(768, b"\0"))
-    if frame.alpha is not None:
-        made.info["transparency"] = 255
-    return made
-
-
-def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
-    """Indices and palette of an RGB picture: exact where it has few colours, else dithered."""
-    if picture.getcolors(colours) is None:
-        palette = picture.quantize(colours)
-        made = picture.quantize(palette=palette, dither=Pillow.Dither.FLOYDSTEINBERG)
-        return np.array(made), bytes(made.getpalette() or ())
-    # Pillow maps to a given palette by way of rounded colours.
-    red, green, blue = np.moveaxis(np.asarray(picture).astype(np.uint32), 2, 0)
-    few, index = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
-    table = np.stack([few >> 16, few >> 8 & 255, few & 255], axis=1).astype(np.uint8)
-    return index.reshape(picture.size[::-1]).astype(np.uint8), table.tobytes()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract.options import EXACT_FLOAT
+from contract.option import EXACT_FLOAT
 from superres.request_options import read_option
 
 _RANDOM_SEEDS = 2**32  # enough to choose from, and short enough to type again

@@ -8,14 +8,8 @@ from typing import Any
 
 import pytest
 
-from contract.options import (
-    EXACT_FLOAT,
-    IMAGE_FORMATS,
-    OPERATOR_OPTIONS,
-    REQUEST_OPTIONS,
-    SAMPLING_OPTIONS,
-    WrongValue,
-)
+from contract.option import EXACT_FLOAT, WrongValue
+from contract.options import IMAGE_FORMATS, OPERATOR_OPTIONS, REQUEST_OPTIONS, SAMPLING_OPTIONS
 from contract.reference import replace_tables
 
 ROOT = Path(__file__).parents[2]

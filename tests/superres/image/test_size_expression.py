@@ -1,13 +1,8 @@
 """The `scale` option against what the real ffmpeg 9.0.2 does with the same text."""
 
 import json
-import random
-import re
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -19,13 +14,18 @@ from superres.image.size_expression import (
     ALGORITHMS,
     MAX_LENGTH,
     MODIFIERS,
-    NAMED_SIZES,
     SizeExpression,
 )
-
-PORTRAIT = Size(200, 300)
-ODD = Size(201, 301)
-HD = Size(1920, 1080)
+from tests.superres.image.size_cases import (
+    DIFFERENCES,
+    HD,
+    ODD,
+    PORTRAIT,
+    Difference,
+    outcome,
+    refusal,
+    texts,
+)
 
 # Measured with ffmpeg 9.0.2; a string is the code of our error where ffmpeg has an error too.
 MEASURED: tuple[tuple[Size, str, Size | str], ...] = (
@@ -120,57 +120,6 @@ MEASURED: tuple[tuple[Size, str, Size | str], ...] = (
     (Size(1, 20000), "iw*4:-1", Size(4, 80000)),
 )
 
-
-class Difference(NamedTuple):
-    """A text that ffmpeg and we read differently, for a picture of 200x300, and why."""
-
-    text: str
-    ffmpeg: Size
-    ours: Size | str
-    reason: str
-
-
-LEFT_OUT = "leaving the option out says it better, and an empty field is likelier a mistake"
-ENDLESS = "its work is not bounded by its length"
-NO_32_BITS = "converting it to an integer is undefined in C: it depends on the machine"
-LENIENT = "ffmpeg reads on behind a mistake"
-OURS = "the resampling is ours"
-DIFFERENCES = (
-    Difference("", PORTRAIT, "SCALE_SYNTAX", LEFT_OUT),
-    Difference("600:-1:", Size(600, 900), "SCALE_SYNTAX", LEFT_OUT),
-    Difference("print(300):-1", Size(300, 450), "SCALE_SYNTAX", "a request must not write our log"),
-    Difference("root(ld(0)-5,10)*100:-1", Size(500, 750), "SCALE_SYNTAX", ENDLESS),
-    Difference("taylor(1,1)*100:-1", Size(271, 407), "SCALE_SYNTAX", ENDLESS),
-    Difference("while(0,1);600:-1", Size(600, 900), "SCALE_SYNTAX", ENDLESS),
-    Difference("0*random(0)+600:-1", Size(600, 900), "SCALE_SYNTAX", "not the same twice"),
-    Difference("0*time(0)+600:-1", Size(600, 900), "SCALE_SYNTAX", "not the same twice"),
-    Difference(
-        "n*600+600:-1:eval=frame", Size(600, 900), "SCALE_SYNTAX", "pictures have no number"
-    ),
-    Difference("1e10:-1", PORTRAIT, "SCALE_TOO_LARGE", NO_32_BITS),
-    Difference("-1e10:-1", PORTRAIT, "SCALE_VALUE", NO_32_BITS),
-    Difference("oh*2:ow", PORTRAIT, "SCALE_VALUE", NO_32_BITS),
-    Difference("abs(500,):-1", Size(500, 750), "SCALE_SYNTAX", LENIENT),
-    Difference("if(1,500,):-1", Size(500, 750), "SCALE_SYNTAX", LENIENT),
-    Difference("sin+5(1)*100:-1", Size(84, 126), "SCALE_SYNTAX", LENIENT),
-    Difference("600*900", Size(600, 900), "SCALE_SYNTAX", LENIENT),
-    Difference("--0x1p4:600", Size(16, 600), "SCALE_SYNTAX", "nobody writes hexadecimal exponents"),
-    Difference("600\t:-1", Size(600, 900), "SCALE_SYNTAX", "control characters are for attacks"),
-    Difference("600\n:-1", Size(600, 900), "SCALE_SYNTAX", "control characters are for attacks"),
-    Difference("(" * 60 + "600" + ")" * 60 + ":-1", Size(600, 900), "SCALE_SYNTAX", "depth"),
-    Difference("600" + "+0" * 100 + ":-1", Size(600, 900), "SCALE_SYNTAX", "length"),
-    Difference("600:-1:in_range=full", Size(600, 900), "SCALE_SYNTAX", OURS),
-    Difference("600:-1:bicubic:1", Size(600, 900), "SCALE_SYNTAX", OURS),
-    Difference("600:-1:flags=+lanczos", Size(600, 900), "SCALE_SYNTAX", OURS),
-    Difference(
-        "clip(st(0,ld(0)+1)*100,0,500):-1",
-        Size(400, 600),
-        Size(200, 300),
-        "ffmpeg evaluates the first argument twice, so that nested ones take exponential time",
-    ),
-    Difference("sgn(st(0,ld(0)+1))*ld(0)*90:-1", Size(360, 540), Size(180, 270), "the same"),
-)
-
 # Cases of the data file whose picture we never have: here all are RGB with square pixels.
 OTHER_PICTURES = {
     ("a*600:sar*600", "rgb24", "2/1"): Size(400, 600),
@@ -179,20 +128,6 @@ OTHER_PICTURES = {
     ("hsub*100:vsub*100", "yuv420p", "unset"): Size(100, 100),
     ("ohsub*100:ovsub*100", "yuv420p", "unset"): Size(100, 100),
 }
-
-
-def outcome(text: str, source: Size = PORTRAIT) -> Size | str:
-    """The size for `text`, or the code of the refusal."""
-    try:
-        return SizeExpression.parse(text).target(source)
-    except BadOption as error:
-        return error.code
-
-
-def refusal(text: str, source: Size = PORTRAIT, largest: Size | None = None) -> BadOption:
-    with pytest.raises(BadOption) as caught:
-        SizeExpression.parse(text).bounded(source, largest or source.times(4))
-    return caught.value
 
 
 @pytest.mark.parametrize(("source", "text", "expected"), MEASURED)
@@ -301,15 +236,6 @@ def test_the_dearest_accepted_text_takes_an_instant() -> None:
         assert time.thread_time() - started < 0.05
 
 
-PIECES = [
-    *("iw", "ih", "ow", "oh", "a", "PI", "-", "+", "*", "/", "^", "(", ")", ",", ";", ":", "="),
-    *("1", "0", "2.5", "1e9", "1e308", "0x", "k", "dB", "inf", "nan", "Ki", "x", " ", "\n", "٣"),
-    *("min(", "if(", "st(", "ld(", "clip(", "gcd(", "pow(", "mod(", "log(", "exp(", "hd720"),
-    *("force_original_aspect_ratio=1", "force_divisible_by=", "s=", "w=", "h="),
-]
-texts = st.one_of(
-    st.text(max_size=250), st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
-)
 sides = st.integers(min_value=1, max_value=70_000)
 
 
@@ -325,210 +251,3 @@ def test_nothing_but_bad_option_escapes_and_sizes_keep_the_bound(
     assert 1 <= size.width <= 4 * width
     assert 1 <= size.height <= 4 * height
     assert size == SizeExpression.parse(text).bounded(source, source.times(4))
-
-
-# ---- against the ffmpeg binary -----------------------------------------------------------------
-
-
-class Case(NamedTuple):
-    """A generated text: `width` and `height` are expressions, `keys` what follows them."""
-
-    source: Size
-    width: str
-    height: str
-    keys: str
-    mutated: bool
-
-    @property
-    def text(self) -> str:
-        return f"{self.width}:{self.height}{self.keys}"
-
-
-SOURCES = [
-    *(PORTRAIT, ODD, HD, Size(1, 1), Size(1, 2), Size(3, 2), Size(7, 5), Size(17, 33)),
-    *(Size(997, 13), Size(1, 2000), Size(640, 479), Size(4001, 3)),
-]
-ONE = "abs acos asin atan ceil cos cosh exp floor gauss isinf isnan ld log not round sgn sin sinh"
-ONE += " sqrt squish tan tanh trunc"
-TWO = "atan2 bitand bitor eq gcd gt gte hypot if ifnot lt lte max min mod pow"
-THREE = "between clip lerp if ifnot"
-ARITIES = {1: ONE, 2: TWO, 3: THREE}
-FUNCTIONS = [(name, count) for count, names in ARITIES.items() for name in names.split()]
-CHARACTERS = "()+-*/^;,. 0123456789abdeiowhkKMGBPEx_#"
-
-
-class Generator:
-    """Repeatable expressions of all kinds that FFmpeg knows, some of them broken on purpose."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def cases(self, count: int) -> Iterator[Case]:
-        while count:
-            case = self.case()
-            twice = "clip(" in case.text or "sgn(" in case.text  # see DIFFERENCES
-            if len(case.text) <= MAX_LENGTH and not (twice and "st(" in case.text):
-                count -= 1
-                yield case
-
-    def case(self) -> Case:
-        width, height = self.side("oh"), self.side("ow")
-        mutated = self.random.random() < 0.15
-        if mutated:
-            width = self.mutation(width)
-        return Case(self.random.choice(SOURCES), width, height, self.keys(), mutated)
-
-    def keys(self) -> str:
-        if self.random.random() < 0.8:
-            return ""
-        ratio = self.random.choice(("decrease", "increase", "disable", "0", "1", "2"))
-        multiple = self.random.choice((1, 2, 7, 8, 16, 256))
-        return f":force_original_aspect_ratio={ratio}:force_divisible_by={multiple}"
-
-    def side(self, other: str) -> str:
-        pick, choice = self.random.randrange, self.random.choice
-        return choice(
-            (
-                lambda: str(pick(1, 3000)),
-                lambda: str(pick(-40, 3)),
-                lambda: f"{self.random.uniform(-5, 900):.{pick(6)}f}",
-                lambda: f"i{choice('wh')}{choice('*/')}{pick(1, 400) / 100}",
-                lambda: f"trunc({self.expression(2, other)}/{pick(2, 17)})*{pick(2, 17)}",
-                lambda: f"{choice('+-')}{self.expression(2, other)}*{pick(1, 300)}",
-                lambda: f"st({pick(3)},{self.expression(2, other)});ld({pick(3)})*{pick(90)}+ld(0)",
-                lambda: f"abs({self.expression(4, other)})",
-                lambda: f"mod({self.expression(3, other)},2000)",
-                lambda: self.expression(4, other),
-            )
-        )()
-
-    def expression(self, depth: int, other: str) -> str:
-        if not depth or self.random.random() < 0.15:
-            return self.leaf(other)
-        parts = [self.expression(depth - 1, other) for _ in range(3)]
-        kind = self.random.random()
-        if kind < 0.4:
-            return f"{parts[0]}{self.random.choice('+-*/')}{parts[1]}"
-        if kind < 0.5:
-            return f"({parts[0]}{self.random.choice('^*-;')}{parts[1]})"
-        if kind < 0.6:
-            return f"{self.random.choice(('-', '+', ' - '))}{parts[0]}"
-        name, count = self.random.choice(FUNCTIONS)
-        return f"{name}({','.join(parts[:count])})"
-
-    def leaf(self, other: str) -> str:
-        number = self.random.randrange(1, 1000)
-        names = ["iw", "ih", "in_w", "in_h", "a", "sar", "dar", "hsub", "ovsub", "PI", "E", "PHI"]
-        numbers = [f"{number}", f"{number / 100}", f"0x{number:x}", f"{number}e-1", f"-{number}"]
-        suffixes = [f"{number % 9}k", f"{number}m", f".{number}Ki", f"{number % 60}dB", "7d"]
-        own = [other] if self.random.random() < 0.3 else []
-        return self.random.choice(names + numbers * 2 + suffixes + own + ["0", "1", "nan", "inf"])
-
-    def mutation(self, text: str) -> str:
-        at = self.random.randrange(len(text))
-        cut = self.random.randrange(2) if len(text) > 1 else 0
-        extra = self.random.choice([*CHARACTERS, ""])
-        return text[:at] + (extra or "1" * (1 - cut)) + text[at + cut :]
-
-
-class Ffmpeg:
-    """What the real ffmpeg makes of many texts, with one process for a hundred of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
-        self.binary: str = imageio_ffmpeg.get_ffmpeg_exe()
-        if "-v9." not in self.binary:
-            pytest.skip(f"the sizes are those of ffmpeg 9, this is {self.binary}")
-
-    def run(self, arguments: Sequence[str]) -> str:
-        command = [self.binary, "-hide_banner", "-nostdin", "-v", "verbose", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.stderr
-
-    def malformed(self, expressions: Sequence[tuple[str, str]]) -> set[int]:
-        """Which (option, expression) cannot be parsed: a wrong command leaves the filter alive."""
-        commands = ",\n".join(f"scale@x {side} '{text}'" for side, text in expressions)
-        end = ",\nscale@x w iw,\nscale@x h ih"
-        (self.folder / "commands").write_text(f"0 {commands}{end};\n")
-        graph = "nullsrc=s=8x8:r=1:d=1,format=rgb24,sendcmd=f=commands,scale@x=iw:ih[o]"
-        log = self.run(["-filter_complex", graph, "-map", "[o]", "-f", "null", "-"])
-        replies = re.split(r"Processing command #(\d+) ", log)[1:]
-        assert len(replies) == 2 * (len(expressions) + 2), log[-2000:]
-        wrong = re.compile("Cannot parse|self-referencing|Expressions with")
-        return {
-            int(index)
-            for index, reply in zip(replies[::2], replies[1::2], strict=True)
-            if wrong.search(reply)
-        }
-
-    def sizes(self, texts: Sequence[tuple[Size, str]]) -> list[Size | None]:
-        """The size of each well-formed text, None for an error; each has a graph of its own."""
-        found: dict[int, Size | None] = {}
-        # A graph that fails may end the process before all others have been configured.
-        while waiting := [index for index in range(len(texts)) if index not in found][:100]:
-            before = len(found)
-            found |= self.sizes_of({index: texts[index] for index in waiting})
-            assert len(found) > before, [texts[index] for index in waiting]
-        return [found[index] for index in range(len(texts))]
-
-    def sizes_of(self, texts: dict[int, tuple[Size, str]]) -> dict[int, Size | None]:
-        arguments = []
-        for index, (source, text) in texts.items():
-            graph = f"nullsrc=s={source}:r=1:d=0,format=rgb24,scale@x{index}='{text}'[o{index}]"
-            arguments += ["-filter_complex", graph]
-        for index in texts:
-            arguments += ["-map", f"[o{index}]", "-f", "null", "-"]
-        log = self.run(arguments)
-        sizes = re.findall(r"\[scale@x(\d+) @ \w+\] w:\d+ h:\d+ fmt.* -> w:(\d+) h:(\d+)", log)
-        failed = re.findall(r"Failed to configure output pad on scale@x(\d+)\n", log)
-        return {int(index): None for index in failed} | {
-            int(index): Size(int(width), int(height)) for index, width, height in sizes
-        }
-
-
-@pytest.fixture
-def ffmpeg(tmp_path: Path) -> Ffmpeg:
-    return Ffmpeg(tmp_path)
-
-
-def test_the_table_of_differences_tells_the_truth_about_ffmpeg(ffmpeg: Ffmpeg) -> None:
-    sizes = ffmpeg.sizes([(PORTRAIT, difference.text) for difference in DIFFERENCES])
-    assert sizes == [difference.ffmpeg for difference in DIFFERENCES]
-
-
-def test_named_sizes_are_those_of_ffmpeg(ffmpeg: Ffmpeg) -> None:
-    sizes = ffmpeg.sizes([(PORTRAIT, name) for name in NAMED_SIZES])
-    assert sizes == [outcome(name) for name in NAMED_SIZES]
-
-
-def test_generated_expressions_have_ffmpegs_result(ffmpeg: Ffmpeg) -> None:
-    cases = list(Generator(seed=9).cases(2400))
-    pairs = [(side, text) for case in cases for side, text in zip("wh", case[1:3], strict=True)]
-    malformed = {index // 2 for index in ffmpeg.malformed(pairs)}
-    good = [index for index in range(len(cases)) if index not in malformed]
-    sizes = ffmpeg.sizes([(cases[index].source, cases[index].text) for index in good])
-    expected = dict(zip(good, sizes, strict=True))
-    wrong, lenient = [], 0
-    for index, case in enumerate(cases):
-        result = outcome(case.text, case.source)
-        if case.mutated and result == "SCALE_SYNTAX" and expected.get(index):
-            lenient += 1
-        elif not agree(case, result, expected.get(index)):
-            wrong.append((case.source, case.text, result, expected.get(index)))
-    assert wrong == []
-    assert lenient < len(cases) / 100
-    assert sum(size is not None for size in sizes) > 1200
-    assert len(malformed) > 100
-    assert sum(size is None for size in sizes) > 100
-
-
-def agree(case: Case, result: Size | str, ffmpeg: Size | None) -> bool:
-    """Whether our result is ffmpeg's, but for what DIFFERENCES lists."""
-    if result == "SCALE_TOO_LARGE":
-        return True
-    if ffmpeg is not None and result == "SCALE_VALUE":
-        return "32 bits" in str(refusal(case.text, case.source, Size(2**31, 2**31)))
-    return (None if isinstance(result, str) else result) == ffmpeg

@@ -1,0 +1,44 @@
+"""A frame in 256 colours, as GIF holds it."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (  # noqa: F401 - they register their writers
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    WebPImagePlugin,
+)
+from PIL import Image as Pillow
+
+from superres.codecs.encode import _picture
+from superres.image.frame import Frame
+
+
+def index_colours(frame: Frame) -> Pillow.Image:
+    """An 8-bit frame in 256 colours, one of them for what is less than half opaque."""
+    opaque = _picture(replace(frame, alpha=None))
+    if frame.alpha is None and opaque.mode == "L":
+        return opaque
+    index, palette = _quantize_colours(opaque.convert("RGB"), 256 if frame.alpha is None else 255)
+    if frame.alpha is not None:
+        index[frame.alpha < 128] = 255
+    made = Pillow.fromarray(index)
+    made.putpalette(palette.ljust(768, b"\0"))
+    if frame.alpha is not None:
+        made.info["transparency"] = 255
+    return made
+
+
+def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
+    """Indices and palette of an RGB picture: exact where it has few colours, else dithered."""
+    if picture.getcolors(colours) is None:
+        palette = picture.quantize(colours)
+        made = picture.quantize(palette=palette, dither=Pillow.Dither.FLOYDSTEINBERG)
+        return np.array(made), bytes(made.getpalette() or ())
+    # Pillow maps to a given palette by way of rounded colours.
+    red, green, blue = np.moveaxis(np.asarray(picture).astype(np.uint32), 2, 0)
+    few, index = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    table = np.stack([few >> 16, few >> 8 & 255, few & 255], axis=1).astype(np.uint8)
+    return index.reshape(picture.size[::-1]).astype(np.uint8), table.tobytes()
