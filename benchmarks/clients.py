@@ -53,7 +53,7 @@ class Timing(NamedTuple):
 
 
 def sent(load: Load, port: int) -> Timing:
-    """What a Flow on `port` needs for `load`."""
+    """Return what a Flow on `port` needs for `load`."""
     return asyncio.run(_sent(load, port))
 
 
@@ -149,7 +149,7 @@ CONNECTIONS: dict[str, Callable[[int, bytes], AbstractAsyncContextManager[Ask]]]
 
 
 def called(load: Load, model: str) -> Timing:
-    """What this process needs for `load` when its threads call the engine themselves."""
+    """Return what this process needs for `load` when its threads call the engine themselves."""
     enlarge = engine(model)
     enlarge(load.picture)
     latencies: list[float] = []

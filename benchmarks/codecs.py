@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def enlarged(pixels: Picture) -> Picture:
-    """`pixels` three times as large, by the embedded model."""
+    """Return `pixels` three times as large, by the embedded model."""
     spec = CATALOGUE["bicubic_pp.x3"]
     model = NetworkModel(spec, Device(torch.device("cpu")), Store.from_environment())
     made: Picture = np.ascontiguousarray(model.upscaler().upscale(pixels).pixels)
@@ -78,20 +78,20 @@ Writers = Mapping[str, Callable[[], bytes]]
 
 
 def pillow(pixels: Picture, name: str, **options: Any) -> bytes:
-    """The file that Pillow writes."""
+    """Return the file that Pillow writes."""
     out = BytesIO()
     Pillow.fromarray(pixels).save(out, name, **options)
     return out.getvalue()
 
 
 def opencv(pixels: Picture, ending: str, *options: int) -> bytes:
-    """The file that OpenCV writes."""
+    """Return the file that OpenCV writes."""
     _, made = cv2.imencode(ending, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     return made.tobytes()
 
 
 def ours(pixels: Picture, name: str, **options: Any) -> bytes:
-    """The file that the engine writes."""
+    """Return the file that the engine writes."""
     return encode(Image((Frame(pixels),), name), FORMATS[name], **options).data
 
 
@@ -149,7 +149,7 @@ def readers(data: bytes, name: str) -> Mapping[str, Callable[[], Picture]]:
 
 
 def encoded(writers: Writers, rounds: int, lossless: Picture | None = None) -> list[dict[str, Any]]:
-    """A row for each writer."""
+    """Return a row for each writer."""
     times = fastest(writers, rounds)
     if lossless is not None:
         for name, took in times.items():
@@ -159,7 +159,7 @@ def encoded(writers: Writers, rounds: int, lossless: Picture | None = None) -> l
 
 
 def decoded(pixels: Picture, name: str, rounds: int) -> list[dict[str, Any]]:
-    """A row for each reader of the file that Pillow writes by default."""
+    """Return a row for each reader of the file that Pillow writes by default."""
     times = fastest(readers(pillow(pixels, name), name), rounds)
     for reader, took in times.items():
         assert np.array_equal(took.made, times["pillow"].made), reader
@@ -167,7 +167,7 @@ def decoded(pixels: Picture, name: str, rounds: int) -> list[dict[str, Any]]:
 
 
 def row(name: str, times: Mapping[str, Took]) -> dict[str, Any]:
-    """The figures of one contender."""
+    """Return the figures of one contender."""
     took = times[name]
     return {
         "name": name,

@@ -127,13 +127,15 @@ class Measured(NamedTuple):
 
 
 def fresh(case: Case) -> Measured:
-    """What `measured` finds in a process that has done nothing else."""
+    """Return what `measured` finds in a process that has done nothing else."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measured, (case, file(*case.size, case.given)))
 
 
 def measured(case: Case, data: bytes) -> Measured:
-    """The case, estimated and done; `data` is its picture, which would take memory to make."""
+    """Return the case, estimated and done; `data` is its picture, which would take memory
+    to make.
+    """
     from superres.codecs.decode import decode
     from superres.codecs.encode import FORMATS as WRITTEN
     from superres.codecs.probe import probe
@@ -175,14 +177,14 @@ def measured(case: Case, data: bytes) -> Measured:
 
 
 def tiny(kind: str) -> bytes:
-    """A file for the first request."""
+    """Return a file for the first request."""
     out = BytesIO()
     Image.new("RGB", (48, 32), "teal").save(out, kind)
     return out.getvalue()
 
 
 def ready(spec: NetworkSpec) -> Any:
-    """The model's Upscaler on the CPU."""
+    """Return the model's Upscaler on the CPU."""
     import torch
 
     from superres.inference.device import Device
@@ -199,7 +201,7 @@ def ready(spec: NetworkSpec) -> Any:
 
 
 def row(case: Case, found: Measured) -> dict[str, Any]:
-    """One line of the report. Errors are relative to what was measured."""
+    """Return one line of the report. Errors are relative to what was measured."""
     other = fresh(case)
     pace = other.model_seconds / other.estimated_model_seconds
     learned = found.estimated_seconds + found.estimated_model_seconds * (pace - 1)
@@ -220,7 +222,7 @@ def row(case: Case, found: Measured) -> dict[str, Any]:
 
 
 def line(made: dict[str, Any]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     return (
         f"{made['model']:26} {made['size']:>9} {made['given']:>4} {made['wanted']:4} "
         f"{made['estimated_mb']:8.1f} {made['measured_mb']:6.1f} {made['memory_error']:+6.0%} "

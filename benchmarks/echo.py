@@ -9,5 +9,5 @@ class BenchmarkEcho(Executor):
 
     @requests(on="/upscale")
     async def echo(self, docs: DocumentArray, **_: object) -> DocumentArray:
-        """The Documents as they came."""
+        """Return the Documents as they came."""
         return docs

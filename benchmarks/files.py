@@ -8,7 +8,7 @@ from benchmarks.photo import photo
 
 
 def file(width: int, height: int, kind: str) -> bytes:
-    """A photo in the file format that Pillow calls `kind`."""
+    """Return a photo in the file format that Pillow calls `kind`."""
     out = BytesIO()
     Image.fromarray(photo(width, height)).save(out, kind)
     return out.getvalue()

@@ -9,7 +9,8 @@ STATUS = Path("/proc/self/status")
 
 
 def start_afresh() -> float:
-    """The resident memory in MiB, from which `peak` counts where the system lets it: proc(5).
+    """Return the resident memory in MiB, from which `peak` counts where the system lets it:
+    proc(5).
 
     A new process counts from its parent's peak, which would hide much. What making ready has freed
     goes back to the system first; else a run that takes it again would seem to need nothing.
@@ -23,14 +24,14 @@ def start_afresh() -> float:
 
 
 def peak() -> float:
-    """The most resident memory since `start_afresh`, in MiB."""
+    """Return the most resident memory since `start_afresh`, in MiB."""
     if STATUS.exists():
         return from_status("VmHWM")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def from_status(field: str) -> float:
-    """A field of Linux's account of this process, in MiB."""
+    """Return a field of Linux's account of this process, in MiB."""
     found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text())
     assert found, f"{STATUS} has no {field}"
     return int(found[1]) / 1024

@@ -22,7 +22,7 @@ def machine() -> dict[str, str | int]:
 
 
 def processor() -> str:
-    """The processor's name as the system has it."""
+    """Return the processor's name as the system has it."""
     info = Path("/proc/cpuinfo")
     names = info.read_text().splitlines() if info.exists() else []
     found = [line.partition(":")[2].strip() for line in names if line.startswith("model name")]

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def served(data: bytes, options: dict[str, Any]) -> dict[str, Any]:
-    """What one request costs the process that serves it."""
+    """Return what one request costs the process that serves it."""
     import asyncio
 
     from docarray import Document, DocumentArray

@@ -9,7 +9,7 @@ HEIGHT = 300  # rows of each photo that are used
 
 
 def photo(width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB: rows of photos beside one another, all unscaled."""
+    """Return (height, width, 3) RGB: rows of photos beside one another, all unscaled."""
     from skimage import data
 
     pictures = cycle([data.astronaut(), data.coffee(), data.rocket(), data.chelsea()])

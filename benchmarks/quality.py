@@ -67,12 +67,12 @@ def arguments() -> argparse.Namespace:
 
 
 def store() -> Store:
-    """The user's cache; nothing is downloaded for a benchmark."""
+    """Return the user's cache; nothing is downloaded for a benchmark."""
     return Store.from_environment(offline=True)
 
 
 def measured(model: NetworkModel, spec: NetworkSpec, folder: Path) -> tuple[Score, Score]:
-    """The model's score and that of bicubic interpolation."""
+    """Return the model's score and that of bicubic interpolation."""
     results, baselines = [], []
     for path in pictures(folder):
         hr = crop_to_multiple(read_rgb(path), spec.scale)
@@ -89,13 +89,13 @@ def score(result: Any, hr: Pixels, scale: int) -> Score:
 
 
 def mean(scores: list[Score]) -> Score:
-    """The mean of each number."""
+    """Return the mean of each number."""
     values = np.mean(scores, axis=0)
     return Score(float(values[0]), float(values[1]))
 
 
 def row(name: str, folder: Path, result: Score, baseline: Score) -> dict[str, Any]:
-    """One line of the report."""
+    """Return one line of the report."""
     return {
         "model": name,
         "set": folder.name,
@@ -107,7 +107,7 @@ def row(name: str, folder: Path, result: Score, baseline: Score) -> dict[str, An
 
 
 def line(made: dict[str, Any]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     return (
         f"{made['model']:28} {made['set']:8} {made['psnr']:7.3f} dB {made['ssim']:.4f}  "
         f"bicubic {made['bicubic_psnr']:7.3f} dB  gain {made['gain_db']:+.3f} dB"

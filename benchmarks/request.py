@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def plain(spec: NetworkSpec, store: Store) -> nn.Module:
-    """The network with its weights, as PyTorch lays it out."""
+    """Return the network with its weights, as PyTorch lays it out."""
     states, path = read_state_dicts(spec, store, None)
     network = spec.build().eval()
     load_state_dict(network, states[0], path)
@@ -73,7 +73,7 @@ def plain(spec: NetworkSpec, store: Store) -> nn.Module:
 def compared(
     data: bytes, upscaler: NetworkUpscaler, network: nn.Module, name: str, rounds: int
 ) -> dict[str, Any]:
-    """Seconds of both for a format, and how far their pixels are apart."""
+    """Return seconds of both for a format, and how far their pixels are apart."""
     contenders: dict[str, Callable[[], Any]] = {
         "script": partial(script, data, network, name),
         "ours": partial(ours, data, upscaler, name),
@@ -94,13 +94,13 @@ def compared(
 
 
 def ours(data: bytes, upscaler: NetworkUpscaler, name: str) -> Answer:
-    """The engine's answer with its default options."""
+    """Return the engine's answer with its default options."""
     return upscale(decode(data), upscaler, OutputOptions(find_format(name)))
 
 
 @torch.no_grad()
 def script(data: bytes, network: nn.Module, name: str) -> bytes:
-    """What a script makes."""
+    """Return what a script makes."""
     pixels = np.asarray(Pillow.open(BytesIO(data)).convert("RGB"))
     x = torch.from_numpy(pixels / 255).float().permute(2, 0, 1)[None].contiguous()
     levels = (network(x)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
@@ -111,7 +111,9 @@ def script(data: bytes, network: nn.Module, name: str) -> bytes:
 
 
 def step(first: bytes, second: bytes) -> int:
-    """The largest difference of any level, away from the border, which models may continue."""
+    """Return the largest difference of any level, away from the border, which models may
+    continue.
+    """
     opened = (np.asarray(Pillow.open(BytesIO(data))).astype(int) for data in (first, second))
     inner = [levels[48:-48, 48:-48] for levels in opened]
     return int(np.abs(inner[0] - inner[1]).max())

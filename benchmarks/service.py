@@ -89,7 +89,7 @@ def arguments() -> argparse.Namespace:
 
 
 def pictures() -> dict[str, bytes]:
-    """A small and a medium picture by name."""
+    """Return a small and a medium picture by name."""
     return {"64x64 PNG": file(64, 64, "png"), "640x480 JPEG": file(640, 480, "jpeg")}
 
 
@@ -104,14 +104,14 @@ class Sides(NamedTuple):
     port: int
 
     def timed(self, load: Load) -> Timing:
-        """What `load` takes on the side that its protocol names."""
+        """Return what `load` takes on the side that its protocol names."""
         if load.protocol == DIRECT:
             return self.engine.apply(called, (load, MODEL))
         return self.clients.apply(sent, (load, self.port))
 
 
 def loads(name: str, picture: bytes, sides: Sides, plan: Plan) -> list[dict[str, Any]]:
-    """A row for each number of clients and protocol."""
+    """Return a row for each number of clients and protocol."""
     print(f"\n{name}: milliseconds p50 / p99, documents per second, p50 beside the engine's")
     for protocol in (DIRECT, *CONNECTIONS):
         sides.timed(Load(protocol, 1, 0.2, picture))  # nobody pays for the first request
@@ -127,7 +127,9 @@ def loads(name: str, picture: bytes, sides: Sides, plan: Plan) -> list[dict[str,
 def in_turn(
     sides: Sides, picture: bytes, clients: int, seconds: float, rounds: int
 ) -> dict[str, Timing]:
-    """All sides' timings, of `rounds` that alternate so that they share what else happens."""
+    """Return all sides' timings, of `rounds` that alternate so that they share what else
+    happens.
+    """
     found: dict[str, list[Timing]] = {name: [] for name in (DIRECT, *CONNECTIONS)}
     for _ in range(rounds):
         for protocol, timings in found.items():
@@ -142,7 +144,7 @@ def in_turn(
 
 
 def compared(timings: dict[str, Timing], clients: int) -> list[dict[str, Any]]:
-    """A row for each side, beside the engine."""
+    """Return a row for each side, beside the engine."""
     base = milliseconds(timings[DIRECT])
     rows = []
     for protocol, timing in timings.items():
@@ -170,12 +172,12 @@ def milliseconds(timing: Timing) -> list[float]:
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value that `part` of the sorted `values` do not pass."""
+    """Return the value that `part` of the sorted `values` do not pass."""
     return values[min(int(len(values) * part), len(values) - 1)]
 
 
 def line(row: dict[str, Any]) -> str:
-    """A side's cells of the table."""
+    """Return a side's cells of the table."""
     over = "" if row["protocol"] == DIRECT else f" {row['overhead_p50_ms']:+6.1f}"
     return (
         f"{row['protocol']} {row['p50_ms']:.1f}/{row['p99_ms']:.1f} "
@@ -229,12 +231,12 @@ def gateways(plan: Plan) -> list[dict[str, Any]]:
 
 
 def flow() -> str:
-    """The default Flow."""
+    """Return the default Flow."""
     return FLOW.read_text().replace("../", f"{ROOT}/").replace("51001", "{port}")
 
 
 def echo(gateway: dict[str, Any]) -> str:
-    """A Flow with the echo Executor behind `gateway`."""
+    """Return a Flow with the echo Executor behind `gateway`."""
     executor = {"uses": "BenchmarkEcho", "py_modules": str(ROOT / "benchmarks/echo.py")}
     text = json.dumps(
         {
@@ -249,7 +251,7 @@ def echo(gateway: dict[str, Any]) -> str:
 
 @contextmanager
 def serving(text: str) -> Iterator[int]:
-    """The port of the Flow in `text`, which has {port} for it; it is stopped at the end."""
+    """Return the port of the Flow in `text`, which has {port} for it; it is stopped at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -275,7 +277,7 @@ def serving(text: str) -> Iterator[int]:
 
 
 def caller(port: int) -> Callable[[jina_pb2.DataRequestProto], Any]:
-    """One unary call over a channel that stays open."""
+    """Return one unary call over a channel that stays open."""
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", UNLIMITED)
     call: Callable[[jina_pb2.DataRequestProto], Any] = channel.unary_unary(
         METHOD,

@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line asks for."""
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         epilog="\n".join(f"{name:18} {one.what}" for name, one in CONTENDERS.items()),
@@ -126,7 +126,7 @@ def arguments() -> argparse.Namespace:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the peers that are installed."""
+    """Return the versions of the peers that are installed."""
     found = {}
     for name in PACKAGES:
         try:
@@ -137,7 +137,7 @@ def versions() -> dict[str, str]:
 
 
 def prepared(spec: NetworkSpec, options: argparse.Namespace, folder: Path) -> Case:
-    """The case of one model, with a folder for its files."""
+    """Return the case of one model, with a folder for its files."""
     folder.mkdir()
     sizes = SIZES.get(spec.name, OTHERS)
     size = sizes.quick if options.quick else sizes.full if options.full else sizes.usual
@@ -147,7 +147,7 @@ def prepared(spec: NetworkSpec, options: argparse.Namespace, folder: Path) -> Ca
 
 
 def measured(case: Case, options: argparse.Namespace) -> dict[str, Any]:
-    """All there is to say about one model: its rows by contender, and its goals."""
+    """Return all there is to say about one model: its rows by contender, and its goals."""
     spec, size = case.spec, Size(case.pixels.shape[1], case.pixels.shape[0])
     seconds = 0.3 if options.quick else 1.0
     before = matmul_peak(torch.float32, seconds)
@@ -179,7 +179,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict[str, Any]:
 def contest(
     case: Case, options: argparse.Namespace
 ) -> tuple[dict[str, Timing], dict[str, Output], dict[str, str]]:
-    """The times and results of all who can take part, and the reasons of those who cannot.
+    """Return the times and results of all who can take part, and the reasons of those who cannot.
 
     Their networks and arenas, gigabytes in all, are gone afterwards.
     """
@@ -197,7 +197,7 @@ def contest(
 
 
 def tried(contender: Contender, case: Case) -> tuple[Run, tuple[Timing, Output]]:
-    """A contender made ready, and its first run.
+    """Return a contender made ready, and its first run.
 
     Raises Unavailable where it cannot take part, and where a peer fails, whatever it raises: that
     is a result too, and the others go on. What ours raises is raised.
@@ -212,7 +212,7 @@ def tried(contender: Contender, case: Case) -> tuple[Run, tuple[Timing, Output]]
 
 
 def plain_picture(case: Case) -> Pixels | None:
-    """What the plain network makes of the whole picture, where one is known."""
+    """Return what the plain network makes of the whole picture, where one is known."""
     try:
         return CONTENDERS["eager"].make(case)().pixels
     except Unavailable:
@@ -220,7 +220,9 @@ def plain_picture(case: Case) -> Pixels | None:
 
 
 def timed(ready: Mapping[str, Run], first: Mapping[str, Timing], rounds: int) -> dict[str, Timing]:
-    """The least of each kind of time over `rounds`, in alternating order, after the `first` run."""
+    """Return the least of each kind of time over `rounds`, in alternating order, after the `first`
+    run.
+    """
     kept = {name: [timing] if timing.wall > LONG else [] for name, timing in first.items()}
     for number in range(rounds):
         for name in list(ready)[:: 1 if number % 2 else -1]:
@@ -233,7 +235,7 @@ def timed(ready: Mapping[str, Run], first: Mapping[str, Timing], rounds: int) ->
 
 
 def once(run: Run) -> tuple[Timing, Output]:
-    """How long one run took, and what it made."""
+    """Return how long one run took, and what it made."""
     wall, cpu, output = stopwatch.timed(run)
     return Timing(wall, cpu, output.network_seconds or wall), output
 
@@ -246,7 +248,9 @@ def row(
     peak: float,
     reference: Pixels | None,
 ) -> dict[str, Any]:
-    """The figures of one contender; `work` operations are asked, `peak` a second can be done."""
+    """Return the figures of one contender; `work` operations are asked, `peak` a second can be
+    done.
+    """
     waste = output.computed / case.asked if output.computed else None
     inside = work * (waste or 1) / timing.network
     return {
@@ -262,7 +266,7 @@ def row(
 
 
 def differences(case: Case, made: Pixels, reference: Pixels | None) -> dict[str, float | None]:
-    """How far a result is from the plain network's; `psnr` is None where nothing differs."""
+    """Return how far a result is from the plain network's; `psnr` is None where nothing differs."""
     if reference is None:
         return {}
     rim = case.spec.overlap * case.spec.scale if case.spec.border_mode == "replicate" else 0
@@ -293,7 +297,7 @@ def show(model: Mapping[str, Any]) -> None:
 
 
 def line(name: str, figures: Mapping[str, Any], own: float | None) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     faster = f"{figures['seconds'] / own:7.2f}x" if own else ""
     above = figures["peak_mb"] - figures["idle_mb"] if "peak_mb" in figures else None
     waste, step, psnr = (
@@ -308,7 +312,7 @@ def line(name: str, figures: Mapping[str, Any], own: float | None) -> str:
 
 
 def shown(value: float | None, form: str) -> str:
-    """`value` in `form`, a dash for none."""
+    """Return `value` in `form`, a dash for none."""
     return "-" if value is None else format(value, form)
 
 

@@ -14,7 +14,9 @@ class Took(NamedTuple):
 
 
 def fastest(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Took]:
-    """The best of `rounds` runs of each, after one that does not count, in alternating order."""
+    """Return the best of `rounds` runs of each, after one that does not count, in alternating
+    order.
+    """
     best: dict[str, Took] = {}
     for number in range(rounds + 1):
         for name in list(contenders) if number % 2 else reversed(contenders):
@@ -25,7 +27,7 @@ def fastest(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[st
 
 
 def timed(work: Callable[[], Any]) -> Took:
-    """One run of `work`."""
+    """Return one run of `work`."""
     started, cpu_started = time.perf_counter(), time.process_time()
     made = work()
     return Took(time.perf_counter() - started, time.process_time() - cpu_started, made)

@@ -23,7 +23,7 @@ def cubic(x: Floats) -> Floats:
 
 
 def resize_matrix(length: int, target: int) -> Floats:
-    """`(target, length)` weights of antialiased bicubic resampling with mirrored borders."""
+    """Return `(target, length)` weights of antialiased bicubic resampling with mirrored borders."""
     scale = target / length
     shrink = min(scale, 1.0)
     support = 2 / shrink
@@ -40,7 +40,7 @@ def resize_matrix(length: int, target: int) -> Floats:
 
 
 def bicubic(pixels: Pixels, width: int, height: int) -> Pixels:
-    """`pixels` (h, w, c) resampled to `height` × `width` as MATLAB's `imresize` does."""
+    """Return `pixels` (h, w, c) resampled to `height` × `width` as MATLAB's `imresize` does."""
     rows = resize_matrix(pixels.shape[0], height)
     columns = resize_matrix(pixels.shape[1], width)
     resized = np.einsum("yh,hwc,xw->yxc", rows, pixels.astype(np.float64), columns, optimize=True)
@@ -48,7 +48,7 @@ def bicubic(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def crop_to_multiple(pixels: Pixels, multiple: int) -> Pixels:
-    """`pixels` without the rows and columns beyond the last multiple of `multiple`."""
+    """Return `pixels` without the rows and columns beyond the last multiple of `multiple`."""
     height, width = pixels.shape[:2]
     return pixels[: height - height % multiple, : width - width % multiple]
 
@@ -86,11 +86,11 @@ def ssim(result: Pixels, reference: Pixels, shave: int) -> float:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """The picture at `path` as (h, w, 3) 8-bit RGB."""
+    """Return the picture at `path` as (h, w, 3) 8-bit RGB."""
     with PillowImage.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The pictures in `folder`, by name."""
+    """Return the pictures in `folder`, by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".bmp"})

@@ -40,7 +40,9 @@ class DemoFailed(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of the demo: 0 once the comparison is written, 1 with a message otherwise."""
+    """Return the exit code of the demo: 0 once the comparison is written, 1 with a message
+    otherwise.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="the Python of the server's environment")
     parser.add_argument("--folder", default="demo", help="where the pictures go (default: demo)")
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(server: str, folder: Path) -> None:
-    """Writes photo.jpg, upscaled.png, before-after.png and server.log to `folder`."""
+    """Write photo.jpg, upscaled.png, before-after.png and server.log to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     photo, upscaled, comparison = (
         folder / name for name in ("photo.jpg", "upscaled.png", "before-after.png")
@@ -84,7 +86,7 @@ def say(line: str) -> None:
 
 
 def shown(path: Path) -> str:
-    """`path` as a person in the repository's root would type it."""
+    """Return `path` as a person in the repository's root would type it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
@@ -107,7 +109,7 @@ def write_photo(server: str, target: Path) -> tuple[int, int]:
 
 
 def packaged_photo(server: str) -> Path:
-    """The photo in the scikit-image of the server's environment, which is not imported."""
+    """Return the photo in the scikit-image of the server's environment, which is not imported."""
     find = "from importlib.util import find_spec; print(find_spec('skimage').origin)"
     try:
         answer = subprocess.run(
@@ -122,7 +124,7 @@ def packaged_photo(server: str) -> Path:
 
 
 def write_comparison(before: Path, after: Path, target: Path) -> None:
-    """Both pictures at the size of the upscaled one, side by side, the small one enlarged."""
+    """Write both images at the size of the upscaled one, side by side, the small one enlarged."""
     with Image.open(after) as upscaled, Image.open(before) as photo:
         width, height = upscaled.size
         enlarged = photo.convert("RGB").resize(upscaled.size, Image.Resampling.BICUBIC)
@@ -141,7 +143,7 @@ def write_comparison(before: Path, after: Path, target: Path) -> None:
 
 @contextmanager
 def service(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The running service; it has stopped, whatever happened, when the block is left."""
+    """Return the running service; it has stopped, whatever happened, when the block is left."""
     if is_serving():
         raise DemoFailed(f"{ENDPOINT} is taken by another server: stop it first")
     environment = {**os.environ, "JINA_OPTOUT_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
@@ -163,7 +165,7 @@ def service(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> None:
-    """Ends the service gently, and its process group by force if that takes too long."""
+    """End the service gently, and its process group by force if that takes too long."""
     process.terminate()
     try:
         process.wait(seconds)
@@ -177,7 +179,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> Non
 def wait_until_ready(
     process: subprocess.Popen[bytes], log: Path, seconds: float = START_SECONDS
 ) -> None:
-    """Returns once the service answers; raises DemoFailed if it ends or takes too long."""
+    """Return once the service answers; raises DemoFailed if it ends or takes too long."""
     deadline = time.monotonic() + seconds
     while not (is_serving() and executors_answer()):
         if process.poll() is not None:
@@ -188,7 +190,7 @@ def wait_until_ready(
 
 
 def is_serving() -> bool:
-    """Whether the gateway's gRPC health check says so."""
+    """Return whether the gateway's gRPC health check says so."""
     with channel() as connection, suppress(grpc.RpcError):
         check = health_pb2_grpc.HealthStub(connection).Check
         answer = check(health_pb2.HealthCheckRequest(), timeout=2)
@@ -197,7 +199,7 @@ def is_serving() -> bool:
 
 
 def executors_answer() -> bool:
-    """Whether an empty request gets through: the gateway may be up before its Executors."""
+    """Return whether an empty request gets through: the gateway may be up before its Executors."""
     from jina.proto import jina_pb2, jina_pb2_grpc
 
     with channel() as connection, suppress(grpc.RpcError):
@@ -207,13 +209,13 @@ def executors_answer() -> bool:
 
 
 def channel() -> grpc.Channel:
-    """A connection to the service, past any proxy."""
+    """Return a connection to the service, past any proxy."""
     address = ENDPOINT.removeprefix("grpc://")
     return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last `lines` lines of the service's output."""
+    """Return the last `lines` lines of the service's output."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 

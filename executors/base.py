@@ -96,7 +96,7 @@ class UpscalerExecutor(Executor):
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
     def load(self) -> Mapping[str, LoadedModel]:
-        """The models by name, the default first. Raises Misconfigured."""
+        """Return the models by name, the default first. Raises Misconfigured."""
         return load_models(self.system, self.settings)
 
     @requests(on="/upscale")
@@ -127,7 +127,7 @@ class UpscalerExecutor(Executor):
 
     @requests(on="/progress")
     async def progress(self, parameters: dict[str, Any] | None = None, **_: Any) -> DocumentArray:
-        """One Document: tiles `done` and `total` of the running request `request_id`."""
+        """Return one Document: tiles `done` and `total` of the running request `request_id`."""
         request_id = str((parameters or {}).get("request_id"))
         watch = self.deadlines.get(request_id)
         done, total = watch.count_tiles() if watch else (0, 0)
@@ -136,7 +136,7 @@ class UpscalerExecutor(Executor):
 
     @requests(on="/models")
     async def list_models(self, **_: Any) -> DocumentArray:
-        """One Document per model that this Executor serves; its tags describe it."""
+        """Return one Document per model that this Executor serves; its tags describe it."""
         return DocumentArray(
             Document(
                 id=name,
@@ -152,7 +152,7 @@ class UpscalerExecutor(Executor):
         )
 
     def list_options(self, model: LoadedModel) -> list[str]:
-        """The model-specific options that work here."""
+        """Return the model-specific options that work here."""
         without_faces = {"face_enhance"} if self.faces is None else set()
         return [option for option in model.spec.options if option not in without_faces]
 
@@ -198,7 +198,8 @@ class UpscalerExecutor(Executor):
     def begin(
         self, document: Document, parameters: Mapping[str, Any], watch: Deadline, here: bool
     ) -> "PreparedRequest | None":
-        """What is left to do, after all of it if the picture is small and there is memory now.
+        """Return what is left to do, after all of it if the picture is small and there is memory
+        now.
 
         `here` says that this thread may do that.
         """
@@ -218,7 +219,7 @@ class UpscalerExecutor(Executor):
     def prepare(
         self, document: Document, parameters: Mapping[str, Any], watch: Deadline
     ) -> "PreparedRequest":
-        """A Document's options, model and picture, not decoded, and what it will take."""
+        """Return a Document's options, model and picture, not decoded, and what it will take."""
         request = read_request(document, parameters, self.settings.defaults)
         model = self.choose_model(request)
         content = read_content(document, self.source_policy)
@@ -254,7 +255,7 @@ class UpscalerExecutor(Executor):
         write_answer(prepared.document, prepared.request, name, made)
 
     def answer(self, prepared: "PreparedRequest") -> Answer:
-        """The finished picture."""
+        """Return the finished picture."""
         document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
@@ -270,7 +271,7 @@ class UpscalerExecutor(Executor):
         )
 
     def choose_model(self, request: UpscaleRequest) -> LoadedModel:
-        """The model a request names, else the default, if it takes the request's options."""
+        """Return the model a request names, else the default, if it takes the request's options."""
         name = request.model or self.default
         if name not in self.models:
             raise BadOption("model", name, f"one of {', '.join(self.models)}", code="MODEL")
@@ -297,7 +298,7 @@ class UpscalerExecutor(Executor):
             )
 
     def report_failure(self, error: SuperresError, document: str | None = None) -> RequestFailed:
-        """The exception that carries `error` to the caller, after one line in the log."""
+        """Return the exception that carries `error` to the caller, after one line in the log."""
         said = " <- ".join(f"{type(e).__name__}: {e}" for e in list_causes(error))
         # The gateway logs every refusal; what only the log may know is told here.
         level = self.logger.debug if isinstance(error, Refused) else self.logger.warning
@@ -311,7 +312,7 @@ class UpscalerExecutor(Executor):
 
 
 def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:
-    """Whether failed Documents carry a tag, or the request fails: the parameter `errors`."""
+    """Return whether failed Documents carry a tag, or the request fails: the parameter `errors`."""
     choice = parameters.get("errors")
     if choice not in (None, "tags", "raise"):
         raise BadOption("errors", choice, '"raise" or "tags"')

@@ -41,7 +41,8 @@ class UpscaleRequest:
 def read_request(
     document: Document, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> UpscaleRequest:
-    """The options of a Document: its tags first, then the parameters, then the Executor's YAML.
+    """Return the options of a Document: its tags first, then the parameters, then the Executor's
+    YAML.
 
     Raises BadOption that names option, value and what is allowed.
     """
@@ -72,7 +73,7 @@ Look = Callable[[str], Any]
 
 
 def _make_lookup(*layers: Mapping[str, Any]) -> Look:
-    """A function from an option's name to its value in the first layer that has one."""
+    """Return a function from an option's name to its value in the first layer that has one."""
 
     def look(name: str) -> Any:
         for layer in layers:
@@ -85,7 +86,7 @@ def _make_lookup(*layers: Mapping[str, Any]) -> Look:
 
 
 def _read_format(look: Look) -> Format | None:
-    """What the ending of `output_path` says, else `image_format`.
+    """Return what the ending of `output_path` says, else `image_format`.
 
     The clients document that order, and the JavaScript client sends only the path. The path itself
     belongs to the client and is never touched.
@@ -98,7 +99,7 @@ def _read_format(look: Look) -> Format | None:
 
 
 def _read_model_options(read: Callable[[str], Any]) -> dict[str, Any]:
-    """The model-specific options that were given; a switch only where it is on."""
+    """Return the model-specific options that were given; a switch only where it is on."""
     given = {name: read(name) for name, option in REQUEST_OPTIONS.items() if option.models}
     return {name: v for name, v in given.items() if v is not None and v is not False}
 
@@ -108,18 +109,20 @@ Content: TypeAlias = bytes | NDArray[Any] | Any
 
 
 def needs_fetch(document: Document) -> bool:
-    """Whether the picture must be read from a uri first."""
+    """Return whether the picture must be read from a uri first."""
     blob: bytes = document.blob
     return _is_url(blob) if blob else document.tensor is None and bool(document.uri)
 
 
 def _is_url(blob: bytes) -> bool:
-    """Whether a blob is the text of a URL: the JavaScript client sends that for large pictures."""
+    """Return whether a blob is the text of a URL: the JavaScript client sends that for large
+    pictures.
+    """
     return len(blob) <= _MAX_URL_CHARACTERS and blob.startswith(_URL_SCHEMES)
 
 
 def read_content(document: Document, guards: SourcePolicy) -> Content:
-    """The picture in a Document: its blob, else its tensor, else what its uri names.
+    """Return the picture in a Document: its blob, else its tensor, else what its uri names.
 
     With a blob the uri is never opened: clients send both, and theirs names their own disk. Only a
     blob that is the text of a URL is followed.
@@ -140,7 +143,7 @@ def read_content(document: Document, guards: SourcePolicy) -> Content:
 
 
 def probe_content(content: Content, limits: Limits) -> Dimensions | None:
-    """What decoding will make, told without it; None for a tensor that holds no picture."""
+    """Return what decoding will make, told without it; None for a tensor that holds no picture."""
     if isinstance(content, bytes):
         return probe(content, limits)
     found = probe_tensor(content)
@@ -150,7 +153,7 @@ def probe_content(content: Content, limits: Limits) -> Dimensions | None:
 
 
 def decode_content(content: Content, limits: Limits, measured: Dimensions | None) -> Image:
-    """The picture in `content`; the file of one that was `measured` is checked already."""
+    """Return the picture in `content`; the file of one that was `measured` is checked already."""
     if isinstance(content, bytes):
         return decode(content, limits, measured.format if measured else None)
     image = read_tensor(content)
@@ -195,7 +198,7 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
 
 
 def _to_mebibytes(size: int | None) -> float | None:
-    """Bytes as MiB, one decimal."""
+    """Return bytes as MiB, one decimal."""
     return None if size is None else round(size / 2**20, 1)
 
 

@@ -30,7 +30,7 @@ def describe(error: SuperresError, document: str | None = None) -> Problem:
 
 
 def list_causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what caused it, outermost first: for the log."""
+    """Yield `error` and what caused it, outermost first: for the log."""
     current: BaseException | None = error
     while current is not None:
         yield current

@@ -23,7 +23,7 @@ _TELLING_SECONDS = 0.05  # below them a tile is not what takes the time
 
 
 def make_device(settings: Settings) -> Device:
-    """The device and number format that the operator chose. Raises BadSetting."""
+    """Return the device and number format that the operator chose. Raises BadSetting."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return Device(
@@ -55,12 +55,12 @@ def warm_up(models: Mapping[str, LoadedModel], pace: PaceTracker) -> None:
 
 
 def make_store(settings: Settings) -> Store:
-    """Where the operator keeps weights."""
+    """Return where the operator keeps weights."""
     return Store.from_environment(settings.cache_dir, settings.offline or None)
 
 
 def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
-    """The models of a system by name, the default first.
+    """Return the models of a system by name, the default first.
 
     Raises Misconfigured where a name is unknown or weights cannot be had.
     """
@@ -75,7 +75,7 @@ def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
 
 
 def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEnhancer | None":
-    """The face model that the operator names, on the models' device; none by default."""
+    """Return the face model that the operator names, on the models' device; none by default."""
     if settings.face_model is None:
         return None
     from superres.faces.enhancer import FaceEnhancer

@@ -93,7 +93,7 @@ class Settings:
 def read_settings(
     given: Mapping[str, Any], environment: Mapping[str, str] = os.environ
 ) -> Settings:
-    """The settings of an Executor. Raises BadSetting that names a wrong option or value."""
+    """Return the settings of an Executor. Raises BadSetting that names a wrong option or value."""
     for name in given:
         if name not in OPERATOR_OPTIONS:
             allowed = ", ".join(OPERATOR_OPTIONS)
@@ -112,38 +112,38 @@ def read_settings(
 
 
 def _read_whole(value: Any) -> int:
-    """A whole number that is not negative; truth values do not count."""
+    """Return a whole number that is not negative; truth values do not count."""
     if isinstance(value, bool) or int(value) != float(value) or int(value) < 0:
         raise ValueError
     return int(value)
 
 
 def _read_positive(value: Any) -> float:
-    """A number that is not negative; truth values do not count."""
+    """Return a number that is not negative; truth values do not count."""
     if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
         raise ValueError
     return float(value)
 
 
 def _read_switch(value: Any) -> bool:
-    """True or false, as such or as a word."""
+    """Return true or false, as such or as a word."""
     return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
 
 
 def read_text(value: Any) -> str:
-    """Text that is not empty."""
+    """Return text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError
     return value
 
 
 def _read_path(value: Any) -> Path:
-    """A path; `~` is the home folder."""
+    """Return a path; `~` is the home folder."""
     return Path(read_text(value)).expanduser()
 
 
 def _read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """A list, or text with commas, of what `one` converts."""
+    """Return a list, or text with commas, of what `one` converts."""
 
     def convert_all(value: Any) -> tuple[Any, ...]:
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
@@ -165,7 +165,9 @@ _CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
 
 
 def convert(option: Option, value: Any) -> Any:
-    """`value` of an option in its own type. Raises BadSetting that names value and remedy."""
+    """Return `value` of an option in its own type. Raises BadSetting that names value and
+    remedy.
+    """
     converter, expected = _CONVERTERS[option.kind]
     choices = option.choices if option.scope == "operator" else ()
     if choices:
@@ -180,5 +182,5 @@ def convert(option: Option, value: Any) -> Any:
 
 
 def make_error(name: str, value: Any, expected: str) -> BadSetting:
-    """The error for a value that an option cannot have."""
+    """Return the error for a value that an option cannot have."""
     return BadSetting(f"{name} {quote(value)}: expected {expected}", option=name, allowed=expected)

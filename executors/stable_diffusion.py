@@ -18,7 +18,7 @@ class StableDiffusion(UpscalerExecutor):
     system = SPEC.system
 
     def load(self) -> Mapping[str, LoadedModel]:
-        """The one model of this system. Raises Misconfigured."""
+        """Return the one model of this system. Raises Misconfigured."""
         settings = self.settings
         try:
             read_sampling({name: settings.defaults[name] for name in SAMPLING_OPTIONS})

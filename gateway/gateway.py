@@ -87,7 +87,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         return self._stopped.is_set()
 
     async def setup_server(self) -> None:
-        """Opens the port. Raises OSError if it is taken."""
+        """Open the port. Raises OSError if it is taken."""
         # Linux's abstract sockets have no file that a killed process could leave behind.
         name = f"gateway-{secrets.token_hex(16)}"
         self._grpc = self._make_grpc(name)
@@ -98,7 +98,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         log.info("gRPC, HTTP and WebSocket on %s:%d", self.host, self.port)
 
     async def run_server(self) -> None:
-        """Serves until `shutdown` is over."""
+        """Serve until `shutdown` is over."""
         await asyncio.gather(self._web.main_loop(), self._stopped.wait())
 
     async def shutdown(self) -> None:
@@ -170,7 +170,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
 
 
 async def _start_web(config: Config) -> Server:
-    """A uvicorn server without a socket of its own: the Port hands it connections."""
+    """Return a uvicorn server without a socket of its own: the Port hands it connections."""
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -192,7 +192,7 @@ def _pages(
 
 
 def _check_names(settings: dict[str, Any]) -> None:
-    """Raises ValueError for a setting that neither we nor Jina know."""
+    """Raise ValueError for a setting that neither we nor Jina know."""
     runtime_args = settings.get("runtime_args") or {}
     unknown = settings.keys() - set(runtime_args) - _JINA_SETTINGS
     if unknown:

@@ -62,7 +62,7 @@ class Tether:
 
 
 def _prepare_environment() -> None:
-    """No telemetry, Executors on loopback only, no proxy between gateway and Executors."""
+    """Switch off telemetry and proxies, and keep Executors on loopback."""
     os.environ.setdefault("JINA_OPTOUT_TELEMETRY", "1")
     os.environ.setdefault("JINA_DEFAULT_HOST", "127.0.0.1")
     for name in ("no_proxy", "NO_PROXY"):
@@ -71,7 +71,9 @@ def _prepare_environment() -> None:
 
 
 def run(uses: str, grace: float) -> int:
-    """The exit code of a Flow's whole life: 0 after a signal, 1 if it could not start or died."""
+    """Return the exit code of a Flow's whole life: 0 after a signal, 1 if it could not start or
+    died.
+    """
     from jina import Flow  # reads the environment and resets SIGINT when it is imported
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +93,7 @@ def run(uses: str, grace: float) -> int:
 
 
 def _stop_children(grace: float) -> None:
-    """Ends all children: the gateway within `grace` seconds, the others within two more."""
+    """End all children: the gateway within `grace` seconds, the others within two more."""
     children = multiprocessing.active_children()
     gateways = [child for child in children if _is_gateway(child)]
     _end(gateways, grace)
@@ -105,7 +107,7 @@ def _raise_stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _kill_now(_number: int, _frame: FrameType | None) -> NoReturn:
-    """The second signal: no more patience."""
+    """Return the second signal: no more patience."""
     _kill(multiprocessing.active_children())
     os._exit(1)
 
@@ -120,7 +122,7 @@ def _start(flow: "Flow") -> None:
 
 
 def _watch() -> int:
-    """Returns 1 once the gateway or the last Executor is gone; a signal ends it with Stop."""
+    """Return 1 once the gateway or the last Executor is gone; a signal ends it with Stop."""
     known = {child.name for child in multiprocessing.active_children()}
     while True:
         alive = multiprocessing.active_children()
@@ -157,7 +159,7 @@ def _kill(children: Sequence[BaseProcess]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parses the command line and runs the Flow."""
+    """Parse the command line and runs the Flow."""
     parser = argparse.ArgumentParser(prog="gateway.launcher", description=__doc__)
     parser.add_argument("--uses", required=True, help="the Flow's YAML file")
     parser.add_argument(

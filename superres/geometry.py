@@ -16,7 +16,7 @@ class Size(NamedTuple):
         return self.width * self.height
 
     def times(self, scale: int) -> "Size":
-        """Both sides multiplied by `scale`."""
+        """Return both sides multiplied by `scale`."""
         return Size(self.width * scale, self.height * scale)
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Span(NamedTuple):
 def split_axis(
     length: int, tile: int, overlap: int, align: int, rim: int
 ) -> tuple[int, list[Span]]:
-    """The common length of equal tiles along an axis of `length` pixels, and the tiles.
+    """Return the common length of equal tiles along an axis of `length` pixels, and the tiles.
 
     Each tile sees at most `tile` pixels (more only where `2·overlap + align` is more), starts at a
     multiple of `align` counted from `-rim`, and is kept where it is at least `overlap` pixels from
@@ -83,7 +83,7 @@ def split_axis(
 def split_into_tiles(
     size: Size, tile: Size, overlap: int, align: int = 1, rim: int = 0
 ) -> list[Tile]:
-    """Equal tiles, row by row, whose cores partition a picture of `size`.
+    """Return equal tiles, row by row, whose cores partition a picture of `size`.
 
     Outer boxes all have one size, a multiple of `align`; they begin at multiples of `align` from
     `-rim` and may stick out of the picture by `rim` pixels and what the multiple needs.
@@ -101,5 +101,5 @@ def split_into_tiles(
 
 
 def round_up(value: int, multiple: int) -> int:
-    """The least multiple of `multiple` that is not below `value`."""
+    """Return the least multiple of `multiple` that is not below `value`."""
     return -(-value // multiple) * multiple

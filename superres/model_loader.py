@@ -72,7 +72,7 @@ class NetworkModel(LoadedModel):
     def upscaler(  # type: ignore[override] # each model names its own options
         self, *, denoise_strength: float | None = None
     ) -> NetworkUpscaler:
-        """The Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
+        """Return the Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
         Only models with two interpolated weights files tell strengths apart.
         """
@@ -87,7 +87,7 @@ class NetworkModel(LoadedModel):
         return self.upscalers[strength]
 
     def make(self, strength: float) -> NetworkUpscaler:
-        """A new Upscaler with the weights for `strength`."""
+        """Return a new Upscaler with the weights for `strength`."""
         network = self.spec.build()
         if self.states:
             state = self.states[0]
@@ -100,7 +100,9 @@ class NetworkModel(LoadedModel):
 def read_state_dicts(
     spec: NetworkSpec, store: Store, weights: Path | None
 ) -> tuple[list[StateDict], Path]:
-    """The state dicts of `spec` in the network's own keys, and where the first one came from."""
+    """Return the state dicts of `spec` in the network's own keys, and where the first one came
+    from.
+    """
     files = spec.weights[:1] if weights and weights.is_file() else spec.weights
     paths = [locate(file, store, weights) for file in files]
     keys = spec.weights[0].keys if spec.weights else ()

@@ -56,7 +56,7 @@ def upscale(
     faces: "FaceEnhancer | None" = None,
     plan: Plan | None = None,
 ) -> Answer:
-    """`image` enlarged and encoded. Every limit is checked before any work is done.
+    """Return `image` enlarged and encoded. Every limit is checked before any work is done.
 
     The encoder takes rows as the model makes them, and compresses some while it makes the next;
     frames that the file format cannot hold are not made.
@@ -88,7 +88,9 @@ def upscale(
 def _target_size(
     image: Image, scale: int, expression: SizeExpression | None, max_output_pixels: int
 ) -> Size:
-    """The size of the answer. Raises BadOption for a wrong scale, TooLarge beyond the limit."""
+    """Return the size of the answer. Raises BadOption for a wrong scale, TooLarge beyond
+    the limit.
+    """
     largest = image.size.times(scale)
     target = expression.bounded(image.size, largest) if expression else largest
     # The work is the model's own output even where a smaller answer was asked for.
@@ -135,7 +137,7 @@ class FrameWork:
             self.strips.close()
 
     def scroll(self, target: Size) -> FrameStream:
-        """The enlarged frame at `target` size."""
+        """Return the enlarged frame at `target` size."""
         frame = self.frame
         assert frame is not None
         full = frame.size.times(self.upscaler.spec.scale)
@@ -146,7 +148,7 @@ class FrameWork:
         return resize_stream(made, target, needs_premultiplication(frame))
 
     def rows(self, full: Size) -> Iterator[Frame]:
-        """Strips of the frame at `full` size.
+        """Yield strips of the frame at `full` size.
 
         Alpha is enlarged by Lanczos: it keeps fully opaque and fully transparent areas exactly,
         which a network does not promise, and costs no second pass.
@@ -165,7 +167,7 @@ class FrameWork:
             yield replace(strip, alpha=veil.colour[..., 0])
 
     def colours(self, frame: Frame) -> Iterator[Pixels]:
-        """The model's rows, its faces restored where that is asked for."""
+        """Yield the model's rows, its faces restored where that is asked for."""
         colour = bleed_alpha(frame).colour
         options = self.options
         made = self.upscaler.stream(colour, options.tile, options.overlap, self.progress, self.plan)
@@ -182,5 +184,5 @@ class FrameWork:
 
 
 def _shift_progress(progress: Progress, number: int, frames: int) -> Callable[[int, int], None]:
-    """`progress` for frame `number` of `frames`, counting the tiles of all frames."""
+    """Return `progress` for frame `number` of `frames`, counting the tiles of all frames."""
     return lambda done, total: progress(number * total + done, frames * total)

@@ -26,7 +26,8 @@ class Workers(NamedTuple):
 def map_ordered(
     work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock | None = None
 ) -> Iterator[Result]:
-    """`work` of each of `items`, in their order, made by the pool while the next ones are taken.
+    """Return `work` of each of `items`, in their order, made by the pool while the next ones are
+    taken.
 
     At most one more than there are threads is under way. With `turn`, the pool works only within
     it, on a few items at a time. What `work` or `items` raise is raised here, after which nothing
@@ -38,7 +39,7 @@ def map_ordered(
 def _map_in_turns(
     work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock
 ) -> Iterator[Result]:
-    """`work` of a few items at a time, within a turn."""
+    """Yield `work` of a few items at a time, within a turn."""
     pool, threads = workers(os.getpid())
     left = iter(items)
     while some := list(islice(left, 2 * threads)):
@@ -48,7 +49,7 @@ def _map_in_turns(
 
 
 def _map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`work` of items that are made meanwhile."""
+    """Yield `work` of items that are made meanwhile."""
     pool, threads = workers(os.getpid())
     running: deque[Future[Result]] = deque()
     try:
@@ -65,6 +66,8 @@ def _map_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
 
 @cache
 def workers(_process: int) -> Workers:
-    """The workers of a process. A forked one has none of its parent's threads, hence its number."""
+    """Return the workers of a process. A forked one has none of its parent's threads, hence its
+    number.
+    """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Workers(ThreadPoolExecutor(threads or 1, thread_name_prefix="encode"), threads or 1)

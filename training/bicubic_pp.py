@@ -102,7 +102,9 @@ def train(model: FlatExact, source: object, options: argparse.Namespace) -> None
 
 
 def rate_at(step: int, options: argparse.Namespace) -> float:
-    """The learning rate at `step` as a share of the highest: warm-up, then a cosine to 1e-6."""
+    """Return the learning rate at `step` as a share of the highest: warm-up, then a cosine
+    to 1e-6.
+    """
     floor = 1e-6 / options.rate
     warm = min(1.0, (step + 1) / 200)
     return warm * (floor + (1 - floor) * (1 + math.cos(math.pi * step / options.steps)) / 2)
@@ -110,7 +112,7 @@ def rate_at(step: int, options: argparse.Namespace) -> float:
 
 @torch.no_grad()
 def averaged_weights(model: FlatExact, average: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The plain network's weights for the averaged parameters."""
+    """Return the plain network's weights for the averaged parameters."""
     copy = FlatExact(model.scale)
     for name, value in average.items():
         copy.free[name].copy_(value)

@@ -19,7 +19,7 @@ class Pair(NamedTuple):
 
 
 def pairs(folders: list[Path], scale: int, reductions: tuple[float, ...], least: int) -> list[Pair]:
-    """Every picture at every reduction whose LR is at least `least` pixels a side.
+    """Return every picture at every reduction whose LR is at least `least` pixels a side.
 
     The reductions are LapSRN's scale augmentation (Lai et al. 2017, section 4.1).
     """
@@ -53,7 +53,7 @@ def batches(
 
 
 def cut(pair: Pair, scale: int, patch: int, draw: np.random.Generator) -> Pair:
-    """One random patch of `pair`, flipped and turned at random."""
+    """Return one random patch of `pair`, flipped and turned at random."""
     y, x = (int(draw.integers(side - patch + 1)) for side in pair.lr.shape[:2])
     lr = pair.lr[y : y + patch, x : x + patch]
     hr = pair.hr[y * scale : (y + patch) * scale, x * scale : (x + patch) * scale]
@@ -63,5 +63,5 @@ def cut(pair: Pair, scale: int, patch: int, draw: np.random.Generator) -> Pair:
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
-    """(n, h, w, 3) bytes as (n, 3, h, w) floats 0..1 in channels-last memory."""
+    """Return (n, h, w, 3) bytes as (n, 3, h, w) floats 0..1 in channels-last memory."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(255)

@@ -40,7 +40,7 @@ class FlatExact(nn.Module):
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """The state dict of the plain network that these parameters stand for."""
+        """Return the state dict of the plain network that these parameters stand for."""
         w0, w1, w2, out = (self.free[name] for name in ("conv0", "conv1", "conv2", "conv_out"))
         sums = w0.mean(dim=(2, 3), keepdim=True)
         w0 = w0 - sums + sums.clamp(min=0)
@@ -53,7 +53,7 @@ class FlatExact(nn.Module):
         return {"conv0.weight": w0, "conv1.weight": w1, "conv2.weight": w2, "conv_out.weight": out}
 
     def forward(self, x: Tensor) -> Tensor:
-        """As BicubicPlusPlus, differentiable in the free parameters."""
+        """Compute as BicubicPPNetwork, differentiable in the free parameters."""
         w = self.weights()
         half = leaky_relu(conv2d(x, w["conv0.weight"], stride=2, padding=1), 0.1)
         y = leaky_relu(conv2d(half, w["conv1.weight"], padding=1), 0.1)
@@ -62,7 +62,7 @@ class FlatExact(nn.Module):
 
 
 def copying_filters() -> Tensor:
-    """(12, 3, 3, 3): channel 4·colour + 2·row + column is that pixel of the 2×2 block."""
+    """Return (12, 3, 3, 3): channel 4·colour + 2·row + column is that pixel of the 2×2 block."""
     filters = torch.zeros(COPIES, 3, 3, 3)
     for colour in range(3):
         for row in range(2):
@@ -72,7 +72,9 @@ def copying_filters() -> Tensor:
 
 
 def bicubic_filters(scale: int) -> Tensor:
-    """(3·(2·scale)², 12, 3, 3): the taps by which the copied pixels give bicubic interpolation."""
+    """Return (3·(2·scale)², 12, 3, 3): the taps by which the copied pixels give bicubic
+    interpolation.
+    """
     side = 2 * scale
     taps = torch.zeros(side, 6, dtype=torch.float64)  # output pixel, input pixel -2..3
     for position in range(side):

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--models", nargs="+", default=[case[0] for case in CASES])
@@ -95,7 +95,7 @@ class Report:
         self.output.write_text(json.dumps(self.data, indent=1) + "\n")
 
     def give_up(self) -> None:
-        """The time is over: keep what there is and end, whatever is running."""
+        """Keep what there is and end, whatever is running: the time is over."""
         self.leave_out("the rest", "the time is over")
         self.write(complete=False)
         sys.stdout.flush()
@@ -123,7 +123,9 @@ def measure(report: Report, clock: Clock, options: argparse.Namespace) -> None:
 
 
 def plan(cases: Sequence[Case]) -> Iterator[tuple[Case, Way, int]]:
-    """What is timed, the most telling first; compiling comes last because it takes longest."""
+    """Yield what is timed, the most telling first; compiling comes last because it takes
+    longest.
+    """
     for slow in (False, True):
         for case in cases:
             for way in WAYS:
@@ -135,7 +137,7 @@ def plan(cases: Sequence[Case]) -> Iterator[tuple[Case, Way, int]]:
 def measure_one(
     report: Report, clock: Clock, options: argparse.Namespace, case: Case, way: Way, batch: int
 ) -> None:
-    """One line of the table."""
+    """Measure and print one line of the table."""
     what = f"{case.spec.name}: {way.name}, batch {batch}"
     if clock.left() < way.least_seconds:
         report.leave_out(what, f"{clock.left():.0f} s are left, {way.least_seconds:.0f} s may go")
@@ -148,12 +150,12 @@ def measure_one(
 
 
 def iter_once(make: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What `make` gives, made when it is asked for."""
+    """Yield what `make` gives, made when it is asked for."""
     yield make()
 
 
 def attempts(report: Report, what: str, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """`rows` as far as they can be made; the reason why no further is noted."""
+    """Yield `rows` as far as they can be made; the reason why no further is noted."""
     try:
         yield from rows
     except (LeftOut, ImportError, RuntimeError, ValueError, SuperresError) as error:
@@ -186,7 +188,7 @@ HEADER = (
 
 
 def difference_line(row: dict[str, Any]) -> str:
-    """One line about correctness."""
+    """Return one line about correctness."""
     return (
         f"{row['model']:28} {row['way']:18} {row['largest_difference']:3d}  "
         f"{row['psnr']:6.1f} dB  {row['weights']}"
@@ -194,7 +196,7 @@ def difference_line(row: dict[str, Any]) -> str:
 
 
 def row_line(row: dict[str, Any]) -> str:
-    """One line about speed; times are milliseconds per picture."""
+    """Return one line about speed; times are milliseconds per picture."""
     seconds = row["device_seconds"] or row["seconds"]
     rate = f"{row['operations'] / seconds / 1e12:8.2f}" if seconds else " " * 8
     share = f"{row['of_peak']:8.1%}" if "of_peak" in row else " " * 8

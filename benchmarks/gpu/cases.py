@@ -42,11 +42,11 @@ class Clock:
         self.end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return self.end - time.monotonic()
 
     def share(self, quick: bool) -> float:
-        """Seconds that one figure may take."""
+        """Return seconds that one figure may take."""
         return QUICK_SECONDS if quick else max(min(SECONDS, self.left() / 20), 0.1)
 
 
@@ -70,12 +70,12 @@ class Case:
         return network
 
     def plain(self, dtype: torch.dtype, device: torch.device) -> nn.Module:
-        """The publisher's, in NCHW."""
+        """Return the publisher's, in NCHW."""
         state = {name: value.to(device, dtype) for name, value in self.state.items()}
         return publishers(self.spec, state).to(device, dtype)
 
     def part(self, size: Size, seed: int = 0) -> TileInput:
-        """A picture, all of whose result is kept."""
+        """Return a picture, all of whose result is kept."""
         return TileInput(noise(size, seed), Box(0, 0, *size.times(self.spec.scale)))
 
 
@@ -85,7 +85,7 @@ def cases_for(
     quick: bool,
     leave_out: Callable[[str, object], None],
 ) -> Iterator[Case]:
-    """The cases of `models`; those whose packages are missing are left out."""
+    """Yield the cases of `models`; those whose packages are missing are left out."""
     for name, size, batches, tiny in CASES:
         if name in models:
             sizes = (tiny, TINY) if quick else (size, SMALL)
@@ -98,7 +98,7 @@ def cases_for(
 def case(
     spec: NetworkSpec, size: Size, small: Size, batches: tuple[int, ...], device: torch.device
 ) -> Case:
-    """One case. Raises ImportError."""
+    """Return one case. Raises ImportError."""
     state, weights = weights_for(spec)
     counted = operations(spec, state, size)
     return Case(spec, state, weights, size, small, batches, device, counted)
@@ -116,7 +116,7 @@ def weights_for(spec: NetworkSpec) -> tuple[StateDict, str]:
 
 
 def publishers(spec: NetworkSpec, state: StateDict) -> nn.Module:
-    """The publisher's network; ours where what it takes is not installed."""
+    """Return the publisher's network; ours where what it takes is not installed."""
     try:
         from benchmarks.peers.plain import plain
 
@@ -142,7 +142,7 @@ def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
 
 
 def noise(size: Size, seed: int = 0) -> Picture:
-    """A picture with soft shapes and grain."""
+    """Return a picture with soft shapes and grain."""
     y, x = np.mgrid[: size.height, : size.width].astype(np.float32)
     draw = np.random.default_rng(seed)
     waves = [np.sin(x / 9 + phase) * np.cos(y / 13 - phase) for phase in draw.uniform(0, 6, 3)]

@@ -14,7 +14,7 @@ from superres.inference.device import Precision
 
 
 def compared(case: Case) -> Iterator[dict[str, Any]]:
-    """How far each number format is from the publisher's network in fp32 on the CPU.
+    """Yield how far each number format is from the publisher's network in fp32 on the CPU.
 
     The last of several runs counts: it comes from a graph where there are graphs.
     """
@@ -41,7 +41,7 @@ def compared(case: Case) -> Iterator[dict[str, Any]]:
 
 
 def difference(got: Picture, expected: Picture) -> dict[str, Any]:
-    """The largest difference in 1/255, and PSNR in dB, at most 99."""
+    """Return the largest difference in 1/255, and PSNR in dB, at most 99."""
     if got.shape != expected.shape:
         raise LeftOut(f"{got.shape} instead of {expected.shape}")
     apart = got.astype(np.int32) - expected

@@ -39,7 +39,7 @@ def rounded(precision: str) -> Iterator[None]:
 
 
 def fastest(call: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """The least seconds of a `call`, tried for `seconds` after two that do not count.
+    """Return the least seconds of a `call`, tried for `seconds` after two that do not count.
 
     As many calls are timed together as take a tenth of the time, so that waiting for the device
     costs nothing.
@@ -55,7 +55,7 @@ def fastest(call: Callable[[], object], device: torch.device, seconds: float) ->
 
 
 def together(call: Callable[[], object], device: torch.device, count: int) -> float:
-    """The seconds of a call, of `count` in a row."""
+    """Return the seconds of a call, of `count` in a row."""
     settle(device)
     started = time.perf_counter()
     for _ in range(count):

@@ -51,7 +51,7 @@ class Way:
 
 
 def timed(case: Case, way: Way, batch: int, seconds: float) -> dict[str, Any]:
-    """What one way takes, per picture."""
+    """Return what one way takes, per picture."""
     tidy(case.device)
     calls = way.make(case, batch)
     if case.device.type == "cuda":
@@ -72,7 +72,7 @@ def timed(case: Case, way: Way, batch: int, seconds: float) -> dict[str, Any]:
 
 
 def tidy(device: torch.device) -> None:
-    """Nothing of the last way is left on the device."""
+    """Remove what the last way left on the device."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -109,17 +109,17 @@ def ours(optimize: Optimize, case: Case, batch: int) -> Calls:
 
 
 def runner_of(case: Case, precision: Precision, optimize: Optimize) -> BatchRunner:
-    """The runner of a case."""
+    """Return the runner of a case."""
     return BatchRunner(case.spec, case.network(), Device(case.device, precision, None, optimize))
 
 
 def held(runner: BatchRunner) -> int:
-    """Bytes of graphs."""
+    """Return bytes of graphs."""
     return runner.device.graphs.held
 
 
 def sustained(runner: BatchRunner, case: Case, seconds: float) -> float:
-    """Seconds per picture where one request follows the other without a pause."""
+    """Return seconds per picture where one request follows the other without a pause."""
     part = case.part(case.size)
     ahead = runner.count_ahead(case.size)
     with runner.device.scheduler.open_queue() as line:
@@ -139,7 +139,9 @@ def sustained(runner: BatchRunner, case: Case, seconds: float) -> float:
 
 
 def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
-    """The publisher's network in NCHW, floats over the bus, whole numbers made on the host."""
+    """Return the publisher's network in NCHW, floats over the bus, whole numbers made on
+    the host.
+    """
     network = case.plain(dtype, case.device)
     picture = case.part(case.size).pixels
     resident = floats(picture, case.spec.input_size.multiple_of).to(case.device, dtype)
@@ -161,7 +163,7 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
 
 
 def floats(picture: Picture, multiple: int) -> Tensor:
-    """(1, 3, h, w) in 0..1, sides continued to multiples."""
+    """Return (1, 3, h, w) in 0..1, sides continued to multiples."""
     height, width = picture.shape[:2]
     rest = (
         (0, round_up(height, multiple) - height),
@@ -173,7 +175,7 @@ def floats(picture: Picture, multiple: int) -> Tensor:
 
 
 def levels(x: Tensor) -> Picture:
-    """(h, w, 3) of (1, 3, h, w) in 0..1."""
+    """Return (h, w, 3) of (1, 3, h, w) in 0..1."""
     made: Picture = (x[0].clamp(0, 1) * 255).round().permute(1, 2, 0).to(torch.uint8).numpy()
     return made
 
@@ -207,12 +209,12 @@ def realesrganer(half: bool, case: Case, _batch: int) -> Calls:
 
 
 def of_realesrgan(case: Case) -> bool:
-    """Whether RealESRGANer is made for it."""
+    """Return whether RealESRGANer is made for it."""
     return case.spec.system == "realesrgan"
 
 
 def on_gpu(case: Case) -> bool:
-    """Whether it runs on a GPU."""
+    """Return whether it runs on a GPU."""
     return case.device.type == "cuda"
 
 
@@ -243,7 +245,7 @@ WAYS = (
 
 
 def traced(case: Case, path: Path) -> None:
-    """A trace of a few batches of ours, for chrome://tracing or Perfetto."""
+    """Write a trace of a few batches of ours, for chrome://tracing or Perfetto."""
     from torch.profiler import ProfilerActivity, profile
 
     calls = ours("auto", case, 1)

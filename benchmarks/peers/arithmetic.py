@@ -25,7 +25,9 @@ def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
 
 
 def matmul_peak(dtype: torch.dtype, seconds: float = 1.0) -> float:
-    """The most operations a second of a matrix product on all threads, tried for `seconds`."""
+    """Return the most operations a second of a matrix product on all threads, tried for
+    `seconds`.
+    """
     a, b = (torch.rand(SIDE, SIDE).to(dtype) for _ in range(2))
     torch.mm(a, b)
     best, end = float("inf"), time.perf_counter() + seconds

@@ -62,13 +62,15 @@ class Contender:
 
 
 def to_floats(pixels: Picture, multiple: int = 1) -> Tensor:
-    """(1, 3, h, w) fp32 in 0..1, contiguous, its sides continued to multiples by the border."""
+    """Return (1, 3, h, w) fp32 in 0..1, contiguous, its sides continued to multiples by the
+    border.
+    """
     rest = [(0, -side % multiple) for side in pixels.shape[:2]]
     levels = np.pad(pixels, (*rest, (0, 0)), "edge").astype(np.float32) / 255
     return torch.from_numpy(levels).permute(2, 0, 1)[None].contiguous()
 
 
 def to_levels(x: NDArray[np.float32], height: int, width: int) -> Picture:
-    """(h, w, 3) levels of the upper left part of (1, 3, h, w) or (3, h, w) in 0..1."""
+    """Return (h, w, 3) levels of the upper left part of (1, 3, h, w) or (3, h, w) in 0..1."""
     kept = x.reshape(x.shape[-3:])[:, :height, :width].transpose(1, 2, 0)
     return (kept.clip(0, 1) * 255).round().astype(np.uint8)

@@ -21,7 +21,7 @@ class Goal(NamedTuple):
 
 
 def ratio(peer: str, own: str = "ours") -> Callable[[Rows], float | None]:
-    """How many times as fast `own` is as `peer`."""
+    """Return how many times as fast `own` is as `peer`."""
 
     def measure(rows: Rows) -> float | None:
         theirs, mine = (rows.get(name, {}).get("seconds") for name in (peer, own))
@@ -31,12 +31,12 @@ def ratio(peer: str, own: str = "ours") -> Callable[[Rows], float | None]:
 
 
 def field(name: str, own: str = "ours") -> Callable[[Rows], float | None]:
-    """A figure of one of our rows."""
+    """Return a figure of one of our rows."""
     return lambda rows: rows.get(own, {}).get(name)
 
 
 def less_memory(peer: str, own: str = "ours") -> Callable[[Rows], float | None]:
-    """The memory above idle of `own`, as a share of that of `peer`."""
+    """Return the memory above idle of `own`, as a share of that of `peer`."""
 
     def measure(rows: Rows) -> float | None:
         theirs, mine = (above_idle(rows.get(name, {})) for name in (peer, own))
@@ -46,7 +46,7 @@ def less_memory(peer: str, own: str = "ours") -> Callable[[Rows], float | None]:
 
 
 def above_idle(row: Row) -> float | None:
-    """What a run took beyond what was resident before it, in MiB."""
+    """Return what a run took beyond what was resident before it, in MiB."""
     return row["peak_mb"] - row["idle_mb"] if "peak_mb" in row else None
 
 
@@ -105,13 +105,17 @@ GOALS = (
 
 
 def judged(model: str, size: Size, rows: Rows) -> list[dict[str, Any]]:
-    """Each goal of `model` with what was measured; those whose rows are missing are left out."""
+    """Return each goal of `model` with what was measured; those whose rows are missing are left
+    out.
+    """
     found = [(goal, goal.measure(rows)) for goal in GOALS if goal.model == model]
     return [judgement(goal, value, size) for goal, value in found if value is not None]
 
 
 def judgement(goal: Goal, value: float, size: Size) -> dict[str, Any]:
-    """`goal`, `measured` and `met`; `at` where the goal is stated for another size of picture."""
+    """Return `goal`, `measured` and `met`; `at` where the goal is stated for another size of
+    picture.
+    """
     met = value <= goal.wanted if goal.at_most else value >= goal.wanted
     stated = {} if goal.size in {None, size} else {"stated_for": goal.size}
     return {

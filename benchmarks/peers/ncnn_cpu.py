@@ -39,7 +39,7 @@ def package(case: Case) -> Run:
 
 
 def runtime(case: Case) -> Run:
-    """The same model in ncnn, in tiles as the program has them. Raises Unavailable."""
+    """Return the same model in ncnn, in tiles as the program has them. Raises Unavailable."""
     files = files_for(case.spec)
     try:
         import ncnn
@@ -66,7 +66,7 @@ def runtime(case: Case) -> Run:
 
 
 def brought(spec: NetworkSpec) -> bool:
-    """Whether the package brings this model."""
+    """Return whether the package brings this model."""
     return spec.name in NAMES
 
 

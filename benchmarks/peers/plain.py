@@ -27,7 +27,8 @@ SWINIR: dict[str, dict[str, Any]] = {
 
 
 def plain(spec: NetworkSpec, state: StateDict) -> nn.Module:
-    """The publisher's network with the weights `state`: `(n, 3, h, w)` in 0..1 to `scale` times.
+    """Return the publisher's network with the weights `state`: `(n, 3, h, w)` in 0..1 to `scale`
+    times.
 
     Raises Unavailable where no plain form is known.
     """
@@ -38,7 +39,9 @@ def plain(spec: NetworkSpec, state: StateDict) -> nn.Module:
 
 
 def plain_or_ours(spec: NetworkSpec, state: StateDict) -> nn.Module:
-    """The plain network, or ours where none is known: the same arithmetic in all but its order."""
+    """Return the plain network, or ours where none is known: the same arithmetic in all but its
+    order.
+    """
     try:
         return plain(spec, state)
     except Unavailable:
@@ -46,7 +49,7 @@ def plain_or_ours(spec: NetworkSpec, state: StateDict) -> nn.Module:
 
 
 def loaded(network: nn.Module, state: StateDict) -> nn.Module:
-    """`network` with the weights `state`, none missing and none left over."""
+    """Return `network` with the weights `state`, none missing and none left over."""
     network.load_state_dict(state, strict=True)
     return network
 
@@ -96,7 +99,7 @@ class Weights(nn.Module):
         self.numbers = nn.ParameterList(state.values())
 
     def by_name(self) -> StateDict:
-        """The weights as they are now, wherever they were moved."""
+        """Return the weights as they are now, wherever they were moved."""
         return dict(zip(self.names, self.numbers, strict=True))
 
 
@@ -125,7 +128,7 @@ class LumaCalls(LumaNetwork):
 
 
 def conv(state: StateDict, name: str, x: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-    """The convolution called `name`, with its bias where it has one."""
+    """Return the convolution called `name`, with its bias where it has one."""
     weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
     return functional.conv2d(x, weight, bias, stride, padding)
 
@@ -198,7 +201,7 @@ def pyramid(state: StateDict, x: Tensor, scale: int) -> Tensor:
 
 
 def doubled(state: StateDict, name: str, x: Tensor) -> Tensor:
-    """The transposed convolution called `name`, of twice the size of `x`."""
+    """Return the transposed convolution called `name`, of twice the size of `x`."""
     weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
     return functional.conv_transpose2d(x, weight, bias, stride=2, padding=1)
 

@@ -14,7 +14,9 @@ from superres.networks.torchvision_compat import repair_torchvision
 
 
 def eager(case: Case) -> Run:
-    """What a script does: the whole picture, fp32 in NCHW, no gradients, rounded at the end."""
+    """Return what a script does: the whole picture, fp32 in NCHW, no gradients, rounded at
+    the end.
+    """
     network, scale = plain(case.spec, case.state), case.spec.scale
     height, width = case.pixels.shape[:2]
 
@@ -42,7 +44,7 @@ class Setting(NamedTuple):
         return self.seen(width) * self.seen(height)
 
     def seen(self, length: int) -> int:
-        """The sum of what its tiles see along an axis."""
+        """Return the sum of what its tiles see along an axis."""
         return sum(
             min(start + self.tile + self.tile_pad, length) - max(start - self.tile_pad, 0)
             for start in range(0, length, self.tile)
@@ -50,7 +52,7 @@ class Setting(NamedTuple):
 
 
 def realesrganer(setting: Setting) -> Callable[[Case], Run]:
-    """What makes a contender of RealESRGANer."""
+    """Return what makes a contender of RealESRGANer."""
 
     def make(case: Case) -> Run:
         repair_torchvision()
@@ -80,7 +82,7 @@ def realesrganer(setting: Setting) -> Callable[[Case], Run]:
 
 
 def of_realesrgan(spec: NetworkSpec) -> bool:
-    """Whether RealESRGANer is made for this model."""
+    """Return whether RealESRGANer is made for this model."""
     return spec.system == "realesrgan"
 
 

@@ -44,7 +44,7 @@ def keep(case: Case) -> None:
 
 
 def kept(folder: Path) -> Case:
-    """The case that this benchmark wrote into `folder`."""
+    """Return the case that this benchmark wrote into `folder`."""
     fields = pickle.loads((folder / KEPT).read_bytes())  # noqa: S301 - our own file
     return Case(spec=CATALOGUE[fields.pop("model")], folder=folder, **fields)
 

@@ -20,7 +20,7 @@ INSTALL = "is not installed: pip install -r requirements-bench.txt"
 
 
 def exported(case: Case) -> Path:
-    """The network as an ONNX file for exactly this picture's size, written once."""
+    """Return the network as an ONNX file for exactly this picture's size, written once."""
     x = to_floats(case.pixels, case.spec.input_size.multiple_of)
     path = case.folder / f"{case.spec.name}-{x.shape[3]}x{x.shape[2]}.onnx"
     if not path.exists():
@@ -44,7 +44,7 @@ def export(network: nn.Module, x: Tensor, path: Path) -> None:
 
 
 def runs(case: Case, call: Callable[[Floats], Floats]) -> Run:
-    """What enlarges the picture by `call`, the network in a runtime."""
+    """Return what enlarges the picture by `call`, the network in a runtime."""
     height, width = (side * case.spec.scale for side in case.pixels.shape[:2])
 
     def run() -> Output:
@@ -67,7 +67,9 @@ def onnxruntime(case: Case) -> Run:
 
 
 def openvino(precision: str) -> Callable[[Case], Run]:
-    """What makes a contender of OpenVINO; by itself it would take bf16 where the CPU has it."""
+    """Return what makes a contender of OpenVINO; by itself it would take bf16 where the CPU
+    has it.
+    """
 
     def make(case: Case) -> Run:
         try:

@@ -11,7 +11,7 @@ TILE, OVERLAP = 256, 16
 
 
 def make(case: Case) -> Run:
-    """The network that spandrel makes of the weights. Raises Unavailable."""
+    """Return the network that spandrel makes of the weights. Raises Unavailable."""
     repair_torchvision()
     try:
         from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError

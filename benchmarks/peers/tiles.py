@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 def in_tiles(
     network: Callable[[Floats], Floats], pixels: Picture, scale: int, tile: int, overlap: int
 ) -> Output:
-    """The picture enlarged by `network`, (1, 3, h, w) to `scale` times, in equal tiles.
+    """Return the picture enlarged by `network`, (1, 3, h, w) to `scale` times, in equal tiles.
 
     Each sees at most `tile` pixels a side, `overlap` of them beyond what is kept of it.
     """
@@ -31,13 +31,13 @@ def in_tiles(
 
 
 def area(box: Box, scale: int = 1) -> tuple[slice, slice, slice]:
-    """`box` of a (3, h, w) array, its sides times `scale`."""
+    """Return `box` of a (3, h, w) array, its sides times `scale`."""
     rows = slice(box.top * scale, box.bottom * scale)
     return slice(None), rows, slice(box.left * scale, box.right * scale)
 
 
 def inner(part: Tile, scale: int) -> tuple[slice, slice, slice]:
-    """Where the core of a tile lies in what the network makes of it."""
+    """Return where the core of a tile lies in what the network makes of it."""
     seen, core = part
     return area(
         Box(

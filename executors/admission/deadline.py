@@ -33,12 +33,12 @@ class Deadline:
         self.check()
 
     def count_tiles(self) -> tuple[int, int]:
-        """Tiles done and in all, of the Documents that have begun."""
+        """Return tiles done and in all, of the Documents that have begun."""
         counts = list(self.counts.values())
         return sum(done for done, _ in counts), sum(total for _, total in counts)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the deadline, None where there is none."""
+        """Return seconds until the deadline, None where there is none."""
         return self.started + self.seconds - time.monotonic() if self.seconds else None
 
     def check(self) -> None:
@@ -50,7 +50,7 @@ class Deadline:
             raise self.make_error()
 
     def make_error(self) -> DeadlineExceeded:
-        """The error of a request whose time is over."""
+        """Return the error of a request whose time is over."""
         return DeadlineExceeded(
             f"not finished within {self.seconds:g} seconds (deadline_seconds)",
             allowed="a smaller picture or a faster model",

@@ -36,7 +36,7 @@ class MemoryDemand(NamedTuple):
     image: Dimensions | None  # None where decoding tells what is wrong
 
     def claim(self) -> MemoryClaim:
-        """A claim to the lane's memory. It must be released."""
+        """Return a claim to the lane's memory. It must be released."""
         return self.pool.memory.claim(self.held_bytes, self.shared_bytes)
 
     def release(self, claim: MemoryClaim) -> None:
@@ -52,7 +52,7 @@ def estimate_demand(
     lanes: WorkerPools,
     pace: float,
 ) -> MemoryDemand:
-    """The demand of a picture that is not decoded yet, told by its header.
+    """Return the demand of a picture that is not decoded yet, told by its header.
 
     `pace` is how slow the model is here. Raises what decoding would raise of the header, and
     TooLarge where it never fits.
@@ -91,7 +91,7 @@ def _describe_workload(
 
 
 def estimate_target(expression: SizeExpression | None, size: Size, scale: int) -> Size | None:
-    """The size of the answer to a picture of `size`; None where it is the model's own.
+    """Return the size of the answer to a picture of `size`; None where it is the model's own.
 
     Whether the picture is to be turned is not known yet: the larger of both answers counts. A wrong
     expression is told later, when it is known.
@@ -108,7 +108,7 @@ def estimate_target(expression: SizeExpression | None, size: Size, scale: int) -
 
 
 def _make_memory_error(workload: Workload, model: LoadedModel, alone: int, most: int) -> TooLarge:
-    """The error of an image that takes `alone` bytes where one can have `most`."""
+    """Return the error of an image that takes `alone` bytes where one can have `most`."""
     size, frames = workload.image.size, workload.image.frames
     times = f" × {frames} frames" if frames > 1 else ""
     fits = find_fitting_size(workload, model.target, most)

@@ -12,7 +12,7 @@ _KIB = 1024
 
 
 def choose_image_memory(megabytes: int) -> int:
-    """Bytes that pictures may take beside what this process has already.
+    """Return bytes that pictures may take beside what this process has already.
 
     `megabytes` is what the process may use in all, 0 to choose.
     """
@@ -21,7 +21,8 @@ def choose_image_memory(megabytes: int) -> int:
 
 
 def usable_memory(root: Path = Path("/")) -> int:
-    """Bytes: what is free now and what this process has, or the cgroup's limit if that is less.
+    """Return bytes: what is free now and what this process has, or the cgroup's limit if that is
+    less.
 
     `root` is the folder that holds `proc` and `sys`.
     """
@@ -29,7 +30,7 @@ def usable_memory(root: Path = Path("/")) -> int:
 
 
 def _read_available(root: Path = Path("/")) -> int:
-    """Bytes that the system could give to processes without swapping."""
+    """Return bytes that the system could give to processes without swapping."""
     value = _read_field(root / "proc/meminfo", "MemAvailable:")
     if value is None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -37,12 +38,12 @@ def _read_available(root: Path = Path("/")) -> int:
 
 
 def read_resident(root: Path = Path("/")) -> int:
-    """Bytes of memory that this process has now; 0 where the system does not say."""
+    """Return bytes of memory that this process has now; 0 where the system does not say."""
     return _read_field(root / "proc/self/status", "VmRSS:") or 0
 
 
 def _read_field(path: Path, name: str) -> int | None:
-    """A field in kB of a file of Linux's /proc, in bytes."""
+    """Return a field in kB of a file of Linux's /proc, in bytes."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -52,7 +53,9 @@ def _read_field(path: Path, name: str) -> int | None:
 
 
 def read_cgroup_limits(root: Path = Path("/")) -> Iterator[int]:
-    """The memory limits of the cgroups that this process is in, versions 1 and 2, in bytes."""
+    """Yield the memory limits of the cgroups that this process is in, versions 1 and 2, in
+    bytes.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -66,7 +69,9 @@ def read_cgroup_limits(root: Path = Path("/")) -> Iterator[int]:
 
 
 def _read_limits(mount: Path, path: str, name: str) -> Iterator[int]:
-    """The limits from a cgroup up to the root. Inside a container the path may not be there."""
+    """Yield the limits from a cgroup up to the root. Inside a container the path may not be
+    there.
+    """
     folder = mount / path.lstrip("/")
     for one in (folder, *folder.parents):
         try:

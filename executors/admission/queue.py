@@ -41,7 +41,7 @@ class AdmissionQueue:
 
     @contextmanager
     def expect_work(self, seconds: float) -> Iterator[None]:
-        """Counts a Document's work in as long as it is not done."""
+        """Count a Document's work in as long as it is not done."""
         with self._lock:
             self._expected.append(seconds)
         try:
@@ -51,7 +51,7 @@ class AdmissionQueue:
                 self._expected.remove(seconds)
 
     def estimate_seconds(self, places: int) -> int:
-        """Whole seconds after which as many `places` may be free, at least 1."""
+        """Return whole seconds after which as many `places` may be free, at least 1."""
         with self._lock:
             mean = sum(self._expected) / max(len(self._expected), 1)
         return min(max(ceil(mean * places), 1), MAX_RETRY_SECONDS)

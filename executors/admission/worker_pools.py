@@ -13,7 +13,7 @@ _READER_THREADS = 8  # sources that are read from other servers at once
 
 
 def choose_worker_count() -> int:
-    """As many threads as there are cores to decode and encode with, and two that wait for them."""
+    """Return a thread for each core, to decode and encode with, and two that wait for them."""
     return min(len(os.sched_getaffinity(0)) + 2, _MAX_WORKERS)
 
 
@@ -46,7 +46,7 @@ class WorkerPools:
         return self.slow.memory.capacity
 
     def choose_pool(self, held: int, shared: int, seconds: float) -> WorkerPool:
-        """The lane for a picture that takes so many bytes, see Claim, and seconds."""
+        """Return the lane for a picture that takes so many bytes, see Claim, and seconds."""
         fits = held * self.workers + shared <= self.quick.memory.capacity
         return self.quick if fits and seconds <= QUICK_SECONDS else self.slow
 

@@ -46,7 +46,7 @@ __all__ = [
 
 
 def read_source(uri: str, guards: SourcePolicy, resolve: Resolver = resolve_host) -> bytes:
-    """The bytes behind `uri`, at least one and at most `guards.max_bytes`.
+    """Return the bytes behind `uri`, at least one and at most `guards.max_bytes`.
 
     Raises BadSource (SCHEME, SYNTAX, LENGTH, ADDRESS, REDIRECTS, SOURCE_STATUS, SOURCE_TIMEOUT,
     SOURCE_UNREACHABLE, SOURCE_ENCODING, LOCAL_PATH), TooLarge (BYTES) or BadImage (EMPTY), with
@@ -59,7 +59,7 @@ def read_source(uri: str, guards: SourcePolicy, resolve: Resolver = resolve_host
 
 
 def read_by_scheme(source: FetchContext) -> bytes:
-    """The bytes, by the scheme of the uri."""
+    """Return the bytes, by the scheme of the uri."""
     scheme = scheme_of(source.uri)
     if scheme == "data":
         return read_data_uri(source)

@@ -23,7 +23,7 @@ CONNECT_SECONDS = 3.0
 
 @contextmanager
 def connect(source: FetchContext, url: Url) -> Iterator[socket.socket]:
-    """A connection to one of the checked addresses of `url`, with TLS in the host's name."""
+    """Return a connection to one of the checked addresses of `url`, with TLS in the host's name."""
     with _dial(source, url, candidates(source, url.host)) as plain:
         if url.scheme == "http":
             yield plain
@@ -35,7 +35,9 @@ def connect(source: FetchContext, url: Url) -> Iterator[socket.socket]:
 
 
 def _dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.socket:
-    """A connection to the first of `addresses` that answers. Raises OSError where none does."""
+    """Return a connection to the first of `addresses` that answers. Raises OSError where
+    none does.
+    """
     failure = OSError("the name has no address")
     for address in addresses[:_MAX_CANDIDATES]:
         seconds = min(CONNECT_SECONDS, source.left())
@@ -48,7 +50,9 @@ def _dial(source: FetchContext, url: Url, addresses: list[Address]) -> socket.so
 
 
 def candidates(source: FetchContext, host: str) -> list[Address]:
-    """The addresses of `host`. Raises BadSource (ADDRESS) unless all of them may be reached."""
+    """Return the addresses of `host`. Raises BadSource (ADDRESS) unless all of them may be
+    reached.
+    """
     addresses = [unwrap_mapped(ip_address(text)) for text in _look_up(source, host)]
     if not all(map(source.guards.allow, addresses)):
         raise source.refused("address not allowed", "a host on the public internet", code="ADDRESS")
@@ -56,7 +60,7 @@ def candidates(source: FetchContext, host: str) -> list[Address]:
 
 
 def _look_up(source: FetchContext, host: str) -> list[str]:
-    """The addresses of `host` as text. Raises OSError, or TimeoutError when time is over."""
+    """Return the addresses of `host` as text. Raises OSError, or TimeoutError when time is over."""
     if ":" in host or is_dotted_quad(host):
         return [host]
     answer: Future[list[str]] = Future()
@@ -73,6 +77,8 @@ def _look_up(source: FetchContext, host: str) -> list[str]:
 
 
 def resolve_host(host: str) -> list[str]:
-    """The addresses of `host` as the system knows them. Raises OSError where there are none."""
+    """Return the addresses of `host` as the system knows them. Raises OSError where there
+    are none.
+    """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

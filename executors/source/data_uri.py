@@ -13,8 +13,8 @@ BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
 def read_data_uri(source: FetchContext) -> bytes:
-    """The bytes inside a data: uri, of any media type; base64 may be broken into lines, use the
-    URL-safe alphabet or lack its padding, as browsers accept it.
+    """Return the bytes inside a data: uri, of any media type; base64 may be broken into lines, use
+    the URL-safe alphabet or lack its padding, as browsers accept it.
     """
     head, comma, payload = source.uri[len("data:") :].partition(",")
     if not comma or len(head) > _MAX_MEDIA_TYPE or not payload.isascii():
@@ -32,7 +32,7 @@ def read_data_uri(source: FetchContext) -> bytes:
 
 
 def _from_base64(source: FetchContext, text: bytes) -> bytes:
-    """The bytes that `text` encodes, their number checked before they are made."""
+    """Return the bytes that `text` encodes, their number checked before they are made."""
     digits = text.rstrip(b"=")
     size = len(digits) * 3 // 4
     if size > source.guards.max_bytes:

@@ -26,18 +26,18 @@ class FetchContext:
     end: float
 
     def refused(self, problem: str, allowed: str, *, code: str) -> BadSource:
-        """The error that says what is wrong with the uri and what would do."""
+        """Return the error that says what is wrong with the uri and what would do."""
         message = f"uri {quote(self.uri)}: {problem}; expected {allowed}"
         return BadSource(message, code=code, option="uri", allowed=allowed)
 
     def too_large(self, size: str) -> TooLarge:
-        """The error for `size` (in words), which is beyond the limit."""
+        """Return the error for `size` (in words), which is beyond the limit."""
         allowed = f"at most {self.guards.max_bytes} bytes"
         message = f"uri {quote(self.uri)}: {size}; expected {allowed}"
         return TooLarge(message, code="BYTES", option="uri", allowed=allowed)
 
     def left(self) -> float:
-        """Seconds until the end. Raises TimeoutError when there are none."""
+        """Return seconds until the end. Raises TimeoutError when there are none."""
         seconds = self.end - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("the time for the whole fetch is over")
@@ -45,6 +45,6 @@ class FetchContext:
 
 
 def scheme_of(uri: str) -> str:
-    """The scheme in lower case, "" for a bare path."""
+    """Return the scheme in lower case, "" for a bare path."""
     match = SCHEME.match(uri[:64])
     return match[1].lower() if match else ""

@@ -21,7 +21,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def fetch(source: FetchContext) -> bytes:
-    """What a server answers, after at most `redirects` redirects, each checked like the first."""
+    """Return what a server answers, after at most `redirects` redirects, each checked like the
+    first.
+    """
     url = parse_url(source, source.uri)
     try:
         for _ in range(source.guards.redirects + 1):
@@ -56,7 +58,9 @@ class Redirect(NamedTuple):
 
 
 def got(source: FetchContext, url: Url) -> bytes | Redirect:
-    """One request's answer. Raises BadSource, TooLarge, OSError (TimeoutError) or HTTPException."""
+    """Return one request's answer. Raises BadSource, TooLarge, OSError (TimeoutError) or
+    HTTPException.
+    """
     with connect(source, url) as connection:
         connection.settimeout(source.left())
         connection.sendall(request(url))
@@ -74,7 +78,7 @@ def got(source: FetchContext, url: Url) -> bytes | Redirect:
 
 
 def request(url: Url) -> bytes:
-    """The request for `url`, all of whose parts are printable ASCII by now."""
+    """Return the request for `url`, all of whose parts are printable ASCII by now."""
     return (
         f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: superres\r\n"
         "Accept: image/*,*/*;q=0.5\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n"
@@ -90,21 +94,21 @@ class Wire(io.RawIOBase):
         self.connection = connection
 
     def readable(self) -> bool:
-        """Always."""
+        """Return always."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """The number of bytes that one system call put into `buffer`."""
+        """Return the number of bytes that one system call put into `buffer`."""
         self.connection.settimeout(self.source.left())
         return self.connection.recv_into(buffer)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """The reader that http.client asks a socket for."""
+        """Return the reader that http.client asks a socket for."""
         return io.BufferedReader(self)
 
 
 def body(source: FetchContext, response: HTTPResponse) -> bytes:
-    """The answer's body as sent, complete, at most `max_bytes`."""
+    """Return the answer's body as sent, complete, at most `max_bytes`."""
     limit = source.guards.max_bytes
     announced = response.length
     if announced is not None and announced > limit:
@@ -125,7 +129,9 @@ def body(source: FetchContext, response: HTTPResponse) -> bytes:
 
 
 def _decode_content_encoding(source: FetchContext, response: HTTPResponse, data: bytes) -> bytes:
-    """`data` without the content encoding that some servers apply unasked, within the limit."""
+    """Return `data` without the content encoding that some servers apply unasked, within
+    the limit.
+    """
     encoding = response.getheader("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return data

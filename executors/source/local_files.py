@@ -13,7 +13,9 @@ FILE = re.compile(r"\Afile:(?://(?:localhost)?)?/", re.ASCII | re.IGNORECASE)
 
 
 def local(source: FetchContext) -> bytes:
-    """The content of a regular file in an allowed folder; links are followed only inside of it."""
+    """Return the content of a regular file in an allowed folder; links are followed only inside of
+    it.
+    """
     path = _local_path(source)
     for folder in source.guards.folders:
         # By name first: whether a file outside exists is nobody's business.
@@ -26,7 +28,7 @@ def local(source: FetchContext) -> bytes:
 
 
 def _local_path(source: FetchContext) -> Path:
-    """The path that the uri names, without "..", not yet resolved."""
+    """Return the path that the uri names, without "..", not yet resolved."""
     text = source.uri
     if scheme_of(text) == "file":
         text = unquote(FILE.sub("/", text))
@@ -38,7 +40,9 @@ def _local_path(source: FetchContext) -> Path:
 
 
 def content(source: FetchContext, folder: Path, path: Path) -> bytes:
-    """The file's bytes. Raises OSError, ValueError or RuntimeError where it is not in `folder`."""
+    """Return the file's bytes. Raises OSError, ValueError or RuntimeError where it is not in
+    `folder`.
+    """
     root = folder.resolve(strict=True)
     *parents, name = path.resolve(strict=True).relative_to(root).parts
     file = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -55,7 +59,9 @@ def content(source: FetchContext, folder: Path, path: Path) -> bytes:
 
 
 def enter_folder(folder: int, name: str, flags: int) -> int:
-    """A descriptor of `name` in the open `folder`, which is closed. Raises OSError for a link."""
+    """Return a descriptor of `name` in the open `folder`, which is closed. Raises OSError for a
+    link.
+    """
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)

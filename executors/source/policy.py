@@ -37,7 +37,7 @@ class SourcePolicy:
                 raise BadSetting(f"{name} {getattr(self, name)}: expected at least {least}")
 
     def networks(self) -> list[IPv4Network | IPv6Network]:
-        """`private_networks`, parsed."""
+        """Return `private_networks`, parsed."""
         try:
             return [ip_network(network) for network in self.private_networks]
         except ValueError as error:
@@ -46,18 +46,18 @@ class SourcePolicy:
             ) from error
 
     def allow(self, address: Address) -> bool:
-        """Whether a connection to `address` may be made."""
+        """Return whether a connection to `address` may be made."""
         return is_public(address) or any(address in network for network in self.networks())
 
     def allow_host(self, host: str) -> bool:
-        """Whether the operator's list has `host`, or there is no list."""
+        """Return whether the operator's list has `host`, or there is no list."""
         names = [name.lower() for name in self.hosts]
         return not names or any(
             host.endswith(name) if name.startswith(".") else host == name for name in names
         )
 
     def expected(self) -> str:
-        """The kinds of uri that may be read, for messages."""
+        """Return the kinds of uri that may be read, for messages."""
         kinds = ["data:"]
         kinds += ["http:", "https:"] if self.http else []
         kinds += ["a path in an allowed folder"] if self.folders else []

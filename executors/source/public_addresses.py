@@ -37,13 +37,13 @@ _ISATAP = 0x5EFE  # bits 32..63 of an address that ends in an IPv4 address, but 
 
 
 def unwrap_mapped(address: Address) -> Address:
-    """The IPv4 address inside an IPv4-mapped one, else `address`."""
+    """Return the IPv4 address inside an IPv4-mapped one, else `address`."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` belongs to the public internet.
+    """Return whether `address` belongs to the public internet.
 
     False for every special-purpose range, and for every IPv6 form that carries an IPv4 address
     (compatible, 6to4, NAT64, Teredo, ISATAP) whichever it carries: no public web server needs

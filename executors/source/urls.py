@@ -38,7 +38,9 @@ class Url(NamedTuple):
 
 
 def parse_url(source: FetchContext, text: str) -> Url:
-    """`text` taken apart strictly. Raises BadSource for any other form than scheme://host/path."""
+    """Return `text` taken apart strictly. Raises BadSource for any other form than
+    scheme://host/path.
+    """
     if scheme_of(text) not in DEFAULT_PORTS:
         raise source.refused("redirected to another scheme", "http or https", code="SCHEME")
     whole = URL.fullmatch(text)
@@ -59,7 +61,7 @@ def parse_url(source: FetchContext, text: str) -> Url:
 
 
 def _host_of(source: FetchContext, text: str) -> str:
-    """The host in its one canonical spelling. Raises BadSource (SYNTAX, ADDRESS)."""
+    """Return the host in its one canonical spelling. Raises BadSource (SYNTAX, ADDRESS)."""
     try:
         host = _canonical(text)
     except ValueError as error:
@@ -72,7 +74,7 @@ def _host_of(source: FetchContext, text: str) -> str:
 
 
 def _canonical(host: str) -> str:
-    """`host` in lower case and ASCII, without brackets or a last dot. Raises ValueError."""
+    """Return `host` in lower case and ASCII, without brackets or a last dot. Raises ValueError."""
     if host.startswith("["):
         return str(IPv6Address(host[1:-1]))
     name = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
@@ -83,7 +85,7 @@ def _canonical(host: str) -> str:
 
 
 def is_dotted_quad(host: str) -> bool:
-    """Whether `host` is an IPv4 address as everybody writes it: no octal, no short forms."""
+    """Return whether `host` is an IPv4 address as everybody writes it: no octal, no short forms."""
     try:
         return bool(IPv4Address(host))
     except ValueError:
@@ -91,7 +93,7 @@ def is_dotted_quad(host: str) -> bool:
 
 
 def onward(source: FetchContext, url: Url, location: str) -> Url:
-    """Where a redirect from `url` leads. Raises BadSource like the first address would."""
+    """Return where a redirect from `url` leads. Raises BadSource like the first address would."""
     # http.client reads headers as Latin-1; servers send UTF-8 and raw spaces.
     text = quote(location.encode("latin-1"), safe=string.punctuation)
     if not text or len(text) > MAX_CHARACTERS:

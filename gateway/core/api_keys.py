@@ -30,7 +30,9 @@ class Keys:
         return bool(self._keys)
 
     def admit(self, authorization: str | None) -> bool:
-        """Whether `authorization`, bare or `Bearer <key>`, is one of the keys; constant time."""
+        """Return whether `authorization`, bare or `Bearer <key>`, is one of the keys; constant
+        time.
+        """
         token = (authorization or "").strip()
         if token[:7].lower() == "bearer ":
             token = token[7:].strip()
@@ -42,7 +44,9 @@ class Keys:
 
 
 def keys_from(setting: str | Iterable[str] | None) -> Keys:
-    """The keys of the setting `api_keys` (list, or text with commas) and $SUPERRES_API_KEYS."""
+    """Return the keys of the setting `api_keys` (list, or text with commas) and
+    $SUPERRES_API_KEYS.
+    """
     listed = setting.split(",") if isinstance(setting, str) else [str(key) for key in setting or ()]
     texts = [key.strip() for key in listed + os.environ.get(VARIABLE, "").split(",")]
     useless = sorted(_ABSENT.intersection(texts) - {""})

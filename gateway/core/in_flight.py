@@ -24,7 +24,7 @@ class RequestsInFlight:
 
     @contextmanager
     def count_one(self) -> Iterator[None]:
-        """Counts the current task in. Raises Refusal UNAVAILABLE or OVERLOADED."""
+        """Count the current task in. Raises Refusal UNAVAILABLE or OVERLOADED."""
         if self.draining:
             raise ProblemError(SHUTTING_DOWN)
         if len(self._tasks) >= self.limit:
@@ -43,7 +43,9 @@ class RequestsInFlight:
                 self._idle.set()
 
     async def drain(self, seconds: float) -> int:
-        """How many requests were cancelled because `seconds` were not enough to finish them."""
+        """Return how many requests were cancelled because `seconds` were not enough to
+        finish them.
+        """
         self.draining = True
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)

@@ -18,12 +18,14 @@ class ProblemError(Exception):
 def make_error(
     code: str, message: str, *, option: str | None = None, allowed: str | None = None
 ) -> ProblemError:
-    """The exception for `code`, with the HTTP status that belongs to it."""
+    """Return the exception for `code`, with the HTTP status that belongs to it."""
     return ProblemError(make_problem(code, message, option=option, allowed=allowed))
 
 
 def read_problem(name: str, arguments: Sequence[str]) -> Problem:
-    """The Problem inside an Executor's exception; INTERNAL if it was not meant for clients."""
+    """Return the Problem inside an Executor's exception; INTERNAL if it was not meant for
+    clients.
+    """
     if name != EXCEPTION_NAME or not arguments:
         return INTERNAL
     try:

@@ -19,13 +19,15 @@ _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def choose_request_id(*offered: str | None) -> str:
-    """The first of `offered` that is sane: up to 128 letters, digits and `._-`; else a new one."""
+    """Return the first of `offered` that is sane: up to 128 letters, digits and `._-`; else a new
+    one.
+    """
     sane = (text for text in offered if text and _SANE.fullmatch(text))
     return next(sane, None) or secrets.token_hex(16)
 
 
 def read_request_id(scope: Scope) -> str:
-    """The id that an HTTP request was given on arrival."""
+    """Return the id that an HTTP request was given on arrival."""
     return cast(str, scope["state"]["request_id"])
 
 
@@ -40,7 +42,7 @@ class ActiveRequests:
 
     @contextmanager
     def track_one(self, request_id: str) -> Iterator[None]:
-        """Counts a request in; several may share an id."""
+        """Count a request in; several may share an id."""
         self._counts[request_id] += 1
         try:
             yield

@@ -59,7 +59,7 @@ class RequestService:
         self._routes: Routes | None = None
 
     async def answer(self, request: Incoming, request_id: str | None = None) -> DataRequest:
-        """The Executors' answer, or an error answer that holds a Problem and no Documents.
+        """Return the Executors' answer, or an error answer that holds a Problem and no Documents.
 
         It has `request_id` where that is given and sane, else the request's own, else a new one.
         """
@@ -83,7 +83,9 @@ class RequestService:
             return _make_error_answer(request, INTERNAL)
 
     def _answer_cancelled(self, request: DataRequest) -> DataRequest:
-        """An answer if the shutdown has cancelled it; if the client left, nobody wants one."""
+        """Return an answer if the shutdown has cancelled it; if the client left, nobody
+        wants one.
+        """
         task = asyncio.current_task()
         if not self.in_flight.draining or task is None:
             raise asyncio.CancelledError
@@ -97,7 +99,7 @@ class RequestService:
         prefetch: int | None = None,
         **_from_jina: Any,
     ) -> AsyncGenerator[DataRequest, None]:
-        """The answers to a stream of requests, in their order.
+        """Yield the answers to a stream of requests, in their order.
 
         Always in order: the official client sends every Document as a request of its own and has
         no way to ask for it, and its users pair results with inputs.
@@ -172,7 +174,7 @@ class RequestService:
         )
 
     async def list_endpoints(self) -> frozenset[str]:
-        """What the Executors listen to. Raises Refusal if they cannot be asked."""
+        """Return what the Executors listen to. Raises Refusal if they cannot be asked."""
         asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
         try:
             return frozenset(await asyncio.wait_for(asked, _DISCOVERY_SECONDS))
@@ -182,7 +184,8 @@ class RequestService:
     async def query_executors(
         self, endpoint: str, parameters: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The tags of the Documents that each Executor with `endpoint` answers, asked by itself.
+        """Return the tags of the Documents that each Executor with `endpoint` answers, asked by
+        itself.
 
         It passes by the Flow's graph and is no request in flight: for questions about the service.
         Raises Refusal if an Executor cannot be asked.
@@ -218,7 +221,7 @@ class RequestService:
         return self._finish(await answering)
 
     async def _send_by_model(self, request: DataRequest) -> DataRequest:
-        """Each Document's answer from the Executor that serves its model, in their order."""
+        """Return each Document's answer from the Executor that serves its model, in their order."""
         documents, parameters = list(request.docs), request.parameters
         routes = await self._get_routes()
         marked = routing.should_tag_errors(parameters, len(documents))
@@ -247,7 +250,7 @@ class RequestService:
         return request
 
     async def _get_routes(self) -> Routes:
-        """Where models are served; asked once, for they do not change while a Flow runs."""
+        """Return where models are served; asked once, for they do not change while a Flow runs."""
         if self._routes is None:
             listed = await self.query_executors("/models")
             served = [ServedModel(t["name"], t["executor"], bool(t["default"])) for t in listed]
@@ -257,7 +260,7 @@ class RequestService:
         return self._routes
 
     async def _send_to_one(self, request: DataRequest, executor: str) -> DataRequest:
-        """One Executor's answer, past the Flow's graph."""
+        """Return one Executor's answer, past the Flow's graph."""
         endpoint = request.header.exec_endpoint
         result = await self._pool.send_requests_once(
             [request], executor, head=True, endpoint=endpoint, retries=0
@@ -269,7 +272,9 @@ class RequestService:
 
 
 def _make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
-    """What of `request` goes to one Executor; alone or not, its Documents fail as in the whole."""
+    """Return what of `request` goes to one Executor; alone or not, its Documents fail as in the
+    whole.
+    """
     made = DataRequest()
     made.header.request_id = request.header.request_id
     made.header.exec_endpoint = request.header.exec_endpoint
@@ -288,13 +293,15 @@ def _mark_failed(document: Document, problem: Problem) -> None:
 
 
 def _hide_cause(answer: DataRequest) -> DataRequest:
-    """`answer`, or what a client may know of its error; the Executor's log has the whole."""
+    """Return `answer`, or what a client may know of its error; the Executor's log has the whole."""
     problem = find_problem(answer)
     return answer if problem is None else _make_error_answer(answer, problem)
 
 
 def _make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
-    """An error answer to `request`: its header and the Problem; neither Documents nor stacks."""
+    """Return an error answer to `request`: its header and the Problem; neither Documents nor
+    stacks.
+    """
     log.warning("request %s: %s", request.header.request_id, problem.description)
     answer = DataRequest()
     answer.header.request_id = request.header.request_id
@@ -308,14 +315,14 @@ def _make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
 
 
 def find_problem(answer: DataRequest) -> Problem | None:
-    """The Problem of an error answer, None if it succeeded."""
+    """Return the Problem of an error answer, None if it succeeded."""
     if answer.status.code != jina_pb2.StatusProto.ERROR:
         return None
     return read_problem(answer.status.exception.name, answer.status.exception.args)
 
 
 def _describe_unreachable(error: InternalNetworkError) -> Problem:
-    """What a client may know of a broken connection between gateway and Executor."""
+    """Return what a client may know of a broken connection between gateway and Executor."""
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return make_error("DEADLINE", "the time for this request is over").problem
     return make_error("UNAVAILABLE", "the model cannot be reached: retry later").problem
@@ -329,12 +336,14 @@ def _find_only_id(request: DataRequest) -> str | None:
 
 
 def read_metadata(context: Any) -> dict[str, Any]:
-    """What a gRPC client sent beside its requests; empty on other protocols."""
+    """Return what a gRPC client sent beside its requests; empty on other protocols."""
     return dict(context.invocation_metadata() or ()) if context is not None else {}
 
 
 def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
-    """`request` with an id that may stand in logs. Raises Refusal if it is no request at all."""
+    """Return `request` with an id that may stand in logs. Raises Refusal if it is no request at
+    all.
+    """
     try:
         header = request.proto_with_data.header
     except DecodeError as error:
@@ -345,7 +354,7 @@ def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
 
 
 def _choose_window(metadata: Mapping[str, Any], window: int) -> int:
-    """What the client's metadata asks for, never more than STREAM_WINDOW."""
+    """Return what the client's metadata asks for, never more than STREAM_WINDOW."""
     asked = str(metadata.get("__prefetch__", window))
     window = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else window
     return max(1, min(window, _STREAM_WINDOW))

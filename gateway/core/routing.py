@@ -37,7 +37,7 @@ class Routes:
         self.names = [one.model for one in served]
 
     def find_executor(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-        """The Executor for a Document. Raises Refusal for a model that nobody serves."""
+        """Return the Executor for a Document. Raises Refusal for a model that nobody serves."""
         asked = tags.get("model")
         name = parameters.get("model") if asked is None else asked
         name = self.default if name is None else name
@@ -49,7 +49,7 @@ class Routes:
 
 
 def group_by_executor(executors: Sequence[str | Problem]) -> list[RoutedPart]:
-    """The Documents of each Executor, in the order of their first Document."""
+    """Return the Documents of each Executor, in the order of their first Document."""
     found: dict[str, list[int]] = {}
     for place, executor in enumerate(executors):
         if isinstance(executor, str):
@@ -58,6 +58,8 @@ def group_by_executor(executors: Sequence[str | Problem]) -> list[RoutedPart]:
 
 
 def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:
-    """Whether a failed Document gets a tag, as the Executors decide it; else the request fails."""
+    """Return whether a failed Document gets a tag, as the Executors decide it; else the request
+    fails.
+    """
     choice = parameters.get("errors")
     return choice == "tags" or (choice is None and documents > 1)

@@ -20,7 +20,7 @@ class Cancelling(grpc.aio.UnaryUnaryClientInterceptor):
         client_call_details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        """The call, once it is over; its error is told to whoever asks for the answer."""
+        """Return the call, once it is over; its error is told to whoever asks for the answer."""
         call = await continuation(client_call_details, request)
         try:
             await call

@@ -30,7 +30,7 @@ class Handler(GatewayRequestHandler):
         super().__init__(*args, aio_tracing_client_interceptors=interceptors, **kwargs)
 
     def limit_to(self, in_flight: RequestsInFlight) -> RequestService:
-        """The exchange that every protocol shares from now on."""
+        """Return the exchange that every protocol shares from now on."""
         self.exchange = RequestService(self.streamer, in_flight)
         self.streamer._streamer.stream = self.exchange.stream  # noqa: SLF001
         return self.exchange
@@ -38,18 +38,18 @@ class Handler(GatewayRequestHandler):
     async def stream(
         self, request_iterator: Any, context: Any = None, *args: Any, **kwargs: Any
     ) -> AsyncIterator[DataRequest]:
-        """The bidirectional stream that Jina's Client and the official client use."""
+        """Yield the bidirectional stream that Jina's Client and the official client use."""
         async for answer in self.exchange.stream(request_iterator, context, *args, **kwargs):
             yield answer
 
     Call = stream
 
     async def process_single_data(self, request: DataRequest, context: Any = None) -> DataRequest:
-        """One request, one answer."""
+        """Return one request, one answer."""
         return await self.exchange.answer(request, read_metadata(context).get(HEADER))
 
     async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
-        """Whether every Executor answers."""
+        """Return whether every Executor answers."""
         return await self.exchange.dry_run()
 
     async def stream_doc(self, _request: Any, context: grpc.aio.ServicerContext) -> Any:

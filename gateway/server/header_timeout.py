@@ -15,7 +15,7 @@ class PromptHead(H11Protocol):
     _late: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Reads on; a head that is not whole has SECONDS from its beginning."""
+        """Read on; a head that is not whole has SECONDS from its beginning."""
         super().data_received(data)
         if not self._is_in_head():
             self._stop_timer()
@@ -23,7 +23,7 @@ class PromptHead(H11Protocol):
             self._late = self.loop.call_later(SECONDS, self._close_if_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the timer with the connection."""
+        """End the timer with the connection."""
         self._stop_timer()
         super().connection_lost(exc)
 

@@ -30,7 +30,7 @@ class Port:
         self._server: asyncio.Server | None = None
 
     async def open(self, host: str, port: int) -> None:
-        """Listens. Raises OSError if the port is taken."""
+        """Listen. Raises OSError if the port is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Sniffer(self), host, port, ssl=self._tls, backlog=1024
@@ -42,7 +42,7 @@ class Port:
             self._server.close()
 
     async def close(self, seconds: float) -> None:
-        """Ends every connection; what is already written has `seconds` to reach its client."""
+        """End every connection; what is already written has `seconds` to reach its client."""
         self.stop_listening()
         for task in self.connecting:
             task.cancel()
@@ -58,7 +58,7 @@ class Port:
                 transport.abort()
 
     def forget(self, transport: asyncio.Transport) -> None:
-        """Counts a connection out that has ended or belongs to uvicorn now."""
+        """Count a connection out that has ended or belongs to uvicorn now."""
         self.transports.discard(transport)
         if not self.transports:
             self._empty.set()

@@ -38,7 +38,9 @@ Write = Callable[[DataRequest], Awaitable[Response]]
 
 
 def make_app(exchange: RequestService, max_bytes: int, pages: PageSettings) -> FastAPI:
-    """The application: the page, health, models, progress, every endpoint, and WebSockets."""
+    """Return the application: the page, health, models, progress, every endpoint, and
+    WebSockets.
+    """
     app = FastAPI(
         title=pages.title, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )

@@ -29,7 +29,7 @@ HERE = "http://localhost:51001"
 
 
 def docs_page(description: dict[str, Any]) -> tuple[str, str]:
-    """The page, and the Content-Security-Policy that lets nothing but its style in."""
+    """Return the page, and the Content-Security-Policy that lets nothing but its style in."""
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join(_page(description)), f"{policy}; frame-ancestors 'none'"
@@ -89,7 +89,7 @@ def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Iterator[st
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """A schema in a few words: its type, range, choices and default."""
+    """Return a schema in a few words: its type, range, choices and default."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "allOf" in schema:

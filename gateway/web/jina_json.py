@@ -19,7 +19,7 @@ _URI_SCHEMES = ("http://", "https://", "data:")
 
 
 def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
-    """The request in `body`: `data` a list of Documents or {"docs": [...]}, `parameters`,
+    """Return the request in `body`: `data` a list of Documents or {"docs": [...]}, `parameters`,
     `exec_endpoint` (or execEndpoint) unless `endpoint` is given, `target_executor`.
 
     Raises Refusal: JSON if it cannot be parsed, BASE64 for a blob, REQUEST for any other shape.
@@ -28,7 +28,7 @@ def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
 
 
 def _request_from_dict(payload: object, endpoint: str | None = None) -> DataRequest:
-    """The request in parsed JSON, as for `request_from_json`."""
+    """Return the request in parsed JSON, as for `request_from_json`."""
     if not isinstance(payload, dict):
         raise make_error("REQUEST", "the body: expected a JSON object with data and parameters")
     request = DataRequest()
@@ -59,12 +59,14 @@ def _request_from_dict(payload: object, endpoint: str | None = None) -> DataRequ
 
 
 def answer_to_json(answer: DataRequest) -> bytes:
-    """`answer` as Jina's HTTP app writes it: camelCase header, Documents with base64 blobs."""
+    """Return `answer` as Jina's HTTP app writes it: camelCase header, Documents with base64
+    blobs.
+    """
     return _json(_to_dict(answer, snake_case=False))
 
 
 def answer_to_text(answer: DataRequest) -> str:
-    """`answer` as Jina's WebSocket app writes it: snake_case header, blobs as base64."""
+    """Return `answer` as Jina's WebSocket app writes it: snake_case header, blobs as base64."""
     return _json(_to_dict(answer, snake_case=True)).decode()
 
 
@@ -124,7 +126,7 @@ def _read_document(fields: object, number: int) -> Document:
 
 
 def _to_levels(tensor: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers in 0..255 as uint8, which JSON cannot say; any other tensor as it is."""
+    """Return whole numbers in 0..255 as uint8, which JSON cannot say; any other tensor as it is."""
     is_whole = tensor.dtype.kind == "i" and tensor.size > 0
     if is_whole and tensor.min() >= 0 and tensor.max() <= 255:
         return tensor.astype(np.uint8)

@@ -20,7 +20,7 @@ class FormPart(NamedTuple):
 
 
 def parse_form(body: bytes, content_type: str) -> list[FormPart]:
-    """The parts of a form in their order. Raises Refusal FORM for anything malformed."""
+    """Return the parts of a form in their order. Raises Refusal FORM for anything malformed."""
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise _make_form_error("its content-type has no boundary")

@@ -41,7 +41,7 @@ class PageSettings:
 
 
 def describe_service(pages: PageSettings, version: str) -> Json:
-    """The OpenAPI document of a gateway whose Executors' endpoints are `pages.listed`."""
+    """Return the OpenAPI document of a gateway whose Executors' endpoints are `pages.listed`."""
     paths = {path: {"post": _endpoint(path)} for path in pages.listed if path != "/upscale"}
     if "/upscale" in pages.listed:
         paths = {"/upscale": {"post": _upscale()}} | paths
@@ -78,7 +78,7 @@ def _keys(pages: PageSettings) -> str:
 
 
 def _service() -> Json:
-    """The paths that do not depend on the Executors."""
+    """Return the paths that do not depend on the Executors."""
     return {
         "/post": {"post": _endpoint(None)},
         "/models": {"get": _get("The models that are served", "Models")},
@@ -245,7 +245,7 @@ def _list(items: Json) -> Json:
 
 
 def _meaning(name: str, option: Option) -> str:
-    """What an option does, in words: alias, models, default."""
+    """Return what an option does, in words: alias, models, default."""
     if name != option.name:
         return f"Another name of {option.name}."
     models = " Models that list it only." if option.models else ""

@@ -19,7 +19,7 @@ IMAGE_OPTIONS = {
 
 
 def read_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The options in a query or form; empty values count as absent.
+    """Return the options in a query or form; empty values count as absent.
 
     Executors check the values. Raises Refusal OPTION for a name that is unknown, which would go
     unnoticed otherwise, or given twice, or a value beyond all reason.

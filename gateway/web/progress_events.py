@@ -66,7 +66,7 @@ class ProgressStream(StreamingResponse):
 
 
 async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[str, None]:
-    """`{"done", "total"}` whenever it changes, at last `{"finished"}` or `{"unknown"}`."""
+    """Yield `{"done", "total"}` whenever it changes, at last `{"finished"}` or `{"unknown"}`."""
     yield ": the events of a request\n\n"  # the client hears at once that it is heard
     spoke = time.monotonic()
     async with aclosing(_steps(exchange, request_id)) as steps:
@@ -82,7 +82,7 @@ async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[s
 async def _steps(
     exchange: RequestService, request_id: str
 ) -> AsyncGenerator[dict[str, Any] | None, None]:
-    """What to tell about five times a second, None where there is nothing new.
+    """Yield what to tell about five times a second, None where there is nothing new.
 
     Whether a request is there at all the gateway knows itself: while its body is still arriving,
     and whichever replica of an Executor has it.
@@ -107,7 +107,7 @@ async def _steps(
 
 
 async def _ask_progress(exchange: RequestService, request_id: str) -> Done | None:
-    """How far the Executors are; None where none of them knows."""
+    """Return how far the Executors are; None where none of them knows."""
     try:
         answers = await exchange.query_executors(ENDPOINT, {"request_id": request_id})
     except ProblemError:

@@ -16,24 +16,26 @@ _DISCARD_SECONDS = 5.0
 
 
 def media_type(request: Request) -> str:
-    """The content type without its parameters, in lower case; "" where none is given."""
+    """Return the content type without its parameters, in lower case; "" where none is given."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def is_json(media: str) -> bool:
-    """Whether a content type is JSON's."""
+    """Return whether a content type is JSON's."""
     return media == "application/json" or media.endswith("+json")
 
 
 def check_coding(request: Request) -> None:
-    """Raises Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
+    """Raise Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise make_error("CONTENT_TYPE", f"content-encoding {quote(coding)}: expected none")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes. Raises Refusal BYTES beyond, BODY_TIMEOUT if it stalls."""
+    """Return the body, at most `limit` bytes. Raises Refusal BYTES beyond, BODY_TIMEOUT if it
+    stalls.
+    """
     announced = request.headers.get("content-length", "0")
     length = int(announced) if announced.isdigit() else 0
     if length > limit and request.headers.get("expect", "").lower() == "100-continue":
@@ -54,7 +56,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def _discard(chunks: Any, limit: int) -> None:
-    """Reads on for a while: a client that is still sending would miss the answer otherwise."""
+    """Read on for a while: a client that is still sending would miss the answer otherwise."""
     seen = 0
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
@@ -74,7 +76,9 @@ def _too_large(limit: int, size: int) -> ProblemError:
 async def answer_unless_gone(
     request: Request, answer: Awaitable[DataRequest]
 ) -> DataRequest | None:
-    """The answer, or None once the client has hung up: nobody waits for the work any more."""
+    """Return the answer, or None once the client has hung up: nobody waits for the work any
+    more.
+    """
     working = asyncio.ensure_future(answer)
     gone = asyncio.ensure_future(_wait_for_disconnect(request.receive))
     try:

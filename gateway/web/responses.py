@@ -19,7 +19,7 @@ log = logging.getLogger("gateway")
 def json_response(
     value: object, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """`value` as JSON."""
+    """Return `value` as JSON."""
     return Response(json.dumps(value), status, headers, media_type="application/json")
 
 
@@ -30,7 +30,9 @@ async def answer_response(answer: DataRequest) -> Response:
 
 
 def error_response(problem: Problem, request_id: str | None = None) -> Response:
-    """The one shape of every error: {code, message, option, allowed, doc_id?, request_id?}."""
+    """Return the one shape of every error: {code, message, option, allowed, doc_id?,
+    request_id?}.
+    """
     retry = {"Retry-After": str(problem.retry_after)}
     headers = retry if problem.status in RETRIABLE else {}
     if problem.code == "BYTES":
@@ -39,14 +41,14 @@ def error_response(problem: Problem, request_id: str | None = None) -> Response:
 
 
 def make_refusal_response(request: Request, problem: Problem) -> Response:
-    """`problem` for a request that never reached an Executor, after one line in the log."""
+    """Return `problem` for a request that never reached an Executor, after one line in the log."""
     request_id = read_request_id(request.scope)
     log.warning("request %s: %s", request_id, problem.description)
     return error_response(problem, request_id)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Makes every error of `app` JSON: refusals, unknown paths and methods, defects."""
+    """Make every error of `app` JSON: refusals, unknown paths and methods, defects."""
     app.add_exception_handler(ProblemError, _handle_problem)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(Exception, _handle_defect)

@@ -46,18 +46,18 @@ _WELCOME = """<!doctype html>
 
 
 def html_response(text: str, policy: str = _POLICY) -> Response:
-    """A page of ours, which loads nothing from elsewhere."""
+    """Return a page of ours, which loads nothing from elsewhere."""
     headers = HEADERS | {"Content-Security-Policy": policy, "Vary": "Accept"}
     return Response(text, media_type="text/html", headers=headers)
 
 
 def welcome(title: str) -> Response:
-    """The links for a browser that came to the service's root."""
+    """Return the links for a browser that came to the service's root."""
     return html_response(_WELCOME.format(title=escape(title)))
 
 
 def wants_page(accept: str) -> bool:
-    """Whether a browser asks, as a person would, rather than a client or a probe."""
+    """Return whether a browser asks, as a person would, rather than a client or a probe."""
     return "text/html" in accept.lower()
 
 
@@ -68,7 +68,7 @@ class Page(StaticFiles):
         super().__init__(directory=folder, html=True, check_dir=False)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file at `path`. Raises HTTPException 404 or 405."""
+        """Return the file at `path`. Raises HTTPException 404 or 405."""
         try:
             return await super().get_response(path, scope)
         except ValueError as error:  # a null byte in the path
@@ -81,7 +81,7 @@ class Page(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or 304 where the browser has it."""
+        """Return the file, or 304 where the browser has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS | {"Content-Security-Policy": _POLICY})
         kind = TYPES.get(Path(full_path).suffix.lower(), "application/octet-stream")

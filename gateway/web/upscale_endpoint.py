@@ -50,7 +50,7 @@ class UpscaleCall:
         self._as_json = wants_json(request.headers.get("accept", ""))
 
     def read(self, body: bytes) -> DataRequest:
-        """The request in `body`. Raises Refusal for one that cannot be read."""
+        """Return the request in `body`. Raises Refusal for one that cannot be read."""
         is_object = self._media in _UNNAMED and body[:64].lstrip()[:1] == b"{"  # no picture does
         if is_json(self._media) or is_object:
             self._as_json = True
@@ -61,7 +61,7 @@ class UpscaleCall:
         return self._with(body, read_options(self._query))
 
     async def write(self, answer: DataRequest) -> Response:
-        """The answer as an image file, or as JSON where the client has asked for that."""
+        """Return the answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
             return await answer_response(answer)
         picture = _make_image_response(answer)
@@ -89,7 +89,7 @@ class UpscaleCall:
         return self._with(files[0].data, read_options([*self._query, *fields]))
 
     def _with(self, picture: bytes, options: Mapping[str, str]) -> DataRequest:
-        """A request with one Document: the picture as blob, the options as tags.
+        """Return a request with one Document: the picture as blob, the options as tags.
 
         Tags, because a Flow's `when` can choose an Executor by them. The Document has the
         request's id, so that an Executor's log and errors name what the client knows.
@@ -105,13 +105,13 @@ class UpscaleCall:
 
 
 def wants_json(accept: str) -> bool:
-    """Whether an Accept header asks for JSON rather than an image."""
+    """Return whether an Accept header asks for JSON rather than an image."""
     types = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     return "application/json" in types and not any(kind.startswith("image/") for kind in types)
 
 
 def _make_image_response(answer: DataRequest) -> Response | Problem:
-    """The image file in an answer with its record in the headers, or why there is none."""
+    """Return the image file in an answer with its record in the headers, or why there is none."""
     docs = answer.proto_with_data.data.docs.docs
     tags: dict[str, Any] = MessageToDict(docs[0].tags) if docs else {}
     if isinstance(tags.get("error"), dict):
@@ -130,7 +130,7 @@ def _make_image_response(answer: DataRequest) -> Response | Problem:
 
 
 def whole_numbers(value: Any) -> Any:
-    """`value` from protobuf, which knows floats only, with 3 in place of 3.0 everywhere."""
+    """Return `value` from protobuf, which knows floats only, with 3 in place of 3.0 everywhere."""
     if isinstance(value, dict):
         return {name: whole_numbers(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -32,7 +32,7 @@ class Form(Enum):
 
 
 def add_sockets(app: FastAPI, exchange: RequestService) -> None:
-    """Adds Jina's WebSocket routes: `/` for requests, `/dry_run` for readiness."""
+    """Add Jina's WebSocket routes: `/` for requests, `/dry_run` for readiness."""
 
     @app.websocket("/")
     async def requests(socket: WebSocket) -> None:
@@ -55,7 +55,7 @@ def add_sockets(app: FastAPI, exchange: RequestService) -> None:
 
 
 async def _answer_all(socket: WebSocket, form: Form, exchange: RequestService) -> bool:
-    """Whether any answer was an error."""
+    """Return whether any answer was an error."""
     any_failed = False
     async with aclosing(exchange.stream(_requests(socket, form))) as answers:
         async for answer in answers:
@@ -65,7 +65,7 @@ async def _answer_all(socket: WebSocket, form: Form, exchange: RequestService) -
 
 
 async def _choose_subprotocol(socket: WebSocket) -> Form:
-    """The first subprotocol on offer that is known; json where none is."""
+    """Return the first subprotocol on offer that is known; json where none is."""
     names = {form.value for form in Form}
     known = [name for name in socket.scope["subprotocols"] if name in names]
     await socket.accept(subprotocol=known[0] if known else None)
@@ -73,7 +73,9 @@ async def _choose_subprotocol(socket: WebSocket) -> Form:
 
 
 async def _requests(socket: WebSocket, form: Form) -> AsyncIterator[DataRequest | ProblemError]:
-    """What arrives until the end message. Raises WebSocketDisconnect if the client just leaves."""
+    """Yield what arrives until the end message. Raises WebSocketDisconnect if the client just
+    leaves.
+    """
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":

@@ -13,7 +13,7 @@ CATALOGUE: Mapping[str, NetworkSpec] = MappingProxyType({row.name: row for row i
 
 
 def find_model(name: str, among: Mapping[str, NetworkSpec] = CATALOGUE) -> NetworkSpec:
-    """The model called `name`. Raises BadOption that lists the names there are."""
+    """Return the model called `name`. Raises BadOption that lists the names there are."""
     if name not in among:
         raise BadOption("model", name, f"one of {', '.join(among)}", code="MODEL")
     return among[name]

@@ -13,7 +13,7 @@ _BICUBIC_PP_COMMIT = "52084c8d016f5e8a5cd62c050e47536a0d022177"
 
 
 def _describe_embedded(scale: int, size: int, sha256: str) -> Weights:
-    """A file of superres/assets, trained by training/."""
+    """Return a file of superres/assets, trained by training/."""
     file = f"bicubic_pp_flat_x{scale}.safetensors"
     return Weights(file, "Apache-2.0", "superres/assets", None, sha256, size)
 

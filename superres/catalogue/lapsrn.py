@@ -13,7 +13,7 @@ _LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
 
 
 def describe_file(name: str, size: int, sha256: str) -> Weights:
-    """A MatConvNet file of LapSRN's authors, who state no licence for it."""
+    """Return a MatConvNet file of LapSRN's authors, who state no licence for it."""
     url = f"{RAW}/{_LAPSRN}/{_LAPSRN_COMMIT}/pretrained_models/{name}.mat"
     return Weights(f"{name}.mat", "none stated", f"https://github.com/{_LAPSRN}", url, sha256, size)
 
@@ -63,7 +63,7 @@ def _build_lapsrn(scale: int, depth: int) -> LumaUpscaler:
 
 
 def _build_lapsrn_x3() -> LumaUpscaler:
-    """As the authors make x3: the x4 network, then a bicubic reduction."""
+    """Build x3 as the authors make it: the x4 network, then a bicubic reduction."""
     return LumaUpscaler(ReducedNetwork(LapSRNNetwork(4, 10), 3))
 
 
@@ -75,7 +75,7 @@ def _build_ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
 def _describe_lapsrn(
     scale: int, weights: Weights, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
-    """A row for LapSRN; depth 10, at x8 5."""
+    """Return a row for LapSRN; depth 10, at x8 5."""
     return NetworkSpec(
         name=f"lapsrn.x{scale}",
         system="lapsrn",
@@ -97,7 +97,7 @@ def _describe_lapsrn(
 def _describe_ms_lapsrn(
     recursions: int, scale: int, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
-    """A row for MS-LapSRN."""
+    """Return a row for MS-LapSRN."""
     return NetworkSpec(
         name=f"lapsrn.ms-d5r{recursions}-x{scale}",
         system="lapsrn",

@@ -18,7 +18,7 @@ _RRDB_BYTES = {(4, 23): (353_000, 6_500), (4, 6): (111_000, 6_500), (2, 23): (13
 
 
 def describe_release_file(tag: str, file: str, size: int, sha256: str) -> Weights:
-    """A file of Real-ESRGAN's releases (models listed as BSD-3-Clause by OpenModelDB)."""
+    """Return a file of Real-ESRGAN's releases (models listed as BSD-3-Clause by OpenModelDB)."""
     url = f"{_REALESRGAN}/releases/download/{tag}/{file}"
     return Weights(file, "BSD-3-Clause", _REALESRGAN, url, sha256, size)
 

@@ -51,7 +51,7 @@ class FileJob(NamedTuple):
 
 
 def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
-    """The work done by a model on this machine, with a bar on a terminal."""
+    """Return the work done by a model on this machine, with a bar on a terminal."""
     from superres.codecs.png.writer import DEFAULT_COMPRESSION
     from superres.pipeline import OutputOptions, upscale
 
@@ -71,7 +71,7 @@ def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
 
 
 def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> FileJob:
-    """The work done by a server, by its default model where `model` is None."""
+    """Return the work done by a server, by its default model where `model` is None."""
     options = {
         "model": model,
         "scale": wanted.scale.text if wanted.scale else None,
@@ -93,7 +93,7 @@ def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> F
 
 @contextmanager
 def _show_progress(name: str) -> Iterator["Progress"]:
-    """Shows how many tiles of a picture are done, if standard error is a terminal."""
+    """Show how many tiles of a picture are done, if standard error is a terminal."""
     with tqdm(desc=name, unit="tile", file=sys.stderr, disable=None, leave=False) as shown:
 
         def progress(done: int, total: int) -> None:
@@ -114,7 +114,7 @@ class Run:
     failed: int = 0
 
     def upscale_all(self, arguments: Iterable[str]) -> int:
-        """How many pictures failed. Raises what every further picture would meet as well."""
+        """Return how many pictures failed. Raises what every further picture would meet as well."""
         for argument in arguments:
             with self.tolerate(argument):
                 for source in list_inputs(argument):
@@ -124,7 +124,7 @@ class Run:
 
     @contextmanager
     def tolerate(self, name: str) -> Iterator[None]:
-        """Counts a failure inside and tells it in one line, unless it concerns the whole run."""
+        """Count a failure inside and tells it in one line, unless it concerns the whole run."""
         try:
             yield
         except (SuperresError, OSError, MemoryError) as error:
@@ -151,13 +151,13 @@ class Run:
 
 
 def _affects_all(error: Exception) -> bool:
-    """Whether the next picture would meet the same."""
+    """Return whether the next picture would meet the same."""
     wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
     return wrong_model or isinstance(error, Misconfigured)
 
 
 def _describe_error(error: Exception) -> str:
-    """What went wrong, in one line."""
+    """Return what went wrong, in one line."""
     if isinstance(error, MemoryError):
         return "this machine has too little memory for it"
     said = error.strerror if isinstance(error, OSError) else None

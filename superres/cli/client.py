@@ -47,7 +47,8 @@ class Server:
     def upscale(
         self, data: bytes, options: Mapping[str, object], progress: Progress | None = None
     ) -> bytes:
-        """The bytes of the larger picture; a busy server is asked again after the time it names.
+        """Return the bytes of the larger picture; a busy server is asked again after the time it
+        names.
 
         `progress` is told of tiles done and in all, by a thread, where the server tells them.
         Raises BadSetting where the server cannot be reached, is of another kind or wants another
@@ -114,7 +115,9 @@ class Server:
         return Unavailable(f"{self.url}: the connection broke ({said})")
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        """No redirects, which would carry picture and key elsewhere; no proxy for this machine."""
+        """Return no redirects, which would carry picture and key elsewhere; no proxy for this
+        machine.
+        """
         local = urlsplit(self.url).hostname in LOOPBACK
         director = urllib.request.OpenerDirector()
         for handler in (
@@ -129,7 +132,7 @@ class Server:
 
 
 def _is_address(url: str) -> bool:
-    """Whether `url` names a server: http or https, a host, perhaps a port and a path."""
+    """Return whether `url` names a server: http or https, a host, perhaps a port and a path."""
     try:
         parts = urlsplit(url)
         return bool(
@@ -152,7 +155,9 @@ class _BusyError(Exception):
 
 
 def read_image(answer: http.client.HTTPResponse) -> bytes:
-    """The body of an answer that is a picture. Raises BadSetting where it is something else."""
+    """Return the body of an answer that is a picture. Raises BadSetting where it is
+    something else.
+    """
     kind = answer.headers.get_content_type()
     if not kind.startswith("image/"):
         raise BadSetting(
@@ -163,7 +168,9 @@ def read_image(answer: http.client.HTTPResponse) -> bytes:
 
 
 def _read_failure(status: int, headers: Message, body: bytes) -> Exception:
-    """The error in an answer {code, message, option, allowed}, or in one from something between."""
+    """Return the error in an answer {code, message, option, allowed}, or in one from something
+    between.
+    """
     told = _read_fields(body)
     message = told.get("message") or f"the server answered status {status}"
     message = message.removeprefix(f"document {told.get('doc_id')}: ")  # it has but one
@@ -182,7 +189,7 @@ def _read_failure(status: int, headers: Message, body: bytes) -> Exception:
 
 
 def _read_fields(body: bytes) -> dict[str, str]:
-    """The texts of a JSON object; nothing where `body` is no such thing."""
+    """Return the texts of a JSON object; nothing where `body` is no such thing."""
     try:
         parsed: Any = json.loads(body)
     except ValueError:
@@ -193,6 +200,8 @@ def _read_fields(body: bytes) -> dict[str, str]:
 
 
 def _read_waiting_time(headers: Message) -> float:
-    """The seconds that Retry-After asks for, 1 where it asks for none, within LONGEST_WAIT."""
+    """Return the seconds that Retry-After asks for, 1 where it asks for none, within
+    LONGEST_WAIT.
+    """
     told = str(headers.get("Retry-After", "")).strip()
     return min(float(told), _LONGEST_WAIT) if told.isdecimal() else 1.0

@@ -30,7 +30,9 @@ _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyon
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of one command. Raises SystemExit as argparse does: 0 for --help, else 2."""
+    """Return the exit code of one command. Raises SystemExit as argparse does: 0 for --help, else
+    2.
+    """
     given = _make_parser().parse_args(_join_scale(sys.argv[1:] if arguments is None else arguments))
     try:
         return int(given.run(given))
@@ -46,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _join_scale(arguments: Sequence[str]) -> list[str]:
-    """`arguments` with a scale of -1:600 tied to its option: argparse takes it for another one."""
+    """Return `arguments` with a scale of -1:600 tied to its option: argparse takes it for another
+    one.
+    """
     tied: list[str] = []
     for argument in arguments:
         if tied and tied[-1] == "--scale":
@@ -57,7 +61,7 @@ def _join_scale(arguments: Sequence[str]) -> list[str]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    """What the command line may say."""
+    """Return what the command line may say."""
     made = argparse.ArgumentParser(
         prog="python -m superres",
         description=__doc__,
@@ -75,7 +79,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
 
 def _add_upscale(command: argparse.ArgumentParser) -> None:
-    """The options of `upscale`."""
+    """Add the options of `upscale`."""
     add = command.add_argument
     add(
         "inputs",
@@ -116,7 +120,7 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
 
 
 def _make_reader(name: str) -> Callable[[str], int]:
-    """A reader of an option's whole numbers, for argparse."""
+    """Return a reader of an option's whole numbers, for argparse."""
     option = REQUEST_OPTIONS[name]
 
     def read(text: str) -> int:
@@ -147,7 +151,7 @@ def upscale(given: argparse.Namespace) -> int:
 
 
 def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
-    """The work as the options choose it. Raises BadOption or Misconfigured."""
+    """Return the work as the options choose it. Raises BadOption or Misconfigured."""
     from superres.cli.batch import upscale_here, upscale_remotely
     from superres.cli.client import Server
 
@@ -175,7 +179,7 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
 
 
 def list_models(_given: argparse.Namespace) -> int:
-    """Prints the models that --model takes, in aligned columns."""
+    """Print the models that --model takes, in aligned columns."""
     from superres.catalogue import CATALOGUE
     from superres.cli.tables import describe_size
 
@@ -193,7 +197,7 @@ def list_models(_given: argparse.Namespace) -> int:
 
 
 def _fetch_weights(given: argparse.Namespace) -> int:
-    """Downloads and verifies the weights of models; prints where each file lies."""
+    """Download and verifies the weights of models; prints where each file lies."""
     from superres.catalogue import find_model
     from superres.weights.store import Store, locate
 

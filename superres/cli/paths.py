@@ -45,7 +45,7 @@ class InputFile:
 
 
 def list_inputs(argument: str) -> list[InputFile]:
-    """The pictures that one argument names: itself, or those directly in a folder, by name.
+    """Return the pictures that one argument names: itself, or those directly in a folder, by name.
 
     A folder's pictures are known by their endings; hidden files, folders inside and what an earlier
     run left there (photo.x3.png) are not among them. Raises BadImage where a folder has none.
@@ -63,7 +63,7 @@ def list_inputs(argument: str) -> list[InputFile]:
 
 
 def _is_image(path: Path) -> bool:
-    """Whether a file in a folder is meant when the folder is."""
+    """Return whether a file in a folder is meant when the folder is."""
     known = path.suffix[1:].lower() in _READ_ENDINGS
     hidden = path.name.startswith(".")
     return known and not hidden and not _MADE.search(path.stem) and path.is_file()
@@ -80,20 +80,20 @@ class Destination:
     image_format: Format | None  # for all; None leaves each in its own
 
     def is_stream(self, inputs: Sequence[str]) -> bool:
-        """Whether an answer to `inputs` goes to standard output."""
+        """Return whether an answer to `inputs` goes to standard output."""
         return self.output == _STREAM or (self.output is None and _STREAM in inputs)
 
     def prepare(self) -> None:
-        """Makes the folder that --output names, where it names one. Raises OSError."""
+        """Make the folder that --output names, where it names one. Raises OSError."""
         if self.folder and self.output is not None:
             Path(self.output).mkdir(parents=True, exist_ok=True)
 
     def format_for(self, own: str) -> Format:
-        """The format of an answer to a picture whose own would be called `own`."""
+        """Return the format of an answer to a picture whose own would be called `own`."""
         return self.image_format or FORMATS[own]
 
     def target(self, source: InputFile, made: Format, mark: str) -> Path | None:
-        """The file for the answer to `source`, e.g. photo.x3.png for the mark "x3"; None is
+        """Return the file for the answer to `source`, e.g. photo.x3.png for the mark "x3"; None is
         standard output.
         """
         if self.output == _STREAM or (self.output is None and source.path is None):
@@ -106,7 +106,7 @@ class Destination:
 
 
 def _choose_ending(origin: Path, made: Format) -> str:
-    """The ending for a file of a format: the input's own where that fits, in lower case."""
+    """Return the ending for a file of a format: the input's own where that fits, in lower case."""
     own = origin.suffix[1:].lower()
     if own in (made.name, *made.names):
         return own
@@ -114,7 +114,7 @@ def _choose_ending(origin: Path, made: Format) -> str:
 
 
 def choose_destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:
-    """Where the answers to `inputs` go, from --output and --format. Raises BadOption."""
+    """Return where the answers to `inputs` go, from --output and --format. Raises BadOption."""
     image_format = None if named is None else find_format(named)
     if inputs.count(_STREAM) > 1:
         raise BadOption("INPUT", _STREAM, "standard input once")
@@ -132,7 +132,7 @@ def choose_destination(inputs: Sequence[str], output: str | None, named: str | N
 
 
 def _resolve_format(path: Path, asked: Format | None) -> Format | None:
-    """The format that the ending of `path` and --format agree on. Raises BadOption."""
+    """Return the format that the ending of `path` and --format agree on. Raises BadOption."""
     written = path.suffix[1:].lower()
     named = next((f for f in FORMATS.values() if written in (f.name, *f.names)), None)
     if named and asked and named is not asked:
@@ -154,12 +154,12 @@ def check_target(target: Path | None, force: bool) -> None:
 
 
 def _make_taken_error(target: Path) -> TargetTaken:
-    """The error for a file that stays as it is."""
+    """Return the error for a file that stays as it is."""
     return TargetTaken(f"{target} exists already: --force replaces it")
 
 
 def write_output(target: Path | None, data: bytes, force: bool) -> None:
-    """`data` under its name all at once, or not at all; to standard output where `target` is None.
+    """Write a file all at once, or not at all; to standard output where `target` is None.
 
     Raises TargetTaken where the file exists, even since a moment ago, unless `force`.
     """
@@ -182,7 +182,7 @@ def write_output(target: Path | None, data: bytes, force: bool) -> None:
 
 
 def _publish_file(part: Path, target: Path) -> None:
-    """Gives the finished `part` the name `target` unless somebody has it. Raises TargetTaken."""
+    """Give the finished `part` the name `target` unless somebody has it. Raises TargetTaken."""
     try:
         target.hardlink_to(part)  # unlike a rename, it never replaces
     except FileExistsError as error:

@@ -37,7 +37,7 @@ Remarks:
 
 
 def write_models_table() -> str:
-    """A table of every model, for people who choose."""
+    """Return a table of every model, for people who choose."""
     return _write_table(
         ("model", "scale", "weights", "licence", "speed", "good at"),
         (
@@ -55,7 +55,7 @@ def write_models_table() -> str:
 
 
 def describe_size(spec: ModelSpec) -> str:
-    """The megabytes to download, or that there are none."""
+    """Return the megabytes to download, or that there are none."""
     if not spec.weights:
         return "none"
     if all(weights.embedded for weights in spec.weights):
@@ -76,7 +76,7 @@ def write_notice() -> str:
 
 
 def _write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     columns = list(head)
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -109,7 +109,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, checked: str | None = N
 
 @contextmanager
 def blame_file(name: str) -> Iterator[None]:
-    """Turns what a reader raises on a damaged file into BadImage."""
+    """Turn what a reader raises on a damaged file into BadImage."""
     try:
         yield
     except Refused:
@@ -129,7 +129,7 @@ def blame_file(name: str) -> Iterator[None]:
 
 
 def _decode_image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
-    """The frames of a file that is open but not yet decoded."""
+    """Return the frames of a file that is open but not yet decoded."""
     size = picture.size
     check_size(Size(*size), 1, limits)
     numbers, dropped = select_frames(picture, limits)
@@ -159,7 +159,7 @@ def _decode_image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: 
 
 
 def select_frames(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
-    """Which frames are read, and how many are left out."""
+    """Return which frames are read, and how many are left out."""
     if isinstance(picture, TiffImageFile):
         return _select_pages(picture, limits)
     count = int(getattr(picture, "n_frames", 1))
@@ -169,7 +169,7 @@ def select_frames(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, 
 
 
 def _select_pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
-    """All pages of a TIFF file where they have one size, else the first."""
+    """Return all pages of a TIFF file where they have one size, else the first."""
     sizes = [picture.size]
     try:
         # Counted here because Pillow's own count knows no limit.
@@ -184,7 +184,9 @@ def _select_pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
 
 
 def _plays(picture: ImageFile.ImageFile) -> int:
-    """How often an animation is shown; 0 for ever. GIF files count what follows the first time."""
+    """Return how often an animation is shown; 0 for ever. GIF files count what follows the first
+    time.
+    """
     loop = picture.info.get("loop")
     if isinstance(picture, GifImagePlugin.GifImageFile):
         return 1 if loop is None else int(loop) + 1 if loop else 0
@@ -192,7 +194,7 @@ def _plays(picture: ImageFile.ImageFile) -> int:
 
 
 def _unify(frames: list[Frame]) -> tuple[Frame, ...]:
-    """`frames` with the same channels and depth: those of the richest."""
+    """Return `frames` with the same channels and depth: those of the richest."""
     coloured = any(frame.colour.shape[2] == 3 for frame in frames)
     transparent = any(frame.alpha is not None for frame in frames)
     deep = any(frame.bit_depth == 16 for frame in frames)
@@ -213,7 +215,7 @@ def _promote(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Fra
 
 
 def _decode_frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
-    """The current frame of `picture`, upright."""
+    """Return the current frame of `picture`, upright."""
     if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
         return _split(_turn_upright(tiff.read(picture, data, index), tiff.orientation(picture)), 0)
     pixels = _deep_png(picture.size, data) if _is_deep_png(picture, data) else _pixels(picture)
@@ -224,7 +226,7 @@ def _decode_frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Fram
 
 
 def _split(pixels: NDArray[Any], milliseconds: int) -> Frame:
-    """The frame of (h, w, 1 to 4) pixels."""
+    """Return the frame of (h, w, 1 to 4) pixels."""
     if pixels.shape[2] in (1, 3):
         colour: NDArray[Any] = np.ascontiguousarray(pixels)
         return Frame(colour, None, milliseconds)
@@ -245,7 +247,7 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def _turn_upright(pixels: Pixels, orientation: int) -> Pixels:
-    """`pixels` as EXIF's `orientation` says they are to be seen."""
+    """Return `pixels` as EXIF's `orientation` says they are to be seen."""
     return TURNS[orientation](pixels) if orientation in TURNS else pixels
 
 
@@ -271,7 +273,9 @@ _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 def _pixels(picture: ImageFile.ImageFile) -> Pixels:
-    """(h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else becomes RGB."""
+    """Return (h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else
+    becomes RGB.
+    """
     picture.load()
     if picture.mode in ("CMYK", "LAB"):
         converted = icc_profile.convert_image_to_srgb(picture, picture.info.get("icc_profile"))
@@ -287,7 +291,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
 
 
 def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
-    """(h, w, channels) of an 8-bit picture, some rows at a time.
+    """Return (h, w, channels) of an 8-bit picture, some rows at a time.
 
     As one array it takes 3 times as long, and a second copy on its way.
     """
@@ -302,7 +306,7 @@ def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
 
 
 def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    """(h, w) levels of a grey picture of more than 8 bits whose range is known."""
+    """Return (h, w) levels of a grey picture of more than 8 bits whose range is known."""
     full_range = isinstance(picture, PngImagePlugin.PngImageFile | PpmImagePlugin.PpmImageFile)
     if full_range and picture.mode in ("I", "I;16", "I;16B"):
         return np.array(picture).astype(np.uint16)
@@ -317,14 +321,16 @@ def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
 
 
 def _is_deep_png(picture: ImageFile.ImageFile, data: bytes) -> bool:
-    """Whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours 8 bits."""
+    """Return whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours
+    8 bits.
+    """
     header = chunks.read_header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
     animated = getattr(picture, "is_animated", False)
     return header is not None and header.bit_depth == 16 and not animated
 
 
 def _deep_png(size: tuple[int, int], data: bytes) -> Pixels:
-    """(h, w, 1 to 4) levels of a 16-bit PNG file; what it marks as transparent as alpha."""
+    """Return (h, w, 1 to 4) levels of a 16-bit PNG file; what it marks as transparent as alpha."""
     levels: Pixels = imagecodecs.png_decode(data)
     if levels.shape[:2] != size[::-1]:
         raise BadImage(f"PNG whose headers differ: {size} and {levels.shape[1::-1]} pixels")
@@ -339,7 +345,9 @@ def _bytes(value: object) -> bytes | None:
 
 
 def _exif(picture: ImageFile.ImageFile) -> bytes | None:
-    """The EXIF block; the descriptive tags of a TIFF file, which are among those of its layout."""
+    """Return the EXIF block; the descriptive tags of a TIFF file, which are among those of its
+    layout.
+    """
     if not isinstance(picture, TiffImageFile):
         return _bytes(picture.info.get("exif"))
     try:
@@ -350,7 +358,7 @@ def _exif(picture: ImageFile.ImageFile) -> bytes | None:
 
 
 def _attach_profile(image: Image, icc: object) -> Image:
-    """`image` with its profile, or in sRGB where that is too large to travel."""
+    """Return `image` with its profile, or in sRGB where that is too large to travel."""
     profile = icc_profile.select_profile(
         icc, "L" if image.frames[0].colour.shape[2] == 1 else "RGB"
     )

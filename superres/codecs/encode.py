@@ -99,7 +99,7 @@ class Encoded:
 
 
 def find_format(name: object) -> Format:
-    """The format called `name`, in any case, with or without a dot. Raises BadOption."""
+    """Return the format called `name`, in any case, with or without a dot. Raises BadOption."""
     wanted = name.strip().lower().removeprefix(".") if isinstance(name, str) else None
     for made in FORMATS.values():
         if wanted == made.name or wanted in made.names:
@@ -129,7 +129,7 @@ def encode(
     keep_metadata: bool = False,
     png_compression: int = writer.DEFAULT_COMPRESSION,
 ) -> Encoded:
-    """`image` as a file of `format`; see `encode_scrolls`."""
+    """Return `image` as a file of `format`; see `encode_streams`."""
     scrolls = [FrameStream.of(frame) for frame in image.frames]
     effort = Effort(quality, png_compression)
     return encode_streams(scrolls, image.metadata, format, effort, keep_metadata)
@@ -142,7 +142,8 @@ def encode_streams(
     effort: Effort,
     keep_metadata: bool = False,
 ) -> Encoded:
-    """`frames` as a file of `format`, which takes their rows in turn; PNG and JPEG as they come.
+    """Return `frames` as a file of `format`, which takes their rows in turn; PNG and JPEG as they
+    come.
 
     Alpha is laid on white, 16 bits become 8, colours become sRGB and frames after the first are
     left out, their rows not even taken, only where the format cannot hold them. Metadata is left
@@ -181,7 +182,7 @@ def check_side(holds: Format, size: Size) -> None:
 
 
 def _choose_profile(icc: bytes | None, grey: bool) -> bytes | None:
-    """The profile, where it fits the frames and can be read back."""
+    """Return the profile, where it fits the frames and can be read back."""
     icc = icc_profile.select_profile(icc, "L" if grey else "RGB")
     return icc if icc is None or len(icc) <= icc_profile.MAX_BYTES else None
 
@@ -190,7 +191,7 @@ def _choose_profile(icc: bytes | None, grey: bool) -> bytes | None:
 
 
 def _fit_frame(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
-    """`frame` with what a format `holds`, in sRGB where `icc` is given."""
+    """Return `frame` with what a format `holds`, in sRGB where `icc` is given."""
     if not holds.alpha:
         frame = _lay_on_white(frame)
     if not holds.depth16:
@@ -201,7 +202,7 @@ def _fit_frame(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
 
 
 def _lay_on_white(frame: Frame) -> Frame:
-    """`frame` without alpha, laid on white."""
+    """Return `frame` without alpha, laid on white."""
     if frame.alpha is None:
         return frame
     # 255 · 255 + 127 fits 16 bits, 65535 · 65535 + 32767 fits 32.
@@ -220,7 +221,7 @@ def _lay_on_white(frame: Frame) -> Frame:
 
 
 def _reduce_to_8_bits(frame: Frame) -> Frame:
-    """`frame` with each level rounded to the nearest of 0..255."""
+    """Return `frame` with each level rounded to the nearest of 0..255."""
     if frame.bit_depth == 8:
         return frame
 
@@ -239,7 +240,9 @@ def _convert_strips(
     dtype: np.dtype[Any],
     change: Callable[[NDArray[Any], int, int], NDArray[Any]],
 ) -> NDArray[Any]:
-    """`change` of `levels`, a few rows at a time: what it computes with is wider than levels."""
+    """Return `change` of `levels`, a few rows at a time: what it computes with is wider than
+    levels.
+    """
     made = np.empty(levels.shape, dtype)
     rows = max(1, STRIP // levels.shape[1])
     for top in range(0, levels.shape[0], rows):
@@ -260,7 +263,7 @@ class Metadata:
     xmp: bytes | None
 
     def for_pillow(self) -> dict[str, Any]:
-        """As Pillow's writers take them."""
+        """Return the metadata as Pillow's writers take it."""
         exif = None if self.exif is None else self.exif.tobytes()
         given = {"icc_profile": self.icc, "exif": exif, "xmp": self.xmp}
         return {name: value for name, value in given.items() if value is not None}
@@ -287,11 +290,11 @@ class EncoderInput(NamedTuple):
     fitted: Callable[[Frame], Frame]
 
     def frames(self) -> Iterator[Frame]:
-        """Whole frames that fit."""
+        """Return whole frames that fit."""
         return (self.fitted(scroll.whole()) for scroll in self.scrolls)
 
     def pictures(self) -> list[Pillow.Image]:
-        """The same as Pillow's pictures."""
+        """Return the same as Pillow's pictures."""
         return [_picture(frame) for frame in self.frames()]
 
     @property
@@ -365,7 +368,7 @@ _WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = Mapp
 
 
 def _save_with_pillow(name: str, pictures: list[Pillow.Image], options: dict[str, Any]) -> bytes:
-    """The file Pillow writes."""
+    """Return the file Pillow writes."""
     out = BytesIO()
     if len(pictures) > 1:
         options = options | {"save_all": True, "append_images": pictures[1:]}
@@ -374,6 +377,6 @@ def _save_with_pillow(name: str, pictures: list[Pillow.Image], options: dict[str
 
 
 def _picture(frame: Frame) -> Pillow.Image:
-    """An 8-bit frame as Pillow's picture."""
+    """Return an 8-bit frame as Pillow's picture."""
     pixels = frame.rows(0, frame.size.height)
     return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))

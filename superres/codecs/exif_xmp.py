@@ -31,7 +31,8 @@ EXIF_ERRORS = (
 
 
 def read_orientation(exif: object) -> int:
-    """1 to 8 as EXIF has it: how the stored picture must be turned; 1 where it says nothing valid.
+    """Return 1 to 8 as EXIF has it: how the stored picture must be turned; 1 where it says nothing
+    valid.
 
     Reads nothing but the first directory, so that no damage elsewhere matters.
     """
@@ -72,7 +73,7 @@ def clean_exif(exif: bytes, size: Size) -> Pillow.Exif | None:
 
 
 def select_descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
-    """What in `old` is about the picture and not about its file."""
+    """Return what in `old` is about the picture and not about its file."""
     made = Pillow.Exif()
     for tag in _DESCRIPTIVE_TAGS:
         if isinstance(text := old.get(tag), str):
@@ -85,7 +86,9 @@ def select_descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
 
 
 def clean_xmp(xmp: bytes) -> bytes | None:
-    """`xmp` without orientation and thumbnails; None where it is too long for a JPEG segment."""
+    """Return `xmp` without orientation and thumbnails; None where it is too long for a JPEG
+    segment.
+    """
     for pattern in (
         rb"""\s*tiff:Orientation=("[^"]*"|'[^']*')""",
         rb"<tiff:Orientation>[^<]*</tiff:Orientation>",

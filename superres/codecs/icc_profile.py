@@ -15,7 +15,7 @@ _STRIP_PIXELS = 2**20  # pixels converted at a time
 
 
 def select_profile(icc: object, mode: str) -> bytes | None:
-    """`icc` where it describes pictures of Pillow's `mode` and is not corrupt, else None."""
+    """Return `icc` where it describes pictures of Pillow's `mode` and is not corrupt, else None."""
     if not isinstance(icc, bytes) or _SPACES.get(icc[16:20]) != mode or icc[36:40] != b"acsp":
         return None
     try:
@@ -26,7 +26,7 @@ def select_profile(icc: object, mode: str) -> bytes | None:
 
 
 def convert_image_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
-    """A CMYK or LAB picture in sRGB, through its profile where that is usable."""
+    """Return a CMYK or LAB picture in sRGB, through its profile where that is usable."""
     profile = select_profile(icc, picture.mode)
     if profile is None and picture.mode != "LAB":
         return picture.convert("RGB")
@@ -36,7 +36,7 @@ def convert_image_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
 
 
 def convert_to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[Any]:
-    """(h, w, 1 or 3) levels in sRGB; as they are where `icc` does not fit, or at 16 bits."""
+    """Return (h, w, 1 or 3) levels in sRGB; as they are where `icc` does not fit, or at 16 bits."""
     mode = "L" if colour.shape[2] == 1 else "RGB"
     # Pillow converts 8 bits only; the formats for 16 bits all hold a profile.
     if colour.dtype != np.uint8 or select_profile(icc, mode) is None:

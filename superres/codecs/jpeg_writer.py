@@ -45,12 +45,12 @@ class Layout(NamedTuple):
 
 
 def units(width: int, unit: int, rows: int) -> int:
-    """How many units cover some rows."""
+    """Return how many units cover some rows."""
     return (round_up(width, unit) // unit) * (round_up(rows, unit) // unit)
 
 
 def layout(frame: FrameStream, quality: int) -> Layout:
-    """The layout for a frame: strips as high as `STRIP` and the longest interval allow."""
+    """Return the layout for a frame: strips as high as `STRIP` and the longest interval allow."""
     grey = frame.channels < 3
     unit = 8 if grey or quality >= FULL_COLOUR else 16
     width = frame.size.width
@@ -61,7 +61,7 @@ def layout(frame: FrameStream, quality: int) -> Layout:
 def write_jpeg(
     frame: FrameStream, quality: int, extras: dict[str, Any], fitted: Callable[[Frame], Frame]
 ) -> bytes:
-    """A JPEG file of `frame` after `fitted` has made each strip 8-bit grey or RGB.
+    """Return a JPEG file of `frame` after `fitted` has made each strip 8-bit grey or RGB.
 
     `extras` are Pillow's options for what is not pixels.
     """
@@ -84,14 +84,16 @@ def write_jpeg(
 
 
 def scan(data: bytes | bytearray) -> memoryview:
-    """The coded pixels of a file, without what comes before and after."""
+    """Return the coded pixels of a file, without what comes before and after."""
     start = segment(data, START_OF_SCAN)
     (length,) = struct.unpack_from(">H", data, start + 2)
     return memoryview(data)[start + 2 + length : -len(END)]
 
 
 def header(made: Layout, quality: int, extras: dict[str, Any]) -> bytes:
-    """All that comes before the coded pixels: what Pillow writes for a pixel, with another size."""
+    """Return all that comes before the coded pixels: what Pillow writes for a pixel, with another
+    size.
+    """
     out = BytesIO()
     # As ever, grey files state the subsampling that they have no use for.
     subsampling = 0 if quality >= FULL_COLOUR else 2
@@ -107,7 +109,7 @@ def header(made: Layout, quality: int, extras: dict[str, Any]) -> bytes:
 
 
 def segment(data: bytes | bytearray, marker: int) -> int:
-    """Where the segment of `marker` begins in a file that is known to have it."""
+    """Return where the segment of `marker` begins in a file that is known to have it."""
     at = 2
     while data[at + 1] != marker:
         at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])

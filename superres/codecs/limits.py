@@ -16,7 +16,7 @@ class Limits:
 
 
 def check_size(size: Size, frames: int, limits: Limits) -> None:
-    """Raises TooLarge for more frames, or for more pixels in all of them, than `limits` allow."""
+    """Raise TooLarge for more frames, or for more pixels in all of them, than `limits` allow."""
     if min(size) < 1:
         raise BadImage(f"a picture of {size} pixels: expected at least 1x1", code="UNDECODABLE")
     if frames > limits.max_frames:

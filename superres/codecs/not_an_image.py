@@ -24,7 +24,7 @@ class TextKind:
 
 
 def refuse_text(data: bytes) -> None:
-    """Raises BadImage where `data` is a URL, a path or base64."""
+    """Raise BadImage where `data` is a URL, a path or base64."""
     text = _read_text(data[:4096])
     if text is None:
         return
@@ -39,7 +39,7 @@ def refuse_text(data: bytes) -> None:
 
 
 def _read_text(head: bytes) -> str | None:
-    """`head` where it is text, or None."""
+    """Return `head` where it is text, or None."""
     try:
         text = head.decode("utf-8").strip()
     except UnicodeDecodeError:
@@ -52,7 +52,7 @@ def _is_url(text: str, _length: int) -> bool:
 
 
 def _is_picture_in_base64(text: str, _length: int) -> bool:
-    """Whether base64, or base64 of base64, in `text` begins like a format that is read."""
+    """Return whether base64, or base64 of base64, in `text` begins like a format that is read."""
     head = text.encode()
     for _ in range(3):
         head = re.sub(rb"\s", b"", head).translate(bytes.maketrans(b"-_", b"+/"))

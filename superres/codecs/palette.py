@@ -17,7 +17,7 @@ from superres.image.frame import Frame
 
 
 def index_colours(frame: Frame) -> Pillow.Image:
-    """An 8-bit frame in 256 colours, one of them for what is less than half opaque."""
+    """Return an 8-bit frame in 256 colours, one of them for what is less than half opaque."""
     opaque = _picture(replace(frame, alpha=None))
     if frame.alpha is None and opaque.mode == "L":
         return opaque
@@ -32,7 +32,9 @@ def index_colours(frame: Frame) -> Pillow.Image:
 
 
 def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
-    """Indices and palette of an RGB picture: exact where it has few colours, else dithered."""
+    """Return indices and palette of an RGB picture: exact where it has few colours, else
+    dithered.
+    """
     if picture.getcolors(colours) is None:
         palette = picture.quantize(colours)
         made = picture.quantize(palette=palette, dither=Pillow.Dither.FLOYDSTEINBERG)

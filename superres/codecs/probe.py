@@ -46,7 +46,8 @@ class Dimensions(NamedTuple):
 
 
 def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
-    """The dimensions of the picture in `data`. Raises what codecs.decode.decode raises of them.
+    """Return the dimensions of the picture in `data`. Raises what codecs.decode.decode raises of
+    them.
 
     Some of Pillow's readers take memory for pixels when they open a file: those formats are read
     here, the others are opened.
@@ -59,7 +60,7 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
 
 
 def probe_tensor(array: object) -> Dimensions | None:
-    """The dimensions of the picture in a tensor; None where it holds none."""
+    """Return the dimensions of the picture in a tensor; None where it holds none."""
     values = array if isinstance(array, np.ndarray) else None
     if values is None or values.ndim not in (2, 3) or not values.size:
         return None
@@ -76,7 +77,7 @@ def _probe_with_pillow(name: str, data: bytes, limits: Limits) -> Dimensions:
 
 
 def _channels(picture: ImageFile.ImageFile) -> int:
-    """What a picture is decoded to: grey stays grey, all else becomes RGB."""
+    """Return what a picture is decoded to: grey stays grey, all else becomes RGB."""
     if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
         return min(int(picture.tag_v2.get(_SAMPLES_PER_PIXEL, 1)), 4)
     if picture.mode.startswith("I"):

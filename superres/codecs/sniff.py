@@ -11,7 +11,7 @@ from superres.errors import BadImage, TooLarge
 
 
 def sniff_format(data: bytes, limits: Limits) -> str:
-    """The name of the format that `data` is in, by its content, one of SIGNATURES.
+    """Return the name of the format that `data` is in, by its content, one of SIGNATURES.
 
     Raises what superres.codecs.decode.decode says, as far as it can be known without Pillow.
     """
@@ -28,7 +28,7 @@ def sniff_format(data: bytes, limits: Limits) -> str:
 
 
 def _recognize(data: bytes) -> str:
-    """The format that `data` begins like, whatever its file was called."""
+    """Return the format that `data` begins like, whatever its file was called."""
     head = data[:4096]
     for name, signature in SIGNATURES.items():
         if re.match(signature, head, re.DOTALL):

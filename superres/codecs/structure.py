@@ -26,7 +26,7 @@ def _check_png(data: bytes, limits: Limits) -> None:
 
 
 def _check_jpeg(data: bytes, _limits: Limits) -> None:
-    """The number of segments before the pixels, fill bytes included."""
+    """Check the number of segments before the pixels, fill bytes included."""
     at, marker = 2, re.compile(rb"\xff([^\xff\xda])?")
     for _ in range(MAX_PARTS):
         found = marker.match(data, at)
@@ -41,7 +41,7 @@ def _check_jpeg(data: bytes, _limits: Limits) -> None:
 
 
 def _check_ppm(data: bytes, _limits: Limits) -> None:
-    """That the size is not behind endless comments."""
+    """Check that the size is not behind endless comments."""
     head = re.sub(rb"#[^\n]*\n", b" ", data[:MAX_PARTS])
     if len(head.split(maxsplit=3)) < 3:
         raise BadImage(f"PPM without a size in its first {MAX_PARTS} bytes")
@@ -52,13 +52,13 @@ def _make_parts_error(name: str) -> BadImage:
 
 
 def _check_icons(data: bytes, limits: Limits) -> None:
-    """The true size of each icon: Pillow decodes while it opens and trusts the table's sizes."""
+    """Check each icon's true size: Pillow decodes while it opens and trusts the table."""
     for size in read_icon_sizes(data):
         check_size(size, 1, limits)
 
 
 def read_icon_sizes(data: bytes) -> Iterator[Size]:
-    """The size of each icon in an ICO file. Raises BadImage where one is missing."""
+    """Yield the size of each icon in an ICO file. Raises BadImage where one is missing."""
     (count,) = struct.unpack_from("<H", data.ljust(6, b"\0"), 4)
     for at in range(6, min(6 + 16 * count, len(data) - 15), 16):
         (offset,) = struct.unpack_from("<I", data, at + 12)
@@ -75,12 +75,12 @@ def read_icon_sizes(data: bytes) -> Iterator[Size]:
 
 
 def _check_webp(data: bytes, limits: Limits) -> None:
-    """The size of the canvas, of which libwebp takes two when it opens the file."""
+    """Check the size of the canvas, of which libwebp takes two when it opens the file."""
     check_size(read_webp_canvas(data), 1, limits)
 
 
 def read_webp_canvas(data: bytes) -> Size:
-    """The size of the canvas of a WebP file."""
+    """Return the size of the canvas of a WebP file."""
     if data[12:16] == b"VP8X":
         sides = data[24:27], data[27:30]
         return Size(*(int.from_bytes(side, "little") + 1 for side in sides))
@@ -96,7 +96,7 @@ def _check_gif(data: bytes, limits: Limits) -> None:
 
 
 def read_gif_extent(data: bytes, limits: Limits) -> tuple[Size, int]:
-    """The size that a GIF file's frames need, and how many they are, without decoding any.
+    """Return the size that a GIF file's frames need, and how many they are, without decoding any.
 
     Pillow counts frames without a limit, and lets the picture grow from frame to frame. Raises
     TooLarge as soon as `limits` are passed.
@@ -119,12 +119,12 @@ def read_gif_extent(data: bytes, limits: Limits) -> tuple[Size, int]:
 
 
 def _count_colour_table_bytes(flags: int) -> int:
-    """The length of the colour table that `flags` announce."""
+    """Return the length of the colour table that `flags` announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _skip_blocks(data: bytes, at: int) -> tuple[int, int]:
-    """Where the row of data blocks ends that begins at `at`, and how many they are."""
+    """Return where the row of data blocks ends that begins at `at`, and how many they are."""
     blocks = 0
     while at < len(data) and data[at]:
         at += data[at] + 1

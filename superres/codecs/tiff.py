@@ -35,7 +35,7 @@ _LEVEL = 1
 
 
 def is_deep(picture: TiffImageFile) -> bool:
-    """Whether the current page holds 16-bit unsigned grey or RGB."""
+    """Return whether the current page holds 16-bit unsigned grey or RGB."""
     return (
         bits(picture) == {16}
         and set(_tag(picture, SAMPLE_FORMAT, UNSIGNED)) == {UNSIGNED}
@@ -44,17 +44,18 @@ def is_deep(picture: TiffImageFile) -> bool:
 
 
 def bits(picture: TiffImageFile) -> set[int]:
-    """The bits of the current page's samples."""
+    """Return the bits of the current page's samples."""
     return set(_tag(picture, BITS, 1))
 
 
 def orientation(picture: TiffImageFile) -> int:
-    """1 to 8 as EXIF has it: how the stored page must be turned."""
+    """Return 1 to 8 as EXIF has it: how the stored page must be turned."""
     return _tag(picture, ORIENTATION, 1)[0]
 
 
 def read(picture: TiffImageFile, data: bytes, index: int) -> Pixels:
-    """(h, w, 1 to 4) levels of the current page, the `index`-th of `data`, as they are stored.
+    """Return (h, w, 1 to 4) levels of the current page, the `index`-th of `data`, as they are
+    stored.
 
     The page is deep. White is 65535, alpha is not premultiplied.
     """
@@ -70,7 +71,7 @@ def read(picture: TiffImageFile, data: bytes, index: int) -> Pixels:
 
 
 def _levels(picture: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint16]:
-    """(h, w, samples) as libtiff has them."""
+    """Return (h, w, samples) as libtiff has them."""
     width, height = _tag(picture, WIDTH, 0)[0], _tag(picture, HEIGHT, 0)[0]
     samples = _tag(picture, SAMPLES, 1)[0]
     # The shape is given, so that Pillow, whose size was checked, and libtiff cannot disagree.
@@ -84,13 +85,13 @@ def _levels(picture: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint1
 
 
 def _tag(picture: TiffImageFile, tag: int, default: int) -> tuple[int, ...]:
-    """The values of a tag of the current page."""
+    """Return the values of a tag of the current page."""
     value = picture.tag_v2.get(tag, default)
     return value if isinstance(value, tuple) else (value,)
 
 
 def _divide_by_alpha(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[Any]:
-    """`colour` divided by `alpha`."""
+    """Return `colour` divided by `alpha`."""
     divisor = np.maximum(alpha, 1).astype(np.uint32)
     made: NDArray[Any] = (colour * np.uint32(65535) + divisor // 2) // divisor
     return made.clip(max=65535)
@@ -117,7 +118,7 @@ class TiffMetadata(NamedTuple):
 
 
 def write_tiff(frames: tuple[Frame, ...], extras: TiffMetadata) -> bytes:
-    """A TIFF file with a page for each frame; `extras` belong to the first."""
+    """Return a TIFF file with a page for each frame; `extras` belong to the first."""
     out = BytesIO()
     out.write(b"II*\0\0\0\0\0")
     link = 4
@@ -130,7 +131,7 @@ def write_tiff(frames: tuple[Frame, ...], extras: TiffMetadata) -> bytes:
 
 
 def _page(out: BytesIO, frame: Frame) -> list[Entry]:
-    """Writes the pixels of `frame`; the tags that tell where and how."""
+    """Write the pixels of `frame`; the tags that tell where and how."""
     offsets, lengths, rows, samples = [], [], 1, frame.channels
     for strip in _strips(frame):
         offsets.append(_align(out))
@@ -155,7 +156,7 @@ def _page(out: BytesIO, frame: Frame) -> list[Entry]:
 
 
 def _strips(frame: Frame) -> Iterator[Pixels]:
-    """The (n, w, samples) pixels from top to bottom."""
+    """Yield the (n, w, samples) pixels from top to bottom."""
     # Pillow reads no 16-bit grey with alpha.
     grown = frame.channels == 2 and frame.bit_depth == 16
     rows = max(1, STRIP // (frame.size.width * frame.channels * frame.bit_depth // 8))
@@ -165,7 +166,7 @@ def _strips(frame: Frame) -> Iterator[Pixels]:
 
 
 def _differences(strip: Pixels) -> Pixels:
-    """Each sample less its left neighbour."""
+    """Return each sample less its left neighbour."""
     made: Pixels = strip.astype(f"<u{strip.dtype.itemsize}", order="C")
     made[:, 1:] -= strip[:, :-1]
     return made
@@ -198,7 +199,7 @@ def _numbers(tag: int, kind: int, *values: int) -> Entry:
 
 
 def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:
-    """Writes a directory and its address at `link`; where the next one's address belongs."""
+    """Write a directory and its address at `link`; where the next one's address belongs."""
     packed = []
     for tag, kind, number, value in entries:
         start = _align(out)
@@ -217,7 +218,7 @@ def _directory(out: BytesIO, entries: list[Entry], link: int) -> int:
 
 
 def _align(out: BytesIO) -> int:
-    """The end of the file, made even."""
+    """Return the end of the file, made even."""
     if out.tell() % 2:
         out.write(b"\0")
     return out.tell()

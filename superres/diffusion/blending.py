@@ -21,7 +21,7 @@ class BlendTile(NamedTuple):
         return self.column[:, None] * self.row
 
     def of(self, x: Tensor) -> Tensor:
-        """The part of `x`, (…, h, w), in the rectangle: a view."""
+        """Return the part of `x`, (…, h, w), in the rectangle: a view."""
         return x[..., self.box.top : self.box.bottom, self.box.left : self.box.right]
 
     def add(self, part: Tensor, to: Tensor) -> None:
@@ -30,7 +30,7 @@ class BlendTile(NamedTuple):
 
 
 def make_blend_tiles(size: Size, edge: int, overlap: int, align: int) -> list[BlendTile]:
-    """Equal patches of at most `edge` pixels a side that cover `size`, row by row.
+    """Return equal patches of at most `edge` pixels a side that cover `size`, row by row.
 
     Neighbours share at least twice `overlap`; sides and places are multiples of `align`, and so
     must be those of `size`. At every pixel the weights of all patches sum to one; only towards a
@@ -48,7 +48,7 @@ def make_blend_tiles(size: Size, edge: int, overlap: int, align: int) -> list[Bl
 
 
 def enlarge_tile(patch: BlendTile, scale: int) -> BlendTile:
-    """`patch` in a picture `scale` times as large; each weight is repeated."""
+    """Return `patch` in a picture `scale` times as large; each weight is repeated."""
     box = Box(*(scale * side for side in patch.box))
     return BlendTile(box, patch.row.repeat_interleave(scale), patch.column.repeat_interleave(scale))
 
@@ -66,7 +66,9 @@ def _ramps(places: list[Span], length: int, total: int) -> list[Tensor]:
 
 
 def ramp(places: list[Span], index: int, length: int) -> Tensor:
-    """One place's weights before they are balanced: 1, and falling where a neighbour takes over."""
+    """Return one place's weights before they are balanced: 1, and falling where a neighbour takes
+    over.
+    """
     pixels = torch.arange(length, dtype=torch.float64) + 0.5
     weights = torch.ones(length, dtype=torch.float64)
     start = places[index].start

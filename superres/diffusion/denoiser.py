@@ -85,7 +85,9 @@ class Denoiser:
             raise BadOption(name, prompt, allowed)
 
     def plan(self, size: Size, tile: int, overlap: int | None) -> DiffusionPlan:
-        """How a picture of `size` is cut so that it fits. Raises TooLarge with both numbers."""
+        """Return how a picture of `size` is cut so that it fits. Raises TooLarge with both
+        numbers.
+        """
         if size.pixels > self.max_pixels:
             raise TooLarge(
                 f"{size} is {size.pixels} pixels: at most {self.max_pixels} are allowed with "
@@ -108,8 +110,8 @@ class Denoiser:
         return plan
 
     def list_plans(self, size: Size, tile: int, overlap: int) -> Iterator[DiffusionPlan]:
-        """The ways to cut a picture, best first. The tile's edge changes the result, so that only
-        as a last resort.
+        """Yield the ways to cut a picture, best first. The tile's edge changes the result, so that
+        only as a last resort.
         """
         padded = Size(*(max(round_up(side, self.align), MIN_TILE) for side in size))
         pixel = UNET_BYTES // (1 if self.dtype == torch.float32 else 2)
@@ -126,7 +128,9 @@ class Denoiser:
                     yield DiffusionPlan(padded, tiles, together, decoded, most)
 
     def embed_prompts(self, asked: Sampling) -> Tensor:
-        """What the text encoder makes of the prompts: (2 or 1, tokens, c), without and with."""
+        """Return what the text encoder makes of the prompts: (2 or 1, tokens, c), without
+        and with.
+        """
         given, other = self.parts.encode_prompt(
             asked.prompt, self.device.device, 1, asked.guided, asked.negative_prompt
         )
@@ -134,7 +138,7 @@ class Denoiser:
         return texts
 
     def predict(self, x: Tensor, step: Tensor, texts: Tensor, level: int) -> tuple[Tensor, bool]:
-        """The network's result in fp32 for each of `texts`; whether fp32 had to be used.
+        """Return the network's result in fp32 for each of `texts`; whether fp32 had to be used.
 
         Raises Failed where even that is not finite.
         """
@@ -151,25 +155,29 @@ class Denoiser:
         return self.check_finite(out), again
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The picture of `latents`, (1, 3, 4·h, 4·w), in 0..1. Raises Failed if not finite."""
+        """Return the picture of `latents`, (1, 3, 4·h, 4·w), in 0..1. Raises Failed if not
+        finite.
+        """
         vae = self.parts.vae
         (out,) = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)
         return self.check_finite(out).div(2).add(0.5).clamp(0, 1)
 
     def check_finite(self, x: Tensor) -> Tensor:
-        """`x` in fp32. Raises Failed where it has NaN or infinity: that would become black."""
+        """Return `x` in fp32. Raises Failed where it has NaN or infinity: that would become
+        black.
+        """
         if not bool(torch.isfinite(x).all()):
             raise Failed(f"{self.spec.name} gave numbers that are not finite", code="NON_FINITE")
         return x.float()
 
 
 def _choose_dtype(device: Device) -> torch.dtype:
-    """The networks' number format: half on CUDA, for the publisher offers it."""
+    """Return the networks' number format: half on CUDA, for the publisher offers it."""
     if device.precision == "auto":
         return torch.float16 if device.device.type == "cuda" else torch.float32
     return HALF_FORMATS.get(device.precision, torch.float32)
 
 
 def _count_tile_pixels(tiles: list[BlendTile]) -> int:
-    """Pixels of one of equal tiles."""
+    """Return pixels of one of equal tiles."""
     return tiles[0].box.size.pixels

@@ -119,7 +119,8 @@ class ModelFiles(NamedTuple):
 
 
 def locate_model(release: Release, store: Store, explicit: Path | None, half: bool) -> ModelFiles:
-    """Where the model lies: at `explicit`, in the operator's folders, or downloaded to the cache.
+    """Return where the model lies: at `explicit`, in the operator's folders, or downloaded to the
+    cache.
 
     `explicit` is a folder in diffusers' layout, a folder with the single file, that file itself,
     or the name on the hub. `half` prefers the fp16 files. Raises WeightsMissing that names every
@@ -141,7 +142,7 @@ def locate_model(release: Release, store: Store, explicit: Path | None, half: bo
 
 
 def _use_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
-    """The operator's own single file, whose content only the networks can judge."""
+    """Return the operator's own single file, whose content only the networks can judge."""
     if not path.is_file() or path.suffix != ".safetensors":
         raise WeightsMissing(
             f'weights "{path}": no such folder or safetensors file; expected a folder with '
@@ -154,7 +155,7 @@ def _use_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
 
 
 def _verify_single_file(release: Release, store: Store, path: Path) -> ModelFiles:
-    """The publisher's single file, with the publisher's hash."""
+    """Return the publisher's single file, with the publisher's hash."""
     wrong = find_fault(path, release.single)
     if wrong is not None:
         raise WeightsCorrupt(f'weights file "{path}" {wrong}; replace it by {release.single.url}')
@@ -162,7 +163,9 @@ def _verify_single_file(release: Release, store: Store, path: Path) -> ModelFile
 
 
 def _find_settings(release: Release, store: Store, path: Path) -> Path:
-    """The folder with the settings that a single file lacks: its own, the operator's, the cache."""
+    """Return the folder with the settings that a single file lacks: its own, the operator's, the
+    cache.
+    """
     for place in (path.parent, path.parent / NAME, *(folder / NAME for folder in store.folders)):
         if not list_missing_files(place, weights=False):
             return _check_folder(place, False, ()).folder
@@ -172,7 +175,7 @@ def _find_settings(release: Release, store: Store, path: Path) -> Path:
 def _download_model(
     release: Release, store: Store, half: bool, networks: tuple[str, ...]
 ) -> ModelFiles:
-    """The folder in the cache, complete: what is missing or broken is downloaded."""
+    """Return the folder in the cache, complete: what is missing or broken is downloaded."""
     folder = store.cache() / NAME
     wanted = (*release.settings, *((release.half if half else release.full) if networks else ()))
     if store.offline:
@@ -191,7 +194,7 @@ def _download_model(
 
 
 def make_missing_error(folder: Path, names: list[str], reason: str) -> WeightsMissing:
-    """The error that names every missing file, where it comes from and where it belongs."""
+    """Return the error that names every missing file, where it comes from and where it belongs."""
     return WeightsMissing(
         f"{reason}: {', '.join(names)} missing; put them into {folder} from {_ORIGIN}, keeping the "
         f"folders, or set SUPERRES_WEIGHTS_DIR to a folder that holds {NAME}/ or {SINGLE.file}"
@@ -199,7 +202,9 @@ def make_missing_error(folder: Path, names: list[str], reason: str) -> WeightsMi
 
 
 def list_missing_files(folder: Path, *, half: bool = False, weights: bool = True) -> list[str]:
-    """The files that `folder` lacks, relative to it. Raises WeightsCorrupt for a broken index."""
+    """Return the files that `folder` lacks, relative to it. Raises WeightsCorrupt for a broken
+    index.
+    """
     names = [_INDEX] if not (folder / _INDEX).is_file() else []
     for name, part in PARTS.items():
         names += [f"{name}/{file}" for file in _list_missing_settings(folder / name, part)]
@@ -212,7 +217,7 @@ def list_missing_files(folder: Path, *, half: bool = False, weights: bool = True
 
 
 def _list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
-    """The settings that are not in `folder`."""
+    """Yield the settings that are not in `folder`."""
     # transformers 5 writes the last three of the publisher's four files as one.
     one_for_all = (folder / "tokenizer.json").is_file()
     for file in part.files[:1] if one_for_all else part.files:
@@ -221,7 +226,9 @@ def _list_missing_settings(folder: Path, part: ModelPart) -> Iterator[str]:
 
 
 def _list_missing_weights(folder: Path, stem: str, half: bool) -> list[str]:
-    """The weights files that are not in `folder`; the preferred one where there is none at all."""
+    """Return the weights files that are not in `folder`; the preferred one where there is none at
+    all.
+    """
     found = [
         files for variant in _order_variants(half) if (files := _list_shards(folder, stem, variant))
     ]
@@ -233,17 +240,19 @@ def _list_missing_weights(folder: Path, stem: str, half: bool) -> list[str]:
 
 
 def _order_variants(half: bool) -> tuple[str | None, str | None]:
-    """The variants in the order in which they are looked for."""
+    """Return the variants in the order in which they are looked for."""
     return ("fp16", None) if half else (None, "fp16")
 
 
 def _name_weights_file(stem: str, variant: str | None) -> str:
-    """The name of a weights file that is not split."""
+    """Return the name of a weights file that is not split."""
     return f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
 
 
 def _list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
-    """The files that hold a network, whether there or not; none where nothing tells of them."""
+    """Return the files that hold a network, whether there or not; none where nothing tells
+    of them.
+    """
     whole = folder / _name_weights_file(stem, variant)
     if whole.is_file():
         return [whole]
@@ -254,7 +263,9 @@ def _list_shards(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 
 def read_weight_map(index: Path) -> dict[str, str]:
-    """The file of every tensor, as a `*.safetensors.index.json` has it. Raises WeightsCorrupt."""
+    """Return the file of every tensor, as a `*.safetensors.index.json` has it. Raises
+    WeightsCorrupt.
+    """
     names = _read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
         raise WeightsCorrupt(f'"{index}" has no "weight_map" of tensors to files')
@@ -265,7 +276,7 @@ def read_weight_map(index: Path) -> dict[str, str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises WeightsCorrupt."""
+    """Return the object in a JSON file. Raises WeightsCorrupt."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -276,7 +287,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _check_folder(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS) -> ModelFiles:
-    """`folder` once its index names the classes we build and its weights files are whole."""
+    """Return `folder` once its index names the classes we build and its weights files are whole."""
     _check_index(folder / _INDEX)
     variants: dict[str, str | None] = {}
     for name in networks:
@@ -292,7 +303,7 @@ def _check_folder(folder: Path, half: bool, networks: tuple[str, ...] = NETWORKS
 
 
 def _are_complete(files: list[Path]) -> bool:
-    """Whether there are files, and every one of them is there."""
+    """Return whether there are files, and every one of them is there."""
     return bool(files) and all(file.is_file() for file in files)
 
 

@@ -38,7 +38,7 @@ class DiffusionModel(Denoiser, LoadedModel):
         return NetworkCost(0, state + memory, seconds / GPU_SPEED, size.height)
 
     def upscaler(self, **options: Any) -> DiffusionUpscaler:
-        """An upscaler for the options of a request (options.py). Raises BadOption.
+        """Return an upscaler for the options of a request (options.py). Raises BadOption.
 
         A prompt of more than CLIP's 75 tokens is refused: the rest would silently not count.
         """

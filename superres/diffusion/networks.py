@@ -20,7 +20,7 @@ NAMED = 3  # keys that an error message names
 
 
 def load_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.dtype) -> Any:
-    """The StableDiffusionUpscalePipeline of a folder in diffusers' layout.
+    """Return the StableDiffusionUpscalePipeline of a folder in diffusers' layout.
 
     `variants` says for `unet`, `vae` and `text_encoder` whether to read the "fp16" files. The
     networks compute in `dtype`, but for a decoder that needs fp32. Raises WeightsMismatch or
@@ -46,7 +46,7 @@ def load_folder(folder: Path, variants: Mapping[str, str | None], dtype: torch.d
 
 
 def load_single_file(path: Path, folder: Path, dtype: torch.dtype) -> Any:
-    """The same of the publisher's one file; tokenizer and settings come from `folder`."""
+    """Return the same of the publisher's one file; tokenizer and settings come from `folder`."""
     repair_torchvision()
     from diffusers import StableDiffusionUpscalePipeline
 
@@ -64,7 +64,7 @@ def load_single_file(path: Path, folder: Path, dtype: torch.dtype) -> Any:
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """What a pipeline has beside its networks."""
+    """Return what a pipeline has beside its networks."""
     from diffusers import DDIMScheduler, DDPMScheduler
     from transformers import CLIPTokenizer
 
@@ -79,7 +79,9 @@ def settings(folder: Path) -> dict[str, Any]:
 
 
 def complete(kind: Any, folder: Path, part: str, variant: str | None, dtype: torch.dtype) -> Any:
-    """One network with every value from its file: a missing one would otherwise be random."""
+    """Return one network with every value from its file: a missing one would otherwise be
+    random.
+    """
     network, loading = kind.from_pretrained(
         str(folder),
         subfolder=part,
@@ -96,7 +98,7 @@ def complete(kind: Any, folder: Path, part: str, variant: str | None, dtype: tor
 
 
 def _mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> WeightsMismatch:
-    """The error for a network that has values its files lack."""
+    """Return the error for a network that has values its files lack."""
     return WeightsMismatch(
         f'weights of {part} in "{source}" do not fit {kind}: {len(lacking)} missing, '
         f"e.g. {', '.join(lacking[:NAMED])}"
@@ -104,7 +106,9 @@ def _mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> Weights
 
 
 def _name_errors(source: Path, build: Callable[[], Any]) -> Any:
-    """What `build` gives; what the libraries raise about the files becomes an error with a name."""
+    """Return what `build` gives; what the libraries raise about the files becomes an error with a
+    name.
+    """
     try:
         return build()
     except SuperresError:
@@ -116,12 +120,14 @@ def _name_errors(source: Path, build: Callable[[], Any]) -> Any:
 
 
 def line(error: Exception) -> str:
-    """One line about `error`."""
+    """Return one line about `error`."""
     return f"{type(error).__name__} {next(iter(str(error).splitlines()), '')[:200]}"
 
 
 def ready(pipeline: Any, source: Path) -> Any:
-    """`pipeline` for use only, once it is an upscaler of four times with values everywhere."""
+    """Return `pipeline` for use only, once it is an upscaler of four times with values
+    everywhere.
+    """
     networks = {"unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
     for name, network in networks.items():
         lacking = [key for key, value in network.named_parameters() if value.is_meta]
@@ -150,6 +156,6 @@ def refuse(source: Path, what: str, expected: object, found: object) -> None:
 
 
 def copy_in_fp32(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter and buffer of `network` in fp32, for torch.func.functional_call."""
+    """Return every parameter and buffer of `network` in fp32, for torch.func.functional_call."""
     values = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     return {name: v.float() if v.is_floating_point() else v for name, v in values.items()}

@@ -45,7 +45,8 @@ class Sampling:
 
 
 def read_sampling(given: Mapping[str, Any]) -> Sampling:
-    """The options of a request; what is not given, or None, has its default, and a random seed.
+    """Return the options of a request; what is not given, or None, has its default, and a random
+    seed.
 
     Raises BadOption that names option, value and what is allowed.
     """

@@ -140,7 +140,9 @@ class DiffusionUpscaler(Upscaler):
         return result
 
     def denoise(self, picture: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
-        """The latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in -1..1."""
+        """Return the latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in
+        -1..1.
+        """
         parts, device, level = self.model.parts, picture.device, self.sampling.noise_level
         with work.turn():
             texts = self.model.embed_prompts(self.sampling)
@@ -166,7 +168,9 @@ class DiffusionUpscaler(Upscaler):
     def predict_guided(
         self, x: Tensor, step: Tensor, texts: Tensor, together: bool
     ) -> tuple[Tensor, bool]:
-        """What the network predicts for a tile, pushed from `texts` without to with the prompt."""
+        """Return what the network predicts for a tile, pushed from `texts` without to with the
+        prompt.
+        """
         level = self.sampling.noise_level
         parts = [texts] if together else list(texts.split(1))
         made = [self.model.predict(x, step, part, level) for part in parts]
@@ -178,7 +182,9 @@ class DiffusionUpscaler(Upscaler):
         return without + self.sampling.guidance_scale * (towards - without), again
 
     def decode(self, latents: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
-        """The picture (3, 4·h, 4·w) in 0..1, in main memory: it may be larger than the device's."""
+        """Return the picture (3, 4·h, 4·w) in 0..1, in main memory: it may be larger than the
+        device's.
+        """
         size = plan.size.times(self.spec.scale)
         picture = torch.zeros(3, size.height, size.width)
         for tile in plan.decoder_tiles:
@@ -202,7 +208,7 @@ class DiffusionProgress:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The device for one call; its time counts."""
+        """Return the device for one call; its time counts."""
         with self.line.lock():
             started = time.perf_counter()
             yield
@@ -215,7 +221,7 @@ class DiffusionProgress:
 
 
 def _pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
-    """`pixels` reflected beyond its right and lower border to `size`."""
+    """Return `pixels` reflected beyond its right and lower border to `size`."""
     height, width = pixels.shape[:2]
     beyond = ((0, size.height - height), (0, size.width - width), (0, 0))
     result: NDArray[Any] = np.pad(pixels, beyond, mode="reflect")
@@ -223,7 +229,7 @@ def _pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
 
 
 def draw_noise(size: Size, seed: int, *channels: int) -> list[Tensor]:
-    """Gaussian noise (1, c, h, w) for the whole picture, for the input and for the latents.
+    """Return gaussian noise (1, c, h, w) for the whole picture, for the input and for the latents.
 
     Drawn on the CPU in fp32, in the order of diffusers' pipeline: the same on every device.
     """

@@ -17,7 +17,7 @@ class PaceTracker:
         self._learned: dict[str, float] = {}
 
     def get_pace(self, model: str) -> float:
-        """Seconds taken per second estimated; 1 where nothing was learned."""
+        """Return seconds taken per second estimated; 1 where nothing was learned."""
         with self._lock:
             known = list(self._learned.values())
             mean = sum(known) / len(known) if known else 1.0

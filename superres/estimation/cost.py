@@ -94,7 +94,7 @@ class Estimate(NamedTuple):
     plan: Plan | None = None  # of a frame, where it was worth making
 
     def scale_seconds(self, pace: float) -> float:
-        """The seconds where the model is `pace` times as slow."""
+        """Return the seconds where the model is `pace` times as slow."""
         return self.seconds + self.model_seconds * (pace - 1)
 
 
@@ -212,8 +212,8 @@ class TileGrid(NamedTuple):
 
 
 def measure_tile_grid(size: Size, model: NetworkSpec, tile: int, overlap: int | None) -> TileGrid:
-    """The tiles of a request that chooses their edge. There may be a million, so none is made:
-    those of one row and those of one column tell all.
+    """Return the tiles of a request that chooses their edge. There may be a million, so none is
+    made: those of one row and those of one column tell all.
     """
     edge = Size(tile, tile)
     across = make_tiles(Size(size.width, 1), model, edge, overlap)
@@ -223,13 +223,13 @@ def measure_tile_grid(size: Size, model: NetworkSpec, tile: int, overlap: int | 
 
 
 def _estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget) -> NetworkCost:
-    """What tiles take, one at a time."""
+    """Return what tiles take, one at a time."""
     used = tiling.outer.pixels * model.bytes_per_pixel * place.bytes_per_value
     return NetworkCost(0, int(used), estimate_seconds(tiling.computed, model, place), tiling.rows)
 
 
 def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) -> float:
-    """What it takes that as many pixels pass through the network."""
+    """Return what it takes that as many pixels pass through the network."""
     seconds = model.seconds_per_megapixel * computed / MEGAPIXEL
     return seconds if place.on_cpu else seconds / GPU_SPEED
 
@@ -237,7 +237,9 @@ def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) 
 def _estimate_stream(
     size: Size, plan: Plan, model: NetworkSpec, place: ExecutionTarget
 ) -> NetworkCost:
-    """What row streaming takes: what it remembers between steps, and one step's activations."""
+    """Return what row streaming takes: what it remembers between steps, and one step's
+    activations.
+    """
     assert model.stream is not None
     width = plan.tiles[0].outer.size.width
     remembered = (

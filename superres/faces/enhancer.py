@@ -120,7 +120,7 @@ class FaceEnhancer:
 
     @classmethod
     def from_store(cls, face_model: str, device: torch.device, store: Store) -> Self:
-        """A FaceEnhancer with the networks of `face_model`, one of FACE_MODELS, on `device`.
+        """Return a FaceEnhancer with the networks of `face_model`, one of FACE_MODELS, on `device`.
 
         Raises BadSetting, WeightsMissing, WeightsCorrupt or WeightsMismatch, before any network is
         built where a file is missing.
@@ -144,7 +144,7 @@ class FaceEnhancer:
         scale: int,
         progress: Progress = lambda done, total: None,
     ) -> Pixels:
-        """`enlarged` with its faces restored, or itself where `original` has none.
+        """Return `enlarged` with its faces restored, or itself where `original` has none.
 
         `original` is (h, w, 1 or 3), uint8 or uint16; `enlarged` is what a network made of it,
         (scale·h, scale·w) of the same channels and depth, and is not written to. `progress` is
@@ -182,7 +182,9 @@ class FaceEnhancer:
 
     @torch.inference_mode()
     def restored(self, face: Bytes) -> tuple[Floats, Floats]:
-        """A restored aligned face (512, 512, 3) in 0..1, and how much of it counts (512, 512)."""
+        """Return a restored aligned face (512, 512, 3) in 0..1, and how much of it counts (512,
+        512).
+        """
         with self.turn:
             out = self.restore(to_tensor(face, self.device).contiguous() * 2 - 1).float()
             if not bool(torch.isfinite(out).all()):
@@ -194,7 +196,7 @@ class FaceEnhancer:
 
 
 def _face_weights(face_model: str) -> Weights:
-    """The file of `face_model`. Raises BadSetting that lists the names there are."""
+    """Return the file of `face_model`. Raises BadSetting that lists the names there are."""
     if face_model not in FACE_MODELS:
         allowed = f"one of {', '.join(FACE_MODELS)}"
         message = f'face_model "{face_model}": expected {allowed}'
@@ -205,14 +207,16 @@ def _face_weights(face_model: str) -> Weights:
 def load_network(
     network: nn.Module, path: Path, keys: tuple[str, ...], device: torch.device
 ) -> nn.Module:
-    """`network` with the weights in the file at `path`, on `device`, for inference only."""
+    """Return `network` with the weights in the file at `path`, on `device`, for inference only."""
     load_state_dict(network, read_state_dict(path, keys), path)
     return network.eval().requires_grad_(False).to(device)
 
 
 @torch.inference_mode()
 def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
-    """The landmarks of the faces that RetinaFace sees in an RGB picture (h, w, 3), best first."""
+    """Return the landmarks of the faces that RetinaFace sees in an RGB picture (h, w, 3), best
+    first.
+    """
     height, width, _ = picture.shape
     seen = _shrink_to_pixels(picture, DETECTION_PIXELS)
     rows = detector.detect_faces(np.ascontiguousarray(seen[..., ::-1]), _CONFIDENCE)
@@ -222,7 +226,7 @@ def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
 
 
 def _shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
-    """`picture`, shrunk in proportion if it has more than `pixels` pixels."""
+    """Return `picture`, shrunk in proportion if it has more than `pixels` pixels."""
     height, width, _ = picture.shape
     factor = (pixels / (height * width)) ** 0.5
     if factor >= 1:
@@ -232,7 +236,7 @@ def _shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
 
 
 def convert_to_8_bits(pixels: Pixels) -> Bytes:
-    """(h, w, 1 or 3) of either depth as (h, w, 3) of 8 bits, rounded."""
+    """Return (h, w, 1 or 3) of either depth as (h, w, 3) of 8 bits, rounded."""
     if pixels.dtype == np.uint16:
         # 65535 is 257 times 255; the sum needs more than 16 bits.
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -240,19 +244,21 @@ def convert_to_8_bits(pixels: Pixels) -> Bytes:
 
 
 def has_colour(pixels: Pixels) -> bool:
-    """Whether any pixel of (h, w, 3) is not grey."""
+    """Return whether any pixel of (h, w, 3) is not grey."""
     red, green, blue = np.moveaxis(pixels, 2, 0)
     return not (np.array_equal(red, green) and np.array_equal(red, blue))
 
 
 def _convert_to_luma(face: Floats, channels: int) -> Floats:
-    """The luma (BT.601) of an RGB face, in `channels` equal channels."""
+    """Return the luma (BT.601) of an RGB face, in `channels` equal channels."""
     luma = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
     return np.repeat(luma, channels, axis=2)
 
 
 def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
-    """The similarity that takes `landmarks` to TEMPLATE; None where they fit no face at all."""
+    """Return the similarity that takes `landmarks` to TEMPLATE; None where they fit no face
+    at all.
+    """
     # Untyped: the stubs promise a matrix where there may be None.
     found: Any = cv2.estimateAffinePartial2D(landmarks, TEMPLATE, method=cv2.LMEDS)[0]
     if found is None or not np.isfinite(found).all() or not found[:, :2].any():
@@ -261,7 +267,7 @@ def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
 
 
 def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
-    """The face (512, 512, 3) that `matrix` cuts out of an RGB picture."""
+    """Return the face (512, 512, 3) that `matrix` cuts out of an RGB picture."""
     face = cv2.warpAffine(
         picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=_BEYOND
     )
@@ -269,14 +275,18 @@ def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
 
 
 def invert_alignment(matrix: Matrix, scale: int) -> Matrix:
-    """The map from an aligned face to the picture enlarged `scale` times; facexlib's offset."""
+    """Return the map from an aligned face to the picture enlarged `scale` times; facexlib's
+    offset.
+    """
     inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64) * scale
     inverse[:, 2] += 0.5 * scale if scale > 1 else 0
     return inverse
 
 
 def make_soft_mask(classes: NDArray[np.int64]) -> Floats:
-    """How much of an aligned face counts, 0..1 (512, 512): its own parts, with soft borders."""
+    """Return how much of an aligned face counts, 0..1 (512, 512): its own parts, with soft
+    borders.
+    """
     mask = np.isin(classes, LEFT_OUT, invert=True).astype(np.float32)
     once = cv2.GaussianBlur(mask, (BLUR, BLUR), SIGMA)
     twice = np.asarray(cv2.GaussianBlur(once, (BLUR, BLUR), SIGMA), np.float32)
@@ -303,12 +313,14 @@ def paste(picture: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
 
 
 def _warp(values: Floats, matrix: Matrix, size: Size) -> Floats:
-    """(h, w) or (h, w, channels) as `matrix` maps it into `size`, interpolated linearly, else 0."""
+    """Return (h, w) or (h, w, channels) as `matrix` maps it into `size`, interpolated linearly,
+    else 0.
+    """
     return np.asarray(cv2.warpAffine(values, matrix, size), np.float32)
 
 
 def bound_face(inverse: Matrix, size: Size) -> Box:
-    """The part of a picture of `size` in which the aligned face comes to lie."""
+    """Return the part of a picture of `size` in which the aligned face comes to lie."""
     corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse.T
     # A pixel of the face spreads to its neighbours, hence one more on every side.
     left, top = (int(edge) for edge in np.floor(corners.min(axis=0)) - 1)
@@ -317,7 +329,7 @@ def bound_face(inverse: Matrix, size: Size) -> Box:
 
 
 def _blend(part: Pixels, face: Floats, weight: Floats) -> Pixels:
-    """`part` (h, w, channels) where `weight` is 0, `face` in 0..1 where it is 1, rounded."""
+    """Return `part` (h, w, channels) where `weight` is 0, `face` in 0..1 where it is 1, rounded."""
     white = int(np.iinfo(part.dtype).max)
     base = part.astype(np.float32)
     mixed = base + weight[..., None] * (face.reshape(part.shape) * white - base)

@@ -84,12 +84,14 @@ class Expression:
 
     @classmethod
     def parse(cls, text: str, variables: frozenset[str]) -> "Expression":
-        """The expression in `text` without its spaces. Raises ExpressionError."""
+        """Return the expression in `text` without its spaces. Raises ExpressionError."""
         parser = _Parser(text.replace(" ", ""), variables)
         return cls(parser.whole(), frozenset(parser.names))
 
     def value(self, variables: Mapping[str, float], memory: list[float]) -> float:
-        """The value, perhaps NaN or infinite; `memory` has the CELLS numbers of st() and ld()."""
+        """Return the value, perhaps NaN or infinite; `memory` has the CELLS numbers of st() and
+        ld().
+        """
         return _evaluate(self.root, variables, memory)
 
 
@@ -114,7 +116,7 @@ class _Parser:
         return self.text[self.at : self.at + 20]
 
     def take(self, characters: str) -> str:
-        """The next character if it is one of `characters`, else ""."""
+        """Return the next character if it is one of `characters`, else ""."""
         found = self.text[self.at : self.at + 1]
         if not found or found not in characters:
             return ""
@@ -150,7 +152,9 @@ class _Parser:
         return node
 
     def power(self) -> Node:
-        """`-2^2` is -4 and `2^3^2` is 64: powers bind to the left, the first sign comes last."""
+        """Return `-2^2` is -4 and `2^3^2` is 64: powers bind to the left, the first sign comes
+        last.
+        """
         sign, node = self.signed()
         while self.take("^"):
             exponent_sign, exponent = self.signed()
@@ -211,7 +215,7 @@ class _Parser:
 
 
 def _number(match: re.Match[str]) -> float:
-    """The value of a match of NUMBER."""
+    """Return the value of a match of NUMBER."""
     if match["hex"]:
         value = float(min(int(match["hex"], 16), 2**64 - 1))
         return -value if match[0].startswith("-") else value
@@ -219,7 +223,7 @@ def _number(match: re.Match[str]) -> float:
 
 
 def _ratio(decibels: float) -> float:
-    """10^(decibels/20) as FFmpeg computes it: 20dB is a little less than 10."""
+    """Return 10^(decibels/20) as FFmpeg computes it: 20dB is a little less than 10."""
     try:
         return math.exp2(_LOG2_10 * (decibels / 20))
     except OverflowError:
@@ -227,14 +231,14 @@ def _ratio(decibels: float) -> float:
 
 
 def _apply_sign(node: Node, sign: float) -> Node:
-    """`node` times `sign`."""
+    """Return `node` times `sign`."""
     if isinstance(node, Number):
         return Number(node.value * sign)
     return replace(node, sign=node.sign * sign)
 
 
 def _evaluate(node: Node, variables: Mapping[str, float], memory: list[float]) -> float:
-    """The value of `node`; st() writes to `memory`."""
+    """Return the value of `node`; st() writes to `memory`."""
     if isinstance(node, Number):
         return node.value
     if isinstance(node, Name):
@@ -264,7 +268,7 @@ def _choose(node: Call, argument: Callable[[int], float]) -> float:
 
 
 def _operate(function: str, values: tuple[float, ...]) -> float:
-    """A function of OPERATIONS with C's results where Python raises: infinite, or NaN."""
+    """Return a function of OPERATIONS with C's results where Python raises: infinite, or NaN."""
     try:
         return float(_OPERATIONS[function](*values))
     except OverflowError:
@@ -276,7 +280,9 @@ def _operate(function: str, values: tuple[float, ...]) -> float:
 
 
 def _infinite(function: str, values: tuple[float, ...]) -> float:
-    """What an overflow or a pole gives: negative only where an odd function has a negative base."""
+    """Return what an overflow or a pole gives: negative only where an odd function has a negative
+    base.
+    """
     odd = function == "sinh" or (function in _POWERS and values[1] % 2 == 1)
     return math.copysign(math.inf, values[0]) if odd else math.inf
 
@@ -296,12 +302,14 @@ def _long(value: float) -> int:
 
 
 def _integral(function: Callable[[float], int]) -> Callable[[float], float]:
-    """`function` for every double: what is not finite stays as it is, a zero keeps its sign."""
+    """Return `function` for every double: what is not finite stays as it is, a zero keeps
+    its sign.
+    """
     return lambda x: math.copysign(float(function(x)), x) if math.isfinite(x) else x
 
 
 def _round(x: float) -> int:
-    """The nearest integer, halves away from zero."""
+    """Return the nearest integer, halves away from zero."""
     whole = math.trunc(x)
     return whole + (1 if x > 0 else -1) if abs(x - whole) >= 0.5 else whole
 

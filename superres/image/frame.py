@@ -55,13 +55,13 @@ class Frame:
         return int(self.colour.shape[2]) + (self.alpha is not None)
 
     def rows(self, top: int, bottom: int) -> Pixels:
-        """The (n, w, channels) pixels of some rows with alpha as their last channel."""
+        """Return the (n, w, channels) pixels of some rows with alpha as their last channel."""
         if self.alpha is None:
             return self.colour[top:bottom]
         return np.concatenate([self.colour[top:bottom], self.alpha[top:bottom, :, None]], axis=2)
 
     def band(self, top: int, bottom: int) -> "Frame":
-        """The frame of some of the rows, which shares their memory."""
+        """Return the frame of some of the rows, which shares their memory."""
         alpha = None if self.alpha is None else self.alpha[top:bottom]
         return replace(self, colour=self.colour[top:bottom], alpha=alpha)
 
@@ -111,7 +111,7 @@ class Image:
 
 
 def read_tensor(array: object) -> Image:
-    """The picture in a tensor (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, at 8 bits.
+    """Return the picture in a tensor (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, at 8 bits.
 
     Values are uint8, or floating point in 0..1, rounded to the nearest level. Anything NumPy takes
     will do. Raises BadImage with DTYPE, SHAPE, NON_FINITE or RANGE.
@@ -131,7 +131,7 @@ def read_tensor(array: object) -> Image:
 
 
 def _reshape(values: NDArray[Any]) -> NDArray[Any]:
-    """`values` as (h, w, channels)."""
+    """Return `values` as (h, w, channels)."""
     if values.ndim == 2:
         values = values[:, :, None]
     if values.ndim == 3 and values.shape[2] in (1, 3, 4) and values.size:
@@ -146,7 +146,7 @@ def _reshape(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """8-bit levels of uint8 or of floats in 0..1."""
+    """Return 8-bit levels of uint8 or of floats in 0..1."""
     if values.dtype == np.uint8:
         return values
     if not np.issubdtype(values.dtype, np.floating):
@@ -170,7 +170,8 @@ def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def bleed_alpha(frame: Frame) -> Frame:
-    """`frame` with the nearest visible colour where alpha is 0, so that no filter mixes in another.
+    """Return `frame` with the nearest visible colour where alpha is 0, so that no filter mixes in
+    another.
 
     The same object where nothing is hidden, or everything.
     """

@@ -29,11 +29,13 @@ class FrameStream:
 
     @classmethod
     def of(cls, frame: Frame) -> "FrameStream":
-        """A whole frame as one strip."""
+        """Return a whole frame as one strip."""
         return cls(frame.size, frame.channels, frame.bit_depth, (frame,), frame.milliseconds)
 
     def bands(self, rows: int) -> Iterator[Frame]:
-        """Strips of exactly `rows` rows and a last one of the rest, copied only where they must."""
+        """Yield strips of exactly `rows` rows and a last one of the rest, copied only where they
+        must.
+        """
         rest: list[Frame] = []
         missing = rows
         for strip in self.strips:
@@ -48,7 +50,7 @@ class FrameStream:
             yield _join_rows(rest)
 
     def whole(self) -> Frame:
-        """All rows in one frame; the strip itself where there is only one."""
+        """Return all rows in one frame; the strip itself where there is only one."""
         strips = iter(self.strips)
         first = next(strips)
         if first.size == self.size:
@@ -68,7 +70,7 @@ class FrameStream:
 
 
 def _join_rows(frames: list[Frame]) -> Frame:
-    """Frames of one width below one another; the frame itself where there is only one."""
+    """Return frames of one width below one another; the frame itself where there is only one."""
     first = frames[0]
     if len(frames) == 1:
         return first
@@ -79,7 +81,7 @@ def _join_rows(frames: list[Frame]) -> Frame:
 
 
 def _copy_rows(strip: Frame, into: Frame, top: int) -> int:
-    """Puts a strip into a frame at row `top`; the row below it."""
+    """Put a strip into a frame at row `top`; the row below it."""
     bottom = top + strip.size.height
     into.colour[top:bottom] = strip.colour
     if into.alpha is not None and strip.alpha is not None:

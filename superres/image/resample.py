@@ -24,14 +24,16 @@ Plane = NDArray[Any]  # (h, w) of any type that Pillow resamples, or (h, w, 3) u
 
 
 def needs_premultiplication(frame: Frame) -> bool:
-    """Whether some of a picture is more transparent than the rest, so that colours need weights."""
+    """Return whether some of a picture is more transparent than the rest, so that colours need
+    weights.
+    """
     return frame.alpha is not None and bool(frame.alpha.min() < frame.alpha.max())
 
 
 def resize_stream(scroll: FrameStream, size: Size, weighted: bool) -> FrameStream:
-    """`scroll` at `size`, 16 bits kept; hidden colour never bleeds.
+    """Return `scroll` at `size`, 16 bits kept; hidden colour never bleeds.
 
-    `weighted` is what `veiled` says of the whole picture.
+    `weighted` is what `needs_premultiplication` says of the whole picture.
     """
     if size == scroll.size:
         return scroll
@@ -39,7 +41,7 @@ def resize_stream(scroll: FrameStream, size: Size, weighted: bool) -> FrameStrea
 
 
 def _strips(scroll: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
-    """The resampled strips of `scroll`."""
+    """Yield the resampled strips of `scroll`."""
     slabs: list[Slab] = []
     made_per_row = size.pixels // scroll.size.height
     for band in scroll.bands(max(1, BAND // max(scroll.size.width, made_per_row))):
@@ -51,7 +53,8 @@ def _strips(scroll: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
 
 
 def _planes(frame: Frame, weighted: bool) -> list[Plane]:
-    """What of a frame is resampled: its colour, or each channel times alpha, and alpha, as fp32.
+    """Return what of a frame is resampled: its colour, or each channel times alpha, and alpha, as
+    fp32.
 
     Pillow resamples RGB of 8 bits together, 16 bits one channel at a time.
     """
@@ -64,7 +67,7 @@ def _planes(frame: Frame, weighted: bool) -> list[Plane]:
 
 
 def _assemble_frame(planes: Sequence[Plane], like: Frame, weighted: bool) -> Frame:
-    """The frame of resampled planes, of the depth of `like`."""
+    """Return the frame of resampled planes, of the depth of `like`."""
     if weighted:
         return _unpremultiply(planes, like)
     colour = planes[0] if planes[0].ndim == 3 else np.stack(planes, axis=2)
@@ -76,7 +79,7 @@ def _assemble_frame(planes: Sequence[Plane], like: Frame, weighted: bool) -> Fra
 
 
 def _unpremultiply(planes: Sequence[Plane], like: Frame) -> Frame:
-    """The frame of channels that were weighted with their alpha, the last plane."""
+    """Return the frame of channels that were weighted with their alpha, the last plane."""
     *products, weight = planes
     # Alpha that rounds to 0 hides its colour; dividing by less would only amplify noise.
     visible = weight >= 0.5
@@ -90,7 +93,7 @@ def _unpremultiply(planes: Sequence[Plane], like: Frame) -> Frame:
 
 
 def _levels(values: NDArray[np.float32], white: int) -> NDArray[np.float32]:
-    """Whole levels within 0..white."""
+    """Return whole levels within 0..white."""
     return np.rint(np.clip(values, 0, white, out=values), out=values)
 
 
@@ -98,7 +101,7 @@ def _levels(values: NDArray[np.float32], white: int) -> NDArray[np.float32]:
 
 
 def _horizontal(plane: Plane, width: int) -> Plane:
-    """`plane` resampled to `width` columns."""
+    """Return `plane` resampled to `width` columns."""
     if plane.shape[1] == width:
         return plane
     height, old = plane.shape[:2]
@@ -106,7 +109,7 @@ def _horizontal(plane: Plane, width: int) -> Plane:
 
 
 def _resample_plane(plane: Plane, size: Size, box: tuple[float, float, float, float]) -> Plane:
-    """The part of a plane within `box` (left, top, right, bottom) at `size`."""
+    """Return the part of a plane within `box` (left, top, right, bottom) at `size`."""
     picture = Pillow.fromarray(np.ascontiguousarray(plane))
     return np.array(picture.resize(size, Pillow.Resampling.LANCZOS, box=box))
 
@@ -135,7 +138,7 @@ class Slab:
         return _LOBES * max(self.scale, 1.0)
 
     def push(self, rows: Plane) -> Plane:
-        """The rows of the result, maybe none, that are complete once `rows` have come."""
+        """Return the rows of the result, maybe none, that are complete once `rows` have come."""
         held = rows if self.rows is None else np.concatenate([self.rows, rows])
         top, bottom = self.done, self.complete(self.first + len(held))
         made = self.between(held, top, bottom) if bottom > top else held[:0]
@@ -147,13 +150,13 @@ class Slab:
         return made
 
     def complete(self, have: int) -> int:
-        """How many rows of the result need none after the first `have`."""
+        """Return how many rows of the result need none after the first `have`."""
         if have == self.source:
             return self.target
         return max(self.done, ceil((have - 1 - self.reach) / self.scale - 0.5))
 
     def between(self, held: Plane, top: int, bottom: int) -> Plane:
-        """Rows `top` to `bottom` of the result, from those that are `held`."""
+        """Return rows `top` to `bottom` of the result, from those that are `held`."""
         if self.source == self.target:
             return held[top - self.first : bottom - self.first]
         upper = max(top * self.scale - self.first, 0.0)

@@ -71,7 +71,7 @@ class SizeExpression:
 
     @classmethod
     def parse(cls, text: str) -> "SizeExpression":
-        """The expression in `text`. Raises BadOption with code SCALE_SYNTAX."""
+        """Return the expression in `text`. Raises BadOption with code SCALE_SYNTAX."""
         _check_characters(text)
         options = _split_size(text, _options(text))
         for name, allowed in _CHOICES.items():
@@ -88,7 +88,7 @@ class SizeExpression:
         )
 
     def target(self, source: Size) -> Size:
-        """The size that FFmpeg gives a picture of size `source`.
+        """Return the size that FFmpeg gives a picture of size `source`.
 
         Raises BadOption with code SCALE_VALUE where a side is not a positive number of pixels, with
         SCALE_TOO_LARGE beyond what FFmpeg can hold: about 2**28 pixels.
@@ -105,7 +105,7 @@ class SizeExpression:
         return size
 
     def bounded(self, source: Size, largest: Size) -> Size:
-        """The size for a picture of size `source`, in neither direction beyond `largest`.
+        """Return the size for a picture of size `source`, in neither direction beyond `largest`.
 
         Raises BadOption with code SCALE_TOO_LARGE, which names `largest`, or SCALE_VALUE.
         """
@@ -123,7 +123,7 @@ class SizeExpression:
         return BadOption("scale", self.text, allowed, code="SCALE_TOO_LARGE")
 
     def _size(self, source: Size) -> Size:
-        """The positive size, however large; OverflowError where a side is beyond 32 bits."""
+        """Return the positive size, however large; OverflowError where a side is beyond 32 bits."""
         size = _force_aspect(_derive_side(self._asked(source), source), source, self)
         if min(size) < 1:
             allowed = f"a width and a height of at least 1, not {size} for a picture of {source}"
@@ -131,7 +131,9 @@ class SizeExpression:
         return size
 
     def _asked(self, source: Size) -> Size:
-        """What the two expressions say, 0 read as the input's side; negative sides are rules."""
+        """Return what the two expressions say, 0 read as the input's side; negative sides are
+        rules.
+        """
         names = _variables(source)
         memory = [0.0] * CELLS  # st() in the width lives on from its first pass to its second
         # First with an unknown output size: its result only matters to a height that asks for it.
@@ -143,7 +145,9 @@ class SizeExpression:
         return Size(width, height)
 
     def _whole(self, axis: str, value: float) -> int:
-        """`value` without its fraction. Raises OverflowError above 32 bits, BadOption below."""
+        """Return `value` without its fraction. Raises OverflowError above 32 bits,
+        BadOption below.
+        """
         if value > INT32[1]:
             raise OverflowError(f"a {axis} of {value:.6g}")
         if not value >= INT32[0]:
@@ -158,7 +162,7 @@ def _syntax(text: str, reason: str = "") -> BadOption:
 
 
 def _check_characters(text: str) -> None:
-    """Raises BadOption for what no expression has; after it `text` is short and printable ASCII."""
+    """Raise BadOption for what no expression has; after it `text` is short and printable ASCII."""
     if len(text) > MAX_LENGTH:
         raise _syntax(text, f"at most {MAX_LENGTH} characters, not {len(text)}")
     if not text.strip():
@@ -169,7 +173,9 @@ def _check_characters(text: str) -> None:
 
 
 def _options(text: str) -> dict[str, str]:
-    """The parts between colons by name: those in POSITIONS, then key=value; the last one counts."""
+    """Return the parts between colons by name: those in POSITIONS, then key=value; the last one
+    counts.
+    """
     options: dict[str, str] = {}
     keyed = False
     for index, part in enumerate(text.split(":")):
@@ -185,7 +191,7 @@ def _options(text: str) -> dict[str, str]:
 
 
 def _split_size(text: str, options: dict[str, str]) -> dict[str, str]:
-    """`options` with "w" and "h", perhaps from a size; a height alone keeps the width."""
+    """Return `options` with "w" and "h", perhaps from a size; a height alone keeps the width."""
     if "size" in options and ("w" in options or "h" in options):
         raise _syntax(text, "either a size or width and height")
     if "size" in options or "h" not in options:
@@ -198,7 +204,7 @@ def _split_size(text: str, options: dict[str, str]) -> dict[str, str]:
 
 
 def _side(text: str, name: str, part: str) -> Expression:
-    """The expression for one side. Raises BadOption."""
+    """Return the expression for one side. Raises BadOption."""
     try:
         expression = Expression.parse(part, VARIABLES)
     except ExpressionError as error:
@@ -209,7 +215,7 @@ def _side(text: str, name: str, part: str) -> Expression:
 
 
 def _check_flags(text: str, flags: str) -> None:
-    """Raises BadOption unless `flags` are FFmpeg's, with one scaling algorithm at most."""
+    """Raise BadOption unless `flags` are FFmpeg's, with one scaling algorithm at most."""
     bits = 0
     for flag in flags.split("+"):
         if flag in ALGORITHMS:
@@ -223,7 +229,7 @@ def _check_flags(text: str, flags: str) -> None:
 
 
 def _variables(source: Size) -> dict[str, float]:
-    """The values of VARIABLES before anything is known of the output."""
+    """Return the values of VARIABLES before anything is known of the output."""
     known = {name: float(getattr(source, side)) for name, side in INPUT.items()}
     unknown = dict.fromkeys((*_OWN["w"], *_OWN["h"]), nan)
     ratio = source.width / source.height
@@ -231,7 +237,7 @@ def _variables(source: Size) -> dict[str, float]:
 
 
 def _derive_side(asked: Size, source: Size) -> Size:
-    """`asked` with a side of -n made the multiple of n nearest to the input's ratio."""
+    """Return `asked` with a side of -n made the multiple of n nearest to the input's ratio."""
     width, height = asked
     if width < 0 and height < 0:
         return source
@@ -243,7 +249,9 @@ def _derive_side(asked: Size, source: Size) -> Size:
 
 
 def _force_aspect(size: Size, source: Size, scale: SizeExpression) -> Size:
-    """`size` shrunk or grown to the input's ratio and to multiples, where `scale` forces that."""
+    """Return `size` shrunk or grown to the input's ratio and to multiples, where `scale` forces
+    that.
+    """
     if not scale.aspect:
         return size
     step, limit = scale.divisible_by, min if scale.aspect == 1 else max
@@ -254,6 +262,8 @@ def _force_aspect(size: Size, source: Size, scale: SizeExpression) -> Size:
 
 
 def _nearest(dividend: int, divisor: int, multiple: int) -> int:
-    """The multiple of `multiple` nearest to the quotient, halves up, as av_rescale rounds."""
+    """Return the multiple of `multiple` nearest to the quotient, halves up, as av_rescale
+    rounds.
+    """
     divisor *= multiple
     return (dividend + divisor // 2) // divisor * multiple

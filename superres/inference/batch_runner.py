@@ -91,14 +91,16 @@ class BatchRunner:
         self.functions_by_format: dict[PixelFormat, list[Function]] = {}
 
     def make_task(self, part: TileInput) -> Task[TileInput, TileResult]:
-        """`part` for a line of the device's scheduler."""
+        """Return `part` for a line of the device's scheduler."""
         if part.grids:
             return Task(self.run, part, None, part.size.pixels)
         key = (self.identity, part.size, part.format)
         return Task(self.run, part, key, part.size.pixels, self.max_batch_size(part.size))
 
     def max_batch_size(self, size: Size) -> int:
-        """How many tiles of `size` go in one batch; one on a CPU, where batches leave the cache."""
+        """Return how many tiles of `size` go in one batch; one on a CPU, where batches leave the
+        cache.
+        """
         if not self.device.cuda:
             return 1
         if size not in self.batch_sizes:
@@ -109,11 +111,13 @@ class BatchRunner:
         return self.batch_sizes[size]
 
     def count_ahead(self, size: Size) -> int:
-        """How many tiles of `size` a request keeps submitted, so that the device never waits."""
+        """Return how many tiles of `size` a request keeps submitted, so that the device never
+        waits.
+        """
         return (BATCHES_IN_FLIGHT + 1) * self.max_batch_size(size) if self.device.cuda else 2
 
     def copy_in_fp32(self) -> nn.Module:
-        """The network in fp32, with its weights as they are; itself where it is in fp32."""
+        """Return the network in fp32, with its weights as they are; itself where it is in fp32."""
         return self.network if self.dtype == torch.float32 else deepcopy(self.network).float()
 
     def warm_up(self, size: Size) -> None:
@@ -130,7 +134,7 @@ class BatchRunner:
 
     @torch.inference_mode()
     def run(self, parts: Sequence[TileInput]) -> Sequence[TileResult] | PendingBatch[TileResult]:
-        """What is made of parts of one shape and format.
+        """Return what is made of parts of one shape and format.
 
         Raises OutOfMemoryError, and Failed where the output is not finite even in fp32.
         """
@@ -143,14 +147,14 @@ class BatchRunner:
             raise
 
     def rehearse(self, batches: Sequence[Sequence[TileInput]]) -> tuple[None]:
-        """Nothing, once a batch was made."""
+        """Return nothing, once a batch was made."""
         made = self.run(batches[0])
         if not isinstance(made, Sequence):
             made.result()
         return (None,)
 
     def compute(self, part: TileInput) -> TileResult:
-        """What is made of one part, at once."""
+        """Return what is made of one part, at once."""
         started = time.perf_counter()
         pixels = self.attempt(part, self.network, self.dtype)
         redone = pixels is None
@@ -159,7 +163,7 @@ class BatchRunner:
         return TileResult(pixels, redone, time.perf_counter() - started)
 
     def compute_in_fp32(self, part: TileInput) -> "Pixels":
-        """The kept pixels of a part whose numbers were not finite, computed in fp32."""
+        """Return the kept pixels of a part whose numbers were not finite, computed in fp32."""
         half = self.dtype != torch.float32
         pixels = self.attempt(part, self.copy_in_fp32(), torch.float32) if half else None
         if pixels is None:
@@ -168,7 +172,7 @@ class BatchRunner:
         return pixels
 
     def attempt(self, part: TileInput, network: nn.Module, dtype: torch.dtype) -> "Pixels | None":
-        """The kept pixels of a part; None where some are not finite."""
+        """Return the kept pixels of a part; None where some are not finite."""
         x = self.to_input(part.pixels, dtype)
         grids = part.grids(x) if part.grids else ()
         values, gain = self.forward(network, x, part.format, grids)
@@ -178,17 +182,19 @@ class BatchRunner:
         return to_host(crop_output(levels[0], rest)) if bool(finite.all()) else None
 
     def to_input(self, pixels: "Pixels", dtype: torch.dtype | None = None) -> Tensor:
-        """What the network sees of a tile (h, w, 1 or 3): (1, 3, h, w) in 0..1, on the device."""
+        """Return what the network sees of a tile (h, w, 1 or 3): (1, 3, h, w) in 0..1, on the
+        device.
+        """
         return self.to_layout(to_tensor(pixels, self.device.device), dtype or self.dtype)
 
     def to_layout(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """`x` in a number format and in the layout of the device."""
+        """Return `x` in a number format and in the layout of the device."""
         return x.to(dtype).contiguous(memory_format=self.device.layout)
 
     def forward(
         self, network: nn.Module, x: Tensor, kind: PixelFormat, grids: Iterable[Tensor] = ()
     ) -> tuple[Tensor, float]:
-        """What the network makes of `x` (n, 3, h, w), and what makes levels of that.
+        """Return what the network makes of `x` (n, 3, h, w), and what makes levels of that.
 
         Either one value per pixel and channel, or, at the resolution that the network works at,
         those of many pixels (superres/networks/subpixel.py).
@@ -202,7 +208,7 @@ class BatchRunner:
     # On CUDA
 
     def launch(self, parts: Sequence[TileInput]) -> "CudaBatch":
-        """A batch on its way through a CUDA device."""
+        """Return a batch on its way through a CUDA device."""
         with torch.cuda.device(self.device.device):
             raw = self.copy_streams.upload([part.pixels for part in parts])
             begun = self.copy_streams.begin()
@@ -211,7 +217,9 @@ class BatchRunner:
             return CudaBatch(self, parts, self.copy_streams.download([*chosen, finite], begun))
 
     def compute_batch(self, raw: Tensor, like: TileInput) -> tuple[Tensor, ...]:
-        """The levels (n, …) of `raw` (n, h, w, c), as `kept` takes them; which are finite (n,)."""
+        """Return the levels (n, …) of `raw` (n, h, w, c), as `crop_output` takes them; which are
+        finite (n,).
+        """
         if like.grids:
             x = self.to_layout(scale_to_unit(raw), self.dtype)
             return quantize(
@@ -223,7 +231,9 @@ class BatchRunner:
         return self.device.graphs.run((self.identity, like.format), functions, raw)
 
     def list_functions(self, kind: PixelFormat) -> list[Function]:
-        """What makes levels of tiles of a format, fastest first; the last one never fails."""
+        """Return what makes levels of tiles of a format, fastest first; the last one never
+        fails.
+        """
         if kind not in self.functions_by_format:
 
             def enlarged(raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -252,7 +262,7 @@ class CudaBatch:
         self.download = download
 
     def result(self) -> list[TileResult]:
-        """What was made, in the order of the parts. Raises OutOfMemoryError, Failed."""
+        """Return what was made, in the order of the parts. Raises OutOfMemoryError, Failed."""
         (*chosen, finite), seconds = self.download.wait()
         share = seconds / len(self.parts)
         return [
@@ -262,7 +272,7 @@ class CudaBatch:
 
     @torch.inference_mode()
     def recompute(self, part: TileInput) -> TileResult:
-        """One part computed in fp32."""
+        """Return one part computed in fp32."""
         started = time.perf_counter()
         pixels = self.runner.compute_in_fp32(part)
         return TileResult(pixels, redone=True, seconds=time.perf_counter() - started)
@@ -274,8 +284,8 @@ BATCH_PIXELS = 2**20
 
 
 def choose_batch_size(free: int, tile_bytes: int, tile_pixels: int) -> int:
-    """How many tiles of `tile_pixels` may go in one batch, a power of two: what fits into half of
-    the `free` bytes, for the next batch is prepared meanwhile.
+    """Return how many tiles of `tile_pixels` may go in one batch, a power of two: what fits into
+    half of the `free` bytes, for the next batch is prepared meanwhile.
     """
     fitting = free // 2 // max(tile_bytes, 1)
     most = max(min(MAX_BATCH_TILES, BATCH_PIXELS // max(tile_pixels, 1), fitting), 1)

@@ -37,7 +37,8 @@ class BatchPiece(NamedTuple):
 
 
 def split_batch(count: int) -> list[BatchPiece]:
-    """A batch of `count` as batches of 1, 2, 4, 8 …, the last one padded where little is wasted.
+    """Return a batch of `count` as batches of 1, 2, 4, 8 …, the last one padded where little is
+    wasted.
 
     So few shapes need a graph.
     """
@@ -61,7 +62,7 @@ class CapturedGraph:
     held: int = 0  # bytes that it keeps from others
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The results for `x`, of at most as many tiles as captured; copies of their own."""
+        """Return the results for `x`, of at most as many tiles as captured; copies of their own."""
         self.source[: len(x)].copy_(x)
         self.replay()
         return tuple(result[: len(x)].clone() for result in self.results)
@@ -71,11 +72,11 @@ class Capture(Protocol):
     """How functions are captured."""
 
     def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
-        """`function` for batches as `like`."""
+        """Return `function` for batches as `like`."""
         ...
 
     def forget(self) -> None:
-        """All that was captured is gone."""
+        """Forget all that was captured."""
         ...
 
 
@@ -96,7 +97,8 @@ class GraphCache:
         self.held = 0  # bytes that they keep from others
 
     def run(self, name: Hashable, functions: Sequence[Function], x: Tensor) -> tuple[Tensor, ...]:
-        """The last of `functions` of a batch, or the same by a graph of the first that allows it.
+        """Return the last of `functions` of a batch, or the same by a graph of the first that
+        allows it.
 
         `name` tells those of one model from others. A failed capture costs one line in the log.
         """
@@ -111,7 +113,9 @@ class GraphCache:
     def find_function(
         self, name: Hashable, functions: Sequence[Function], x: Tensor, computed: int
     ) -> Function:
-        """What computes `x`: a graph where its shape, padded to `computed`, came often enough."""
+        """Return what computes `x`: a graph where its shape, padded to `computed`, came often
+        enough.
+        """
         key = (name, computed, x.shape[1:])
         if key in self.captured:
             self.captured.move_to_end(key)
@@ -137,7 +141,7 @@ class GraphCache:
         return functions[-1]
 
     def try_capture(self, function: Function, like: Tensor) -> CapturedGraph | None:
-        """A graph of `function`; None, and a line in the log, where there can be none."""
+        """Return a graph of `function`; None, and a line in the log, where there can be none."""
         try:
             return self.capture(function, like)
         # Compilers and drivers raise what they like; the plain function works without them.
@@ -184,7 +188,7 @@ class CudaCapture:
         self.stream: torch.cuda.Stream | None = None
 
     def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
-        """A graph of `function` for batches as `like`, after it ran a few times."""
+        """Return a graph of `function` for batches as `like`, after it ran a few times."""
         source = like.clone()
         current = torch.cuda.current_stream(like.device)
         self.stream = stream = self.stream or torch.cuda.Stream(like.device)
@@ -206,7 +210,7 @@ class CudaCapture:
         return CapturedGraph(graph.replay, source, results, held)
 
     def forget(self) -> None:
-        """A new pool comes next: one whose graphs are gone or broken must not be used again."""
+        """Begin a new pool: one whose graphs are gone or broken must not be used again."""
         self.pool = None
 
 
@@ -228,7 +232,9 @@ def warm_up(function: Function, source: Tensor, stream: torch.cuda.Stream) -> No
 
 
 def compile_function(function: Function, cache_dir: Path | None) -> Function:
-    """`function` compiled for each shape anew, when it first comes; kept below `cache_dir`."""
+    """Return `function` compiled for each shape anew, when it first comes; kept below
+    `cache_dir`.
+    """
     if cache_dir is not None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir / "inductor"))
     made: Function = torch.compile(function, fullgraph=True, dynamic=False)
@@ -236,6 +242,6 @@ def compile_function(function: Function, cache_dir: Path | None) -> Function:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's kind and the first line of what it says, for a log."""
+    """Return an error's kind and the first line of what it says, for a log."""
     text = next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {text[:200]}"

@@ -39,7 +39,9 @@ class Device:
     graphs: GraphCache = field(default_factory=GraphCache, compare=False, repr=False)
 
     def dtype(self, spec: NetworkSpec) -> torch.dtype:
-        """The number format for a model: half on CUDA where the model stays within tolerance."""
+        """Return the number format for a model: half on CUDA where the model stays within
+        tolerance.
+        """
         if self.precision == "auto":
             half = self.cuda and spec.half
             return torch.float16 if half else torch.float32
@@ -59,7 +61,9 @@ class Device:
         return torch.contiguous_format if self.optimize == "none" else torch.channels_last
 
     def free(self, on_cpu: int = CPU_MEMORY) -> int:
-        """Bytes that activations may take now; `on_cpu` where no limit is set and no GPU is."""
+        """Return bytes that activations may take now; `on_cpu` where no limit is set and no
+        GPU is.
+        """
         if self.memory:
             return self.memory
         if not self.cuda:
@@ -81,7 +85,9 @@ class Device:
 
 
 def find_device(name: str) -> torch.device:
-    """The device for `auto`, `cuda`, `cuda:N`, `mps` or `cpu`; auto takes the best there is."""
+    """Return the device for `auto`, `cuda`, `cuda:N`, `mps` or `cpu`; auto takes the best
+    there is.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

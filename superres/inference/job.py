@@ -25,14 +25,14 @@ class FrameJob:
         return Size(self.pixels.shape[1], self.pixels.shape[0])
 
     def begin(self, plan: Plan, total: int) -> None:
-        """`total` parts follow, as `plan` has it."""
+        """Begin a plan, of which `total` parts follow."""
         self.parts, self.total = 0, total
         self.cost.tiles = len(plan.tiles)
         self.cost.overlap = plan.overlap
         self.cost.computed += plan.computed
 
     def finish_part(self, seconds: float) -> None:
-        """One more part is done."""
+        """Count one more part as done, and tell the progress."""
         self.cost.seconds += seconds
         self.parts += 1
         self.progress(self.parts, self.total)

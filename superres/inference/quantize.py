@@ -30,12 +30,12 @@ class PixelFormat(NamedTuple):
         return 65535 if self.dtype == np.uint16 else 255
 
     def to_channels(self, values: Tensor) -> Tensor:
-        """A network's RGB (n, 3, h, w) in as many channels: grey is their mean."""
+        """Return a network's RGB (n, 3, h, w) in as many channels: grey is their mean."""
         return values if self.channels == COLOUR_CHANNELS else values.float().mean(1, keepdim=True)
 
     @classmethod
     def of(cls, pixels: "Pixels") -> "PixelFormat":
-        """That of pixels (h, w, 1 or 3)."""
+        """Return that of pixels (h, w, 1 or 3)."""
         return cls(pixels.dtype, pixels.shape[2])
 
 
@@ -43,7 +43,7 @@ class PixelFormat(NamedTuple):
 
 
 def to_tensor(pixels: "Pixels", device: torch.device) -> Tensor:
-    """(h, w, 1 or 3) integers as (1, 3, h, w) fp32 in 0..1, scaled on the device."""
+    """Return (h, w, 1 or 3) integers as (1, 3, h, w) fp32 in 0..1, scaled on the device."""
     if pixels.dtype == np.uint16 and device.type == "mps":
         raw = torch.from_numpy(pixels.astype(np.int32))
     else:
@@ -59,20 +59,20 @@ def scale_to_unit(raw: Tensor) -> Tensor:
 
 
 def to_pixels(x: Tensor, dtype: np.dtype[Any], channels: int) -> "Pixels":
-    """(1, 3, h, w) in 0..1 as (h, w, channels) integers of `dtype`, rounded and clamped."""
+    """Return (1, 3, h, w) in 0..1 as (h, w, channels) integers of `dtype`, rounded and clamped."""
     kind = PixelFormat(dtype, channels)
     return to_host(quantize(kind.to_channels(x), kind.max_level, dtype)[0][0])
 
 
 def to_host(levels: Tensor) -> "Pixels":
-    """(h, w, c) levels as an array."""
+    """Return (h, w, c) levels as an array."""
     pixels: Pixels = levels.cpu().numpy()
     return pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels
 
 
 def quantize(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
-    """`values` (n, c, h, w) times `gain` as levels (n, h, w, c), rounded and clamped; which of the
-    n are finite (n,), for of the others the levels mean nothing.
+    """Return `values` (n, c, h, w) times `gain` as levels (n, h, w, c), rounded and clamped; which
+    of the n are finite (n,), for of the others the levels mean nothing.
     """
     if values.device.type == "cpu":
         return _quantize_in_bands(values, gain, dtype)
@@ -88,7 +88,7 @@ def quantize(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor,
 
 
 def _quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
-    """As `quantised`, a few rows at a time: every step but the first works in the cache.
+    """Quantize a few rows at a time: every step but the first works in the cache.
 
     At 3840×360 on one core that takes a fifth of the time of separate passes.
     """
@@ -111,14 +111,16 @@ def _quantize_in_bands(values: Tensor, gain: float, dtype: np.dtype[Any]) -> tup
 
 
 def _choose_storage_dtype(dtype: np.dtype[Any], device: torch.device) -> torch.dtype:
-    """What holds levels of `dtype` on a device."""
+    """Return what holds levels of `dtype` on a device."""
     if dtype == np.uint8:
         return torch.uint8
     return torch.int32 if device.type == "mps" else torch.uint16
 
 
 def crop_output(levels: Tensor, keep: Box) -> Tensor:
-    """The pixels (h, w, c) in `keep`, contiguous, of `levels` that hold 1 or more in each place."""
+    """Return the pixels (h, w, c) in `keep`, contiguous, of `levels` that hold 1 or more in each
+    place.
+    """
     factor = count_pixels_per_side(levels.shape[2])
     places, rest = snap_to_grid(keep, factor)
     levels = levels[places.top : places.bottom, places.left : places.right]
@@ -128,12 +130,12 @@ def crop_output(levels: Tensor, keep: Box) -> Tensor:
 
 
 def count_pixels_per_side(channels: int) -> int:
-    """How many pixels a side one place of `channels` holds."""
+    """Return how many pixels a side one place of `channels` holds."""
     return max(isqrt(channels // COLOUR_CHANNELS), 1)
 
 
 def snap_to_grid(box: Box, factor: int) -> tuple[Box, Box]:
-    """The places of `factor`² pixels that `box` touches, and where it lies within those."""
+    """Return the places of `factor`² pixels that `box` touches, and where it lies within those."""
     left, top = box.left // factor, box.top // factor
     places = Box(left, top, -(-box.right // factor), -(-box.bottom // factor))
     across, down = left * factor, top * factor

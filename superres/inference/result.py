@@ -84,5 +84,5 @@ class RowStream:
 
 
 def split_into_strips(pixels: Pixels) -> Iterator[Pixels]:
-    """A whole picture (h, w, c) in strips."""
+    """Return a whole picture (h, w, c) in strips."""
     return (pixels[top : top + _STRIP_ROWS] for top in range(0, len(pixels), _STRIP_ROWS))

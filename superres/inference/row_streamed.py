@@ -55,7 +55,9 @@ class StreamableNetwork:
 
     @classmethod
     def through_network(cls, spec: NetworkSpec, network: nn.Module) -> "StreamableNetwork":
-        """The way through a network, as it lies on its device. Prepared once for all pictures."""
+        """Return the way through a network, as it lies on its device. Prepared once for all
+        pictures.
+        """
         assert spec.stream is not None
         like = next(network.parameters())
         return cls(spec, spec.stream.stages(network), like.device, like.dtype)
@@ -78,12 +80,12 @@ class PanelStream:
         self.made = 0  # rows of the result, those below the picture's end included
 
     def __call__(self, steps: Sequence[Step]) -> list[StepResult]:
-        """The next rows of the result, for each of the next steps. Raises NotFinite."""
+        """Return the next rows of the result, for each of the next steps. Raises NotFinite."""
         return [self.step(step) for step in steps]
 
     @torch.inference_mode()
     def step(self, step: Step) -> StepResult:
-        """The next rows of the result. Raises NotFinite."""
+        """Return the next rows of the result. Raises NotFinite."""
         started = time.perf_counter()
         outer, core, scale = self.panel.outer, self.panel.core, self.spec.scale
         seen = crop_with_border(self.pixels, Box(outer.left, step.top, outer.right, step.bottom))
@@ -107,7 +109,9 @@ class PanelStream:
 def stream_rows(
     plan: Plan, job: FrameJob, line: RequestQueue, way: StreamableNetwork
 ) -> Iterator[Pixels]:
-    """The rows of the result from `job.done` on; of several panels once all of them are there."""
+    """Yield the rows of the result from `job.done` on; of several panels once all of them are
+    there.
+    """
     spec = way.spec
     streams = [PanelStream(way, job.pixels, tile) for tile in plan.tiles]
     passes = spec.stream.passes if spec.stream else 1
@@ -129,14 +133,14 @@ def stream_rows(
 
 
 def _make_steps(height: int, rows: int) -> list[Step]:
-    """The steps of one pass over a panel of `height` rows."""
+    """Return the steps of one pass over a panel of `height` rows."""
     return [Step(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def _run_steps(
     stream: PanelStream, steps: list[Step], job: FrameJob, line: RequestQueue
 ) -> Iterator[Pixels]:
-    """The rows of one panel; further steps are submitted before they are taken."""
+    """Yield the rows of one panel; further steps are submitted before they are taken."""
     width = stream.panel.outer.size.width
     ahead: deque[Future[StepResult]] = deque()
     for step in steps:
@@ -148,7 +152,7 @@ def _run_steps(
 
 
 def _take_rows(future: Future[StepResult], job: FrameJob) -> Iterator[Pixels]:
-    """The rows of a step, if it gave any."""
+    """Yield the rows of a step, if it gave any."""
     made = future.result()
     job.finish_part(made.seconds)
     if len(made.pixels):
@@ -156,7 +160,7 @@ def _take_rows(future: Future[StepResult], job: FrameJob) -> Iterator[Pixels]:
 
 
 def skip_rows(strips: Iterator[Pixels], skipped: int) -> Iterator[Pixels]:
-    """`strips` without their first `skipped` rows."""
+    """Yield `strips` without their first `skipped` rows."""
     for rows in strips:
         if skipped < len(rows):
             yield rows[skipped:]

@@ -95,7 +95,9 @@ class RequestQueue:
         self.cancel()
 
     def submit(self, work: Task[Item, Result]) -> Future[Result]:
-        """What will be the result of `work`, or its error. Raises RuntimeError after `close`."""
+        """Return what will be the result of `work`, or its error. Raises RuntimeError after
+        `close`.
+        """
         return self.scheduler.queue.put(QueuedTask(work, self))
 
     def cancel(self) -> None:
@@ -104,7 +106,7 @@ class RequestQueue:
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """The device for the calling thread alone, once it is this line's turn."""
+        """Return the device for the calling thread alone, once it is this line's turn."""
         begun, over = threading.Event(), threading.Event()
 
         def lend(_: Sequence[None]) -> Sequence[None]:
@@ -140,12 +142,12 @@ class Scheduler:
             os.register_at_fork(after_in_child=partial(_restart_after_fork, weakref.ref(self)))
 
     def open_queue(self) -> RequestQueue:
-        """A new request's line, which begins level with those that are served."""
+        """Return a new request's line, which begins level with those that are served."""
         return RequestQueue(self)
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """The device for the calling thread alone, in a line of its own."""
+        """Return the device for the calling thread alone, in a line of its own."""
         with self.open_queue() as line, line.lock(cost):
             yield
 
@@ -163,7 +165,7 @@ class DeviceQueue:
         self.reset()
 
     def reset(self) -> None:
-        """Nothing waits and no thread runs: at first, and in a forked process."""
+        """Begin with nothing waiting and no thread: at first, and in a forked process."""
         self.changed = threading.Condition()
         self.waiting: dict[RequestQueue, None] = {}  # in the order they came; each has tasks
         self.clock = 0.0  # virtual time of a device that serves all lines at once
@@ -227,7 +229,7 @@ class DeviceQueue:
             pass
 
     def step(self, launched: deque[LaunchedBatch]) -> bool:
-        """One batch more under way or finished; whether there may be another."""
+        """Return one batch more under way or finished; whether there may be another."""
         tasks = self.next(wait=not launched)
         if tasks and tasks[0].work.key is None:
             while launched:
@@ -239,14 +241,14 @@ class DeviceQueue:
         return bool(tasks or launched or not self.closed)
 
     def next(self, wait: bool) -> list[QueuedTask]:
-        """The tasks to do now, begun; none where there are none, or once closed."""
+        """Return the tasks to do now, begun; none where there are none, or once closed."""
         with self.changed:
             while not (tasks := self.collect_batch()) and wait and not self.closed:
                 self.changed.wait()
             return tasks
 
     def collect_batch(self) -> list[QueuedTask]:
-        """The tasks of the next batch, out of their lines; the lock is held.
+        """Return the tasks of the next batch, out of their lines; the lock is held.
 
         The first of the line that is least ahead; with it equal ones, one of each other line, then
         more of all.
@@ -270,7 +272,9 @@ class DeviceQueue:
     def pop_matching(
         self, line: RequestQueue, key: Hashable | None, matching: bool
     ) -> QueuedTask | None:
-        """The first task of `line`, begun and charged; None where it has another key or none."""
+        """Return the first task of `line`, begun and charged; None where it has another key or
+        none.
+        """
         while line.tasks:
             task = line.tasks[0]
             if matching and task.work.key != key:
@@ -287,7 +291,7 @@ class DeviceQueue:
         return None
 
     def limit_batch_size(self, work: Task[Any, Any]) -> int:
-        """How many of such works may be done in one call."""
+        """Return how many of such works may be done in one call."""
         return (
             1
             if work.key is None
@@ -295,7 +299,7 @@ class DeviceQueue:
         )
 
     def launch_batch(self, tasks: list[QueuedTask]) -> LaunchedBatch | None:
-        """The batch on the device; None where its results were delivered already."""
+        """Return the batch on the device; None where its results were delivered already."""
         results, error = attempt(lambda: tasks[0].work.run([task.work.item for task in tasks]))
         if error is not None:
             self.recover(tasks, error)
@@ -324,7 +328,7 @@ class DeviceQueue:
             self.deliver_one(task, result)
 
     def recover(self, tasks: list[QueuedTask], error: BaseException) -> None:
-        """What can be had of a batch that failed: halves where memory ran out, else one by one."""
+        """Retry a batch that failed: in halves where memory ran out, else one by one."""
         full = isinstance(error, torch.OutOfMemoryError)
         if full:
             # What the failed call computed so far would else stay on the device.
@@ -359,7 +363,9 @@ class DeviceQueue:
 
 
 def attempt(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What `call` gives, or what it raises. No error ends the thread that serves everybody."""
+    """Return what `call` gives, or what it raises. No error ends the thread that serves
+    everybody.
+    """
     try:
         return call(), None
     except BaseException as error:  # noqa: BLE001 # it is the waiting caller's

@@ -38,7 +38,9 @@ class SurveyStep:
 def survey_tiles(
     plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
 ) -> Iterator[Pixels]:
-    """The rows of the result, from `job.done` on, after a pass over all tiles for every grid."""
+    """Yield the rows of the result, from `job.done` on, after a pass over all tiles for
+    every grid.
+    """
     size = pad_to_minimum(job.size, runner.spec)
     survey = Survey(runner.network, size)  # type: ignore[arg-type] # spec.whole says so
     job.begin(plan, count_passes(survey.network, len(plan.tiles)))

@@ -21,7 +21,7 @@ Submit = Callable[[Tile], Future[TileResult]]
 def compute_tiles(
     plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
 ) -> Iterator[Pixels]:
-    """The rows of the result, from `job.done` on."""
+    """Return the rows of the result, from `job.done` on."""
 
     def submit(tile: Tile) -> Future[TileResult]:
         part = TileInput(
@@ -35,14 +35,14 @@ def compute_tiles(
 
 
 def list_remaining(plan: Plan, job: FrameJob, runner: BatchRunner) -> list[Tile]:
-    """The tiles of which some rows were not given out."""
+    """Return the tiles of which some rows were not given out."""
     return [tile for tile in plan.tiles if tile.core.bottom * runner.spec.scale > job.rows_done]
 
 
 def yield_strips(
     tiles: list[Tile], job: FrameJob, runner: BatchRunner, submit: Submit
 ) -> Iterator[Pixels]:
-    """Strips of the tiles that lie beside one another; some are submitted ahead."""
+    """Yield strips of the tiles that lie beside one another; some are submitted ahead."""
     scale, ahead = runner.spec.scale, runner.count_ahead(tiles[0].outer.size)
     beside = (list(row) for _, row in groupby(tiles, key=lambda tile: tile.core.top))
     waiting: deque[tuple[list[Tile], list[Future[TileResult]]]] = deque()
@@ -59,7 +59,7 @@ def yield_strips(
 def _join_tiles(
     row: list[Tile], futures: list[Future[TileResult]], job: FrameJob, scale: int
 ) -> Pixels:
-    """The strip (n, w, c) of tiles that lie beside one another."""
+    """Return the strip (n, w, c) of tiles that lie beside one another."""
     strip: Pixels | None = None
     for tile, future in zip(row, futures, strict=True):
         made = future.result()
@@ -77,7 +77,7 @@ def _join_tiles(
 
 
 def locate_core(tile: Tile, scale: int) -> Box:
-    """Where the core of `tile` lies in the network's result for it."""
+    """Return where the core of `tile` lies in the network's result for it."""
     outer, core = tile
     return Box(
         (core.left - outer.left) * scale,

@@ -10,7 +10,9 @@ from superres.model_spec import NetworkSpec
 
 
 def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
-    """Tiles of at most `tile` input pixels, rim apart, that the network of `spec` accepts."""
+    """Return tiles of at most `tile` input pixels, rim apart, that the network of `spec`
+    accepts.
+    """
     overlap = spec.overlap if overlap is None else overlap
     align = lcm(spec.input_size.multiple_of, spec.align)
     rim = round_up(spec.overlap, align) if spec.border_mode == "replicate" else 0
@@ -26,19 +28,21 @@ def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = 
 
 
 def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
-    """`size` with each side at least what the network accepts; the rest repeats the border."""
+    """Return `size` with each side at least what the network accepts; the rest repeats the
+    border.
+    """
     return Size(max(size.width, spec.input_size.minimum), max(size.height, spec.input_size.minimum))
 
 
 def _clip_box(box: Box, size: Size) -> Box:
-    """`box` without what lies right of and below a picture of `size`."""
+    """Return `box` without what lies right of and below a picture of `size`."""
     return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 
 
 def find_cheapest_tiles(
     size: Size, spec: NetworkSpec, pixels: int, overlap: int | None = None
 ) -> list[Tile]:
-    """The tiles of at most about `pixels` each that compute the fewest pixels in all.
+    """Return the tiles of at most about `pixels` each that compute the fewest pixels in all.
 
     Candidates: the whole picture, full-width strips, full-height strips, squares.
     """
@@ -62,7 +66,7 @@ def count_computed_pixels(made: list[Tile]) -> int:
 
 
 def crop_with_border(pixels: Pixels, box: Box) -> Pixels:
-    """The (h, w, c) part of `pixels` in `box`; what sticks out repeats the border."""
+    """Return the (h, w, c) part of `pixels` in `box`; what sticks out repeats the border."""
     height, width = pixels.shape[:2]
     inside = pixels[max(box.top, 0) : box.bottom, max(box.left, 0) : box.right]
     missing = (

@@ -24,7 +24,7 @@ class Download:
         self.arrived = arrived
 
     def wait(self) -> tuple[list[NDArray[Any]], float]:
-        """The arrays, and the seconds from the begin of the computing to their arrival."""
+        """Return the arrays, and the seconds from the begin of the computing to their arrival."""
         self.arrived.synchronize()
         seconds = self.begun.elapsed_time(self.arrived) / 1000
         return [tensor.numpy() for tensor in self.tensors], seconds
@@ -40,7 +40,7 @@ class CopyStreams:
         self.pinned = True
 
     def upload(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        """Equal arrays (…) as one tensor (n, …) that the current stream may use."""
+        """Return equal arrays (…) as one tensor (n, …) that the current stream may use."""
         staged = self.staged((len(arrays), *arrays[0].shape), torch.from_numpy(arrays[0][:0]).dtype)
         np.stack(arrays, out=staged.numpy())
         current = torch.cuda.current_stream(self.device)
@@ -52,7 +52,7 @@ class CopyStreams:
         return arrived
 
     def begin(self) -> torch.cuda.Event:
-        """The moment when the current stream comes to here."""
+        """Return the moment when the current stream comes to here."""
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event

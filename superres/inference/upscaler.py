@@ -124,7 +124,9 @@ class NetworkUpscaler(Upscaler):
     def rows(
         self, job: FrameJob, tile: int, overlap: int | None, plan: Plan | None
     ) -> Iterator[Pixels]:
-        """The rows of the result; the rest of what does not fit into memory is planned anew."""
+        """Yield the rows of the result; the rest of what does not fit into memory is
+        planned anew.
+        """
         peak = self.device.peak()
         full = False
         while job.rows_done < job.size.height * self.spec.scale:
@@ -147,7 +149,7 @@ class NetworkUpscaler(Upscaler):
     def execute(
         self, plan: Plan, job: FrameJob, line: RequestQueue, full: bool
     ) -> Iterator[Pixels]:
-        """The rows of a plan that are not done; streamed in `full` precision where asked."""
+        """Return the rows of a plan that are not done; streamed in `full` precision where asked."""
         if plan.rows:
             way = (
                 StreamableNetwork.through_network(self.spec, self.runner.copy_in_fp32())
@@ -165,7 +167,7 @@ class NetworkUpscaler(Upscaler):
         return StreamableNetwork.through_network(self.spec, self.network)
 
     def plan(self, size: Size, tile: int = 0, overlap: int | None = None) -> Plan:
-        """How a picture of `size` is gone through."""
+        """Return how a picture of `size` is gone through."""
         if tile:
             return plan_for_tile_size(size, self.spec, tile, overlap)
         share = self.runner.dtype.itemsize / torch.float32.itemsize
@@ -178,8 +180,9 @@ class NetworkUpscaler(Upscaler):
     def reduce_tile_size(
         self, size: Size, made: Plan, tile: int, overlap: int | None, error: torch.OutOfMemoryError
     ) -> int:
-        """The tile to ask for where `made` did not fit: half the edge, or 0 to choose from half the
-        pixels, remembered for later calls. Raises OutOfMemory where nothing smaller is left.
+        """Return the tile to ask for where `made` did not fit: half the edge, or 0 to choose from
+        half the pixels, remembered for later calls. Raises OutOfMemory where nothing smaller is
+        left.
         """
         if self.device.cuda:
             torch.cuda.empty_cache()

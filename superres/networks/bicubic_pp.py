@@ -30,11 +30,11 @@ class BicubicPPNetwork(nn.Module):
         return out
 
     def subpixels(self, x: Tensor, levels: float) -> Tensor:
-        """(n, 12·scale², h/2, w/2) in 0..`levels`, channels by row, column and colour."""
+        """Return (n, 12·scale², h/2, w/2) in 0..`levels`, channels by row, column and colour."""
         return compute_sorted_levels(self.features(x), self.conv_out, levels)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer reads: (n, channels, h/2, w/2)."""
+        """Return what the last layer reads: (n, channels, h/2, w/2)."""
         half = self.act(self.conv0(x))
         y = self.act(self.conv1(half))
         features: Tensor = self.act(self.conv2(y)).add_(half)

@@ -30,11 +30,15 @@ class SpatialAttention(nn.Module):
         self.conv4 = nn.Conv2d(width, channels, 1)
 
     def pool(self, near: Tensor) -> Tensor:
-        """The cells of the grid before its last layer; cell i reads the pixels 6·i to 6·i + 14."""
+        """Return the cells of the grid before its last layer; cell i reads the pixels 6·i to 6·i +
+        14.
+        """
         return max_pool2d(self.conv2(near), 7, stride=3)
 
     def forward(self, x: Tensor, grid: Tensor | None = None) -> Tensor:
-        """`x` masked; `grid` is that of a larger picture, interpolated to the pixels of `x`."""
+        """Return `x` masked; `grid` is that of a larger picture, interpolated to the pixels
+        of `x`.
+        """
         near = self.conv1(x)
         if grid is None:
             grid = self.conv3(self.pool(near))
@@ -55,7 +59,7 @@ class Block(nn.Module):
         self.esa = SpatialAttention(channels, attention)
 
     def compute_unmasked(self, x: Tensor) -> Tensor:
-        """What the attention reads and masks."""
+        """Return what the attention reads and masks."""
         y = leaky_relu(self.c1_r(x), SLOPE, inplace=True)
         y = leaky_relu(self.c2_r(y), SLOPE, inplace=True)
         y = leaky_relu(self.c3_r(y), SLOPE, inplace=True).add_(x)
@@ -97,7 +101,7 @@ class DIPNetNetwork(nn.Module):
         return out
 
     def subpixels(self, x: Tensor, levels: float, *grids: Tensor) -> Tensor:
-        """(n, 48, h, w) in 0..`levels`, channels by row, column and colour."""
+        """Return (n, 48, h, w) in 0..`levels`, channels by row, column and colour."""
         return compute_sorted_levels(self.compute_features(x, *grids), self.last_layer, levels)
 
     @property
@@ -108,7 +112,7 @@ class DIPNetNetwork(nn.Module):
         return layer
 
     def compute_features(self, x: Tensor, *grids: Tensor) -> Tensor:
-        """What the last layer reads: (n, channels, h, w)."""
+        """Return what the last layer reads: (n, channels, h, w)."""
         first = self.conv_1(x)
         y = first
         for number in range(self.block_count):
@@ -117,11 +121,13 @@ class DIPNetNetwork(nn.Module):
         return features
 
     def count_cells(self, length: int) -> int:
-        """How many cells of the attention's grid lie along a side of `length` pixels."""
+        """Return how many cells of the attention's grid lie along a side of `length` pixels."""
         return ((length - 3) // 2 - 6) // 3 + 1
 
     def pool_cells(self, x: Tensor, *grids: Tensor) -> Tensor:
-        """The pooled cells of block `len(grids)` in `x`, given the grids of the blocks before."""
+        """Return the pooled cells of block `len(grids)` in `x`, given the grids of the blocks
+        before.
+        """
         y = self.conv_1(x)
         for number, grid in enumerate(grids):
             y = self.get_block(number)(y, grid)
@@ -129,6 +135,6 @@ class DIPNetNetwork(nn.Module):
         return block.esa.pool(block.esa.conv1(block.compute_unmasked(y)))
 
     def compute_grid(self, block: int, pooled: Tensor) -> Tensor:
-        """The grid of a block from its pooled cells."""
+        """Return the grid of a block from its pooled cells."""
         made: Tensor = self.get_block(block).esa.conv3(pooled)
         return made

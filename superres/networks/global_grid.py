@@ -23,17 +23,19 @@ class GlobalGridNetwork(Protocol):
     block_count: int
 
     def count_cells(self, length: int) -> int:
-        """How many cells lie along a side of `length` pixels."""
+        """Return how many cells lie along a side of `length` pixels."""
 
     def pool_cells(self, x: Tensor, *grids: Tensor) -> Tensor:
-        """The pooled cells (1, c, gh, gw) of block `len(grids)` in `x`, given the grids before."""
+        """Return the pooled cells (1, c, gh, gw) of block `len(grids)` in `x`, given the grids
+        before.
+        """
 
     def compute_grid(self, block: int, pooled: Tensor) -> Tensor:
-        """The grid of a block from its pooled cells, same shape."""
+        """Return the grid of a block from its pooled cells, same shape."""
 
 
 def count_passes(network: GlobalGridNetwork, tiles: int) -> int:
-    """How many tiles are computed in all: those of the surveys and those of the result."""
+    """Return how many tiles are computed in all: those of the surveys and those of the result."""
     return (network.block_count + 1) * tiles if tiles > 1 else tiles
 
 
@@ -64,13 +66,13 @@ class Survey:
         ]
 
     def close_pass(self) -> None:
-        """All tiles were noted: the next grid is known."""
+        """Compute the next grid, once all tiles were collected."""
         assert self.pooled is not None
         self.grids.append(self.network.compute_grid(len(self.grids), self.pooled))
         self.pooled = None
 
     def interpolate_grids(self, box: Box, like: Tensor) -> Iterator[Tensor]:
-        """Every known grid (1, c, h, w), interpolated to the pixels of `box`."""
+        """Yield every known grid (1, c, h, w), interpolated to the pixels of `box`."""
         for grid in self.grids:
             rows = make_bilinear_weights(self.size.height, grid.shape[2], box.top, box.bottom)
             columns = make_bilinear_weights(self.size.width, grid.shape[3], box.left, box.right)
@@ -79,12 +81,14 @@ class Survey:
 
 
 def _find_cells(first: int, last: int, stride: int, cells: int) -> range:
-    """The cells whose corner lies in the pixels `first` to `last` of an axis."""
+    """Return the cells whose corner lies in the pixels `first` to `last` of an axis."""
     return range(min(-(-first // stride), cells), min(-(-last // stride), cells))
 
 
 def make_bilinear_weights(length: int, cells: int, first: int, last: int) -> Tensor:
-    """(last - first, cells) weights of `interpolate(mode="bilinear", align_corners=False)`."""
+    """Return (last - first, cells) weights of `interpolate(mode="bilinear",
+    align_corners=False)`.
+    """
     places = (torch.arange(first, last, dtype=torch.float64) + 0.5) * cells / length - 0.5
     places = places.clamp(min=0)
     low = places.floor().long().clamp(max=cells - 1)

@@ -25,7 +25,7 @@ class LanczosNetwork(nn.Module):
         return self.enlarge(self.enlarge(x).transpose(2, 3)).transpose(2, 3).clamp(0, 1)
 
     def enlarge(self, x: Tensor) -> Tensor:
-        """`x` (n, c, h, w) with its rows `scale` times longer."""
+        """Return `x` (n, c, h, w) with its rows `scale` times longer."""
         n, c, h, w = x.shape
         padded = pad(x.reshape(n * c, 1, h, w), (_REACH, _REACH, 0, 0), mode="replicate")
         # One output per phase at TAPS + 1 pixels: the taps of early phases lie further left.
@@ -34,7 +34,7 @@ class LanczosNetwork(nn.Module):
 
 
 def phase_taps(scale: int) -> Tensor:
-    """(scale, 7) weights of pixels -3..3 for the output pixels of one input pixel."""
+    """Return (scale, 7) weights of pixels -3..3 for the output pixels of one input pixel."""
     offset = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
     distance = torch.arange(-_REACH, _REACH + 1, dtype=torch.float64) - offset[:, None]
     weights = torch.sinc(distance) * torch.sinc(distance / _REACH)

@@ -98,7 +98,7 @@ class MSLapSRNNetwork(LumaNetwork):
         return x
 
     def deepened(self, first: Tensor) -> Tensor:
-        """The features (n, 64, h, w) of one level from those that enter it."""
+        """Return the features (n, 64, h, w) of one level from those that enter it."""
         features = first
         for _ in range(self.recursions):
             for number in range(1, self.depth + 1):
@@ -127,28 +127,31 @@ class Doubling(nn.Module):
         return conv_transpose2d(x, self.widened(), self.bias, stride=2, padding=1)
 
     def widened(self) -> Tensor:
-        """The kernel (64, 64, 4, 4)."""
+        """Return the kernel (64, 64, 4, 4)."""
         return pad(self.weight, (self.missing, 0, self.missing, 0))
 
 
 def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
-    """A 3×3 layer that keeps the size."""
+    """Return a 3×3 layer that keeps the size."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
 def _picture_doubling() -> nn.ConvTranspose2d:
-    """The learned interpolation of the picture itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
+    """Return the learned interpolation of the picture itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
     return nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 
 
 def levels(scale: int) -> range:
-    """The numbers of the x2 levels that make `scale`, from the smallest picture to the largest."""
+    """Return the numbers of the x2 levels that make `scale`, from the smallest picture to the
+    largest.
+    """
     assert scale in {2, 4, 8}, f"scale {scale}: the pyramid makes 2, 4 or 8"
     return range(scale.bit_length() - 1, 0, -1)
 
 
 def retrained_keys(state: StateDict) -> StateDict:
-    """The state of `LapSRN(4, 10, kernel=4, bias=False)` from the keys of twtygqyy's retraining.
+    """Return the state of `LapSRN(4, 10, kernel=4, bias=False)` from the keys of twtygqyy's
+    retraining.
 
     There `convt_F{n}` is the trunk of the n-th level from the smallest, its even entries 0..18 the
     layers and 20 the doubling.
@@ -157,7 +160,7 @@ def retrained_keys(state: StateDict) -> StateDict:
 
 
 def _retrained_key(key: str) -> str:
-    """One key of the retraining as LapSRN names it."""
+    """Return one key of the retraining as LapSRN names it."""
     if key == "conv_input.weight":
         return "input_conv.weight"
     branch, *trunk = key.removeprefix("convt_").removesuffix(".weight").split(".")

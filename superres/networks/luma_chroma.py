@@ -42,14 +42,16 @@ class LumaUpscaler(nn.Module):
 
 
 def split_luma_chroma(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The studio-range luma (n, 1, h, w) and the chroma (n, 2, h, w), R-Y and B-Y, of RGB."""
+    """Return the studio-range luma (n, 1, h, w) and the chroma (n, 2, h, w), R-Y and B-Y,
+    of RGB.
+    """
     red, green, blue = x.split(1, dim=1)
     luma = green + RED * (red - green) + BLUE * (blue - green)
     return luma * RANGE + BLACK, torch.cat([red - luma, blue - luma], dim=1)
 
 
 def join_luma_chroma(luma: Tensor, chroma: Tensor) -> Tensor:
-    """RGB (n, 3, h, w) in 0..1 of what `separated` gives."""
+    """RGB (n, 3, h, w) in 0..1 of what `split_luma_chroma` gives."""
     red, blue = chroma.split(1, dim=1)
     green = (RED * red + BLUE * blue) / -GREEN
     full = (luma - BLACK) / RANGE
@@ -100,7 +102,9 @@ class BicubicUpscaler(nn.Module):
         return self.within(mirror_pad(x, 2, *self.reach))
 
     def within(self, x: Tensor) -> Tensor:
-        """The result of all rows of `x` but those that are there to be read, above and below."""
+        """Return the result of all rows of `x` but those that are there to be read, above and
+        below.
+        """
         padded = mirror_pad(x, 3, *self.reach)
         alone = padded.flatten(0, 1)[:, None]  # (n·c, 1, …): every channel by itself
         phases = conv2d(alone, self.taps.to(x.dtype), stride=self.down)
@@ -109,7 +113,8 @@ class BicubicUpscaler(nn.Module):
 
 
 def mirror_pad(x: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """`x` with `before` and `after` more entries along `dim`: the border is repeated, then back.
+    """Return `x` with `before` and `after` more entries along `dim`: the border is repeated, then
+    back.
 
     Unlike `torch.nn.functional.pad` it repeats the outermost entry and turns as often as needed.
     """
@@ -119,7 +124,7 @@ def mirror_pad(x: Tensor, dim: int, before: int, after: int) -> Tensor:
 
 
 def phase_taps(up: int, down: int) -> tuple[int, Tensor]:
-    """The first pixel read, and (up, taps) weights for the `up` outputs of `down` inputs."""
+    """Return the first pixel read, and (up, taps) weights for the `up` outputs of `down` inputs."""
     stretch = max(down / up, 1.0)
     centre = (torch.arange(up, dtype=torch.float64) + 0.5) * down / up - 0.5
     first = math.ceil(centre[0].item() - 2 * stretch)
@@ -137,5 +142,5 @@ def cubic(distance: Tensor) -> Tensor:
 
 
 def wrap_keys(state: StateDict, wrappers: int = 1) -> StateDict:
-    """`state` of a network with the keys of `wrappers` modules here, one around another."""
+    """Return `state` of a network with the keys of `wrappers` modules here, one around another."""
     return {"network." * wrappers + key: tensor for key, tensor in state.items()}

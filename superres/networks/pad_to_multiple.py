@@ -38,7 +38,7 @@ class Windowed(nn.Module):
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """`x` (…, h, w) reflected to the right and below to the next multiples of `multiple`.
+    """Return `x` (…, h, w) reflected to the right and below to the next multiples of `multiple`.
 
     A side shorter than what is missing is reflected to and fro; a single pixel is repeated.
     """
@@ -50,7 +50,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def _reflect_index(length: int, total: int, device: torch.device | None = None) -> Tensor:
-    """Which of `length` pixels lies at each of `total` positions, the ends not repeated.
+    """Return which of `length` pixels lies at each of `total` positions, the ends not repeated.
 
     Made on the `device`: a CUDA graph cannot hold a copy from the host.
     """
@@ -62,18 +62,18 @@ def _reflect_index(length: int, total: int, device: torch.device | None = None) 
 def _drop_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
-    """`state` afterwards names the wrapped network's entries as the network itself does."""
+    """Name the wrapped network's entries in `state` as the network itself does."""
     rename(state, prefix + _INNER, prefix)
 
 
 def _add_prefix(
     _module: nn.Module, state: MutableMapping[str, Any], prefix: str, *_: object
 ) -> None:
-    """`state` afterwards names the network's own entries as the wrapper's."""
+    """Name the network's own entries in `state` as the wrapper's."""
     rename(state, prefix, prefix + _INNER)
 
 
 def rename(state: MutableMapping[str, Any], old: str, new: str) -> None:
-    """Every entry of `state` that begins with `old` begins with `new` afterwards, in its order."""
+    """Let every entry of `state` that begins with `old` begin with `new`, in its order."""
     for key in [key for key in state if key.startswith(old)]:
         state[new + key.removeprefix(old)] = state.pop(key)

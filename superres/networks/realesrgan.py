@@ -42,7 +42,7 @@ def build_srvgg(convolutions: int) -> nn.Module:
 
 
 def convert_numbered(state: StateDict) -> StateDict:
-    """An RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
+    """Return an RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
     if "model.0.weight" not in state:
         return state
     return {_convert_key(key): value for key, value in state.items()}

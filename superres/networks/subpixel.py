@@ -19,12 +19,13 @@ class SubpixelNetwork(Protocol):
     """A network whose result can be had before its shuffle."""
 
     def subpixels(self, x: Tensor, levels: float, *grids: Tensor) -> Tensor:
-        """(n, factor²·3, h, w) in 0..`levels`, channels by row, column and colour."""
+        """Return (n, factor²·3, h, w) in 0..`levels`, channels by row, column and colour."""
         ...
 
 
 def compute_sorted_levels(x: Tensor, layer: nn.Conv2d, levels: float) -> Tensor:
-    """`layer`, which keeps the size, of `x` times `levels`, channels by row, column and colour.
+    """Return `layer`, which keeps the size, of `x` times `levels`, channels by row, column and
+    colour.
 
     The layer has them by colour, row and column, as a pixel shuffle takes them.
     """
@@ -33,14 +34,16 @@ def compute_sorted_levels(x: Tensor, layer: nn.Conv2d, levels: float) -> Tensor:
 
 
 def _sort_by_position(values: Tensor) -> Tensor:
-    """`values` (3·places, …), of a colour's places after another's, colour by colour at a place."""
+    """Return `values` (3·places, …), of a colour's places after another's, colour by colour at a
+    place.
+    """
     places = values.shape[0] // COLOUR_CHANNELS
     by_colour = values.view(COLOUR_CHANNELS, places, *values.shape[1:])
     return by_colour.transpose(0, 1).reshape(values.shape)
 
 
 def shuffle_pixels(values: Tensor, factor: int) -> Tensor:
-    """(n, factor²·3, h, w) in channels_last, by row, column and colour, as (n, factor·h,
+    """Return (n, factor²·3, h, w) in channels_last, by row, column and colour, as (n, factor·h,
     factor·w, 3), contiguous.
     """
     n, _, h, w = values.shape

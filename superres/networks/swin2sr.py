@@ -41,7 +41,9 @@ def build_real() -> nn.Module:
 def build_padded_swin2sr(
     scale: int, upsampler: str, *, patch: int = 64, stages: int = 6, channels: int = 180
 ) -> nn.Module:
-    """transformers' Swin2SR with our blocks, for any size; its state dict is transformers' own."""
+    """Return transformers' Swin2SR with our blocks, for any size; its state dict is transformers'
+    own.
+    """
     repair_torchvision()
     from transformers.models.swin2sr.configuration_swin2sr import Swin2SRConfig
     from transformers.models.swin2sr.modeling_swin2sr import Swin2SRForImageSuperResolution
@@ -107,7 +109,7 @@ class SwinStage(nn.Module):
     def forward(
         self, tokens: Tensor, size: tuple[int, int], *_: object
     ) -> tuple[Tensor, tuple[int, int]]:
-        """`tokens` (n, h·w, c) after the stage, and `size`, which is (h, w), unchanged."""
+        """Return `tokens` (n, h·w, c) after the stage, and `size`, which is (h, w), unchanged."""
         after = run_blocks(self.layers, COSINE, tokens, size)
         picture = after.transpose(1, 2).unflatten(2, size)  # (n, c, h, w)
         projected: Tensor = self.patch_embed(self.conv(picture))[0]
@@ -115,7 +117,7 @@ class SwinStage(nn.Module):
 
 
 def convert_release(state: StateDict) -> StateDict:
-    """`state` under transformers' keys, whether it has these or the publisher's.
+    """Return `state` under transformers' keys, whether it has these or the publisher's.
 
     Tables that follow from the window's size are dropped once their size has shown that they
     belong to windows of 8 pixels: no other entry depends on it. Raises WeightsMismatch if not.
@@ -140,7 +142,7 @@ TABLES = ("relative_coords_table", "relative_position_index", "attn_mask", "self
 
 
 def _check_window(state: StateDict) -> None:
-    """Raises WeightsMismatch where `state` has a table of another window than 8 by 8."""
+    """Raise WeightsMismatch where `state` has a table of another window than 8 by 8."""
     for key, value in state.items():
         if key.endswith("relative_position_index") and value.shape != (TOKENS, TOKENS):
             raise WeightsMismatch(
@@ -183,7 +185,9 @@ def _list_renames(has_last: bool) -> tuple[tuple[str, str], ...]:
 
 
 def _rename_key(key: str, names: tuple[tuple[str, str], ...]) -> str:
-    """`key` as transformers names it; one that no pattern knows stays, for the loader to refuse."""
+    """Return `key` as transformers names it; one that no pattern knows stays, for the loader to
+    refuse.
+    """
     for pattern, name in names:
         new, count = re.subn("^" + pattern, name, key)
         if count:

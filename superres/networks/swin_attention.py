@@ -56,14 +56,14 @@ class Blocks(nn.Module):
         self.kind = kind
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """`size` is (h, w), both multiples of the window."""
+        """Return `size` is (h, w), both multiples of the window."""
         return run_blocks(self.blocks, self.kind, x, size)
 
 
 def run_blocks(
     blocks: nn.ModuleList, kind: BlockVariant, x: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """`x` (n, h·w, c) after `blocks`; `size` is (h, w)."""
+    """Return `x` (n, h·w, c) after `blocks`; `size` is (h, w)."""
     sortings = [sorting((len(x), *size), shift, x) for shift in (0, SHIFT)]
     tokens = x.flatten(0, 1)
     position = torch.arange(len(tokens), device=x.device)
@@ -79,7 +79,9 @@ def run_blocks(
 
 
 def windows_at_once(x: Tensor) -> int:
-    """How many windows' tokens stay in a CPU's caches; elsewhere all windows of `x` (n, h·w, c)."""
+    """Return how many windows' tokens stay in a CPU's caches; elsewhere all windows of `x` (n, h·w,
+    c).
+    """
     if x.device.type != "cpu":
         return x.shape[0] * x.shape[1]
     return max(_CACHED * torch.get_num_threads() // (TOKENS * x.shape[2]), 1)
@@ -96,12 +98,14 @@ def portions(to: Sorting, windows: int) -> Iterator[tuple[slice, Tensor | None]]
 
 
 def inverse(order: Tensor) -> Tensor:
-    """Where in `order`, a permutation, each number stands."""
+    """Return where in `order`, a permutation, each number stands."""
     return torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
 
 
 def sorting(shape: tuple[int, int, int], shift: int, like: Tensor) -> Sorting:
-    """How the tokens of pictures of `shape` (n, h, w), moved by `shift`, are sorted by windows."""
+    """Return how the tokens of pictures of `shape` (n, h, w), moved by `shift`, are sorted by
+    windows.
+    """
     n, height, width = shape
     rows, columns = height // WINDOW, width // WINDOW
     place = torch.arange(n * height * width, device=like.device).view(shape)
@@ -120,7 +124,8 @@ def sorting(shape: tuple[int, int, int], shift: int, like: Tensor) -> Sorting:
 
 
 def borders(ends: Tensor) -> Tensor:
-    """The mask (m, 1, 64, 64) of windows in the last row, the last column, or both: `ends` (m, 2).
+    """Return the mask (m, 1, 64, 64) of windows in the last row, the last column, or both: `ends`
+    (m, 2).
 
     Their last four rows, or columns, come from the other end of the picture.
     """
@@ -141,13 +146,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Te
 
 
 def _dot_bias(block: Any) -> Tensor:
-    """The learned bias (1, heads, 64, 64) of relative positions of basicsr's block."""
+    """Return the learned bias (1, heads, 64, 64) of relative positions of basicsr's block."""
     attn = block.attn
     return spread(attn.relative_position_bias_table, attn.relative_position_index)
 
 
 def _dot_step(block: Any, tokens: Tensor, bias: Tensor) -> Tensor:
-    """`tokens` after basicsr's SwinTransformerBlock: norms before attention and MLP."""
+    """Return `tokens` after basicsr's SwinTransformerBlock: norms before attention and MLP."""
     attn = block.attn
     shape = (-1, TOKENS, 3, attn.num_heads, attn.dim // attn.num_heads)
     q, k, v = attn.qkv(block.norm1(tokens)).view(shape).permute(2, 0, 3, 1, 4)
@@ -157,14 +162,16 @@ def _dot_step(block: Any, tokens: Tensor, bias: Tensor) -> Tensor:
 
 
 def _cosine_bias(layer: Any) -> Tensor:
-    """The bias (1, heads, 64, 64) that transformers' layer makes of relative positions."""
+    """Return the bias (1, heads, 64, 64) that transformers' layer makes of relative positions."""
     attn = layer.attention.self
     table = attn.continuous_position_bias_mlp(attn.relative_coords_table).flatten(0, 2)
     return 16 * spread(table, attn.relative_position_index).sigmoid()
 
 
 def _cosine_step(layer: Any, tokens: Tensor, bias: Tensor) -> Tensor:
-    """`tokens` after transformers' Swin2SRLayer: cosine attention, norms after it and the MLP."""
+    """Return `tokens` after transformers' Swin2SRLayer: cosine attention, norms after it and the
+    MLP.
+    """
     attn = layer.attention.self
     shape = (-1, TOKENS, attn.num_attention_heads, attn.attention_head_size)
     parts = (attn.query, attn.key, attn.value)
@@ -177,7 +184,9 @@ def _cosine_step(layer: Any, tokens: Tensor, bias: Tensor) -> Tensor:
 
 
 def spread(table: Tensor, index: Tensor) -> Tensor:
-    """`table` (225, heads) of relative positions at `index` (64, 64), as (1, heads, 64, 64)."""
+    """Return `table` (225, heads) of relative positions at `index` (64, 64), as (1, heads,
+    64, 64).
+    """
     return table[index.flatten()].view(1, TOKENS, TOKENS, -1).permute(0, 3, 1, 2).contiguous()
 
 

@@ -99,7 +99,7 @@ class OneDoubling(nn.Module):
         return y + self.mean
 
     def body(self, first: Tensor) -> Tensor:
-        """The features (n, c, h, w) of all layers."""
+        """Return the features (n, c, h, w) of all layers."""
         tokens = self.patch_embed(first)
         for layer in self.layers:
             tokens = layer(tokens, first.shape[2:])

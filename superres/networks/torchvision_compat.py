@@ -40,12 +40,14 @@ def repair_torchvision() -> None:
 
 @cache
 def _extension_loads() -> bool:
-    """Whether torchvision's compiled extension works with the torch that is installed."""
+    """Return whether torchvision's compiled extension works with the torch that is installed."""
     return any(loads(path) for path in _extension_files())
 
 
 def _extension_files() -> list[Path]:
-    """Where torchvision's compiled extension may lie, found without importing torchvision."""
+    """Return where torchvision's compiled extension may lie, found without importing
+    torchvision.
+    """
     spec = find_spec("torchvision")
     if spec is None:
         raise ModuleNotFoundError(
@@ -57,7 +59,9 @@ def _extension_files() -> list[Path]:
 
 
 def loads(path: Path) -> bool:
-    """Whether torch can load the library at `path`; as torchvision itself does it on import."""
+    """Return whether torch can load the library at `path`; as torchvision itself does it on
+    import.
+    """
     try:
         torch.ops.load_library(str(path))
     except OSError:
@@ -67,7 +71,9 @@ def loads(path: Path) -> bool:
 
 @cache
 def _declare_operators() -> Library:
-    """The schemas that `import torchvision` refers to; they live as long as the returned object."""
+    """Return the schemas that `import torchvision` refers to; they live as long as the returned
+    object.
+    """
     library = Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}{_SUPPRESSION}")
@@ -76,12 +82,15 @@ def _declare_operators() -> Library:
 
 @cache
 def _replace_suppression() -> None:
-    """`torchvision.ops.nms`, which facexlib's face detector calls, works without the extension."""
+    """Replace `torchvision.ops.nms`, which facexlib's detector calls, where there is no
+    extension.
+    """
     vars(importlib.import_module("torchvision.ops"))["nms"] = suppress_overlaps
 
 
 def suppress_overlaps(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """The indices of `boxes` that overlap no better one by more than `iou_threshold`, best first.
+    """Return the indices of `boxes` that overlap no better one by more than `iou_threshold`, best
+    first.
 
     `boxes` is `(n, 4)`: left, top, right, bottom; `scores` is `(n,)`. Overlap is intersection
     over union. The semantics are those of `torchvision.ops.nms`.
@@ -100,7 +109,7 @@ def suppress_overlaps(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Te
 
 
 def _restore_moved_module() -> None:
-    """The module that torchvision 0.17 removed imports again, with the one function in use."""
+    """Put back the module that torchvision 0.17 removed, with the one function in use."""
     if _MOVED in sys.modules or find_spec(_MOVED):
         return
     functional = importlib.import_module("torchvision.transforms.functional")

@@ -53,7 +53,7 @@ class _LastingError(Exception):
 
 
 def download(weights: Weights, target: Path, patience: Timeouts | None = None) -> None:
-    """`target` holds the verified file of `weights`, downloaded once however many processes ask.
+    """Download a file once, however many processes ask, and verify it.
 
     A part is kept beside it and resumed by the next call. Proxies and certificates come from
     HTTP(S)_PROXY, NO_PROXY and SSL_CERT_FILE. Raises WeightsMissing when the file cannot be had
@@ -74,7 +74,7 @@ def download(weights: Weights, target: Path, patience: Timeouts | None = None) -
 
 
 def make_missing_error(weights: Weights, folder: Path, reason: str) -> WeightsMissing:
-    """The error for a file that is not to be had: why, and how to put it there by hand."""
+    """Return the error for a file that is not to be had: why, and how to put it there by hand."""
     if weights.url is None:
         remedy = "it is shipped inside the package: install superres again"
     else:
@@ -89,7 +89,8 @@ def make_missing_error(weights: Weights, folder: Path, reason: str) -> WeightsMi
 
 
 def find_fault(path: Path, weights: Weights) -> str | None:
-    """What is wrong with the file at `path`, measured by the size and hash of `weights`, or None.
+    """Return what is wrong with the file at `path`, measured by the size and hash of `weights`, or
+    None.
 
     The hash is computed every time: 0.2 s for 140 MB, and no note beside the file could see a bit
     that flipped on the disk. Raises OSError when the file cannot be read.
@@ -107,7 +108,9 @@ def find_fault(path: Path, weights: Weights) -> str | None:
 
 
 def find_format_fault(path: Path) -> str | None:
-    """What the file obviously is instead of weights: nothing, a web page, a Git LFS pointer."""
+    """Return what the file obviously is instead of weights: nothing, a web page, a Git LFS
+    pointer.
+    """
     with path.open("rb") as stream:
         start = stream.read(256).lstrip().lower()
     if path.stat().st_size == 0:
@@ -126,7 +129,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
-    """No other process or thread downloads `target` meanwhile."""
+    """Return no other process or thread downloads `target` meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock", timeout=patience.total)
     try:
@@ -202,7 +205,9 @@ class _Transfer:
             raise _PassingError(f"the connection ended at {self.received} of {total} bytes")
 
     def _resumable(self) -> int:
-        """Where to go on: only a hash or the same ETag proves that two pieces are of one file."""
+        """Return where to go on: only a hash or the same ETag proves that two pieces are of one
+        file.
+        """
         known = self.weights.sha256 is not None or self.validator is not None
         if not known or (self.weights.size is not None and self.received > self.weights.size):
             self.part.unlink(missing_ok=True)
@@ -253,7 +258,9 @@ class _Transfer:
             raise _LastingError(f"{self.weights.url} answered with Content-Encoding {coding}")
 
     def _promised(self, response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
-        """Where in the file the body begins, and how long the whole file is, if that is told."""
+        """Return where in the file the body begins, and how long the whole file is, if that is
+        told.
+        """
         length = response.headers.get("Content-Length", "")
         begin, total = 0, int(length) if length.isdecimal() else None
         if response.status == 206:
@@ -292,7 +299,7 @@ class _Transfer:
     def _chunks(
         self, response: http.client.HTTPResponse, offset: int, total: int | None
     ) -> Iterator[bytes]:
-        """The body as it arrives, up to `total`; network errors become _PassingError."""
+        """Yield the body as it arrives, up to `total`; network errors become _PassingError."""
         while total is None or offset < total:
             self._refuse_lateness(offset, total)
             try:
@@ -336,7 +343,7 @@ class _Transfer:
 
 
 def _sync(path: Path) -> None:
-    """What was written to a file, or renamed in a folder, survives a power cut."""
+    """Make what was written to a file, or renamed in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -355,7 +362,7 @@ class _Progress:
         )  # fmt: skip
 
     def add(self, count: int) -> None:
-        """`count` more bytes are on the disk."""
+        """Count more bytes that are on the disk."""
         self.bar.update(count)
         before, self.done = self._tenths(), self.done + count
         if self.bar.disable and self._tenths() > before:

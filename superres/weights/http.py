@@ -11,7 +11,7 @@ import certifi
 
 
 def make_opener(connect: float) -> urllib.request.OpenerDirector:
-    """Opens http and https only: no file:, ftp: or data: behind a redirect.
+    """Open http and https only: no file:, ftp: or data: behind a redirect.
 
     Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY as they are now, certificates from the
     machine (SSL_CERT_FILE) and certifi. Connecting may take `connect` seconds; the timeout given

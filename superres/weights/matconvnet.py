@@ -57,7 +57,8 @@ class MatMatrix(NamedTuple):
 
 
 def load_matconvnet(path: Path) -> StateDict:
-    """The state dict in the MatConvNet file at `path`: `x_f` is `x.weight`, `x_b` is `x.bias`.
+    """Return the state dict in the MatConvNet file at `path`: `x_f` is `x.weight`, `x_b` is
+    `x.bias`.
 
     Filters (h, w, in, out) become (out, in, h, w); those of transposed convolutions, (h, w, out,
     in) there, become (in, out, h, w): both as torch has them, fp32. Raises WeightsCorrupt where it
@@ -73,7 +74,7 @@ def load_matconvnet(path: Path) -> StateDict:
 
 
 def _make_state_dict(net: MatMatrix) -> StateDict:
-    """The parameters of `net` as torch names and shapes them."""
+    """Return the parameters of `net` as torch names and shapes them."""
     outer = _read_structs(net, "net", "params")
     if len(outer) != 1:
         raise MatFormatError(f"net has {len(outer)} elements, not one")
@@ -89,7 +90,7 @@ def _make_state_dict(net: MatMatrix) -> StateDict:
 
 
 def _read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
-    """One parameter as torch names and shapes it."""
+    """Return one parameter as torch names and shapes it."""
     parts = PARAMETER.fullmatch(name)
     if parts is None:
         raise MatFormatError(f"parameter {quote(name)} has no name that ends in _f or _b")
@@ -105,7 +106,7 @@ def _read_entry(name: str, value: MatMatrix) -> tuple[str, Tensor]:
 
 
 def _find_variable(data: bytes, name: str) -> MatMatrix:
-    """The variable `name` of the MATLAB file `data`."""
+    """Return the variable `name` of the MATLAB file `data`."""
     if data[HEADER - 4 : HEADER] != _LITTLE_ENDIAN_5:
         raise MatFormatError("it is no little-endian MATLAB file of version 5")
     for element in _read_elements(memoryview(data)[HEADER:]):
@@ -116,7 +117,7 @@ def _find_variable(data: bytes, name: str) -> MatMatrix:
 
 
 def _read_elements(data: memoryview) -> Iterator[MatElement]:
-    """The elements that lie one after another in `data`."""
+    """Yield the elements that lie one after another in `data`."""
     place = 0
     while place < len(data):
         if len(data) < place + 8:
@@ -132,7 +133,7 @@ def _read_elements(data: memoryview) -> Iterator[MatElement]:
 
 
 def inflate(data: memoryview) -> MatElement:
-    """The one element that is compressed in `data`."""
+    """Return the one element that is compressed in `data`."""
     stream = zlib.decompressobj()
     try:
         plain = stream.decompress(data, LARGEST)
@@ -147,7 +148,7 @@ def inflate(data: memoryview) -> MatElement:
 
 
 def _read_matrix(element: MatElement) -> MatMatrix:
-    """The matrix in `element`. Every class begins with flags, dimensions and name."""
+    """Return the matrix in `element`. Every class begins with flags, dimensions and name."""
     parts = list(_read_elements(element.data)) if element.type == MATRIX else []
     if len(parts) < 3 or len(parts[0].data) != 8:
         raise MatFormatError("a value in it is no matrix")
@@ -160,7 +161,7 @@ def _read_matrix(element: MatElement) -> MatMatrix:
 
 
 def _read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, MatMatrix]]:
-    """The structs in `value`, known to have `fields`, with these alone."""
+    """Return the structs in `value`, known to have `fields`, with these alone."""
     found = _read_field_names(value)
     if not set(fields) <= set(found):
         raise MatFormatError(f"{name} is no struct with {' and '.join(fields)}")
@@ -174,7 +175,7 @@ def _read_structs(value: MatMatrix, name: str, *fields: str) -> list[dict[str, M
 
 
 def _read_field_names(value: MatMatrix) -> list[str]:
-    """The names of a struct's fields; none of what is no struct."""
+    """Return the names of a struct's fields; none of what is no struct."""
     if value.kind != STRUCT or len(value.parts) < 2:
         return []
     length = _read_numbers(value.parts[0], "i")
@@ -186,7 +187,7 @@ def _read_field_names(value: MatMatrix) -> list[str]:
 
 
 def read_text(value: MatMatrix) -> str:
-    """The characters in `value`; none of what is no text."""
+    """Return the characters in `value`; none of what is no text."""
     if value.kind != TEXT or len(value.parts) != 1:
         return ""
     encoding = _ENCODINGS.get(value.parts[0].type, "latin-1")
@@ -194,7 +195,7 @@ def read_text(value: MatMatrix) -> str:
 
 
 def _read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
-    """The finite floating-point numbers in `value`, in fp32."""
+    """Return the finite floating-point numbers in `value`, in fp32."""
     if value.kind not in {DOUBLE, SINGLE} or value.complex or len(value.parts) != 1:
         raise MatFormatError(f"parameter {name} is no array of floating-point numbers")
     # MATLAB stores whole numbers in the smallest type that holds them.
@@ -207,7 +208,7 @@ def _read_floats(value: MatMatrix, name: str) -> NDArray[np.float32]:
 
 
 def _read_numbers(element: MatElement, code: str) -> NDArray[np.generic]:
-    """The numbers of type `code` in `element`."""
+    """Return the numbers of type `code` in `element`."""
     if NUMBERS.get(element.type) != code or not code:
         raise MatFormatError(f"numbers in it are of type {element.type}")
     numbers = np.dtype(f"<{code}")

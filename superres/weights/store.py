@@ -46,7 +46,8 @@ class Store:
 
     @classmethod
     def from_environment(cls, cache_dir: Path | None = None, offline: bool | None = None) -> Self:
-        """The store that SUPERRES_CACHE, _OFFLINE and _WEIGHTS_DIR describe; arguments go first.
+        """Return the store that SUPERRES_CACHE, _OFFLINE and _WEIGHTS_DIR describe; arguments go
+        first.
 
         SUPERRES_WEIGHTS_DIR may name several folders, as PATH does. Raises BadSetting.
         """
@@ -58,7 +59,7 @@ class Store:
         )
 
     def cache(self) -> Path:
-        """`cache_dir` as an absolute path. Raises BadSetting where ~ means nothing."""
+        """Return `cache_dir` as an absolute path. Raises BadSetting where ~ means nothing."""
         try:
             return self.cache_dir.expanduser().absolute()
         except RuntimeError as error:
@@ -85,7 +86,7 @@ def _default_offline() -> bool:
 
 
 def locate(weights: Weights, store: Store, explicit: Path | None = None) -> Path:
-    """The path of a file that is what `weights` promises, downloaded if it is nowhere yet.
+    """Return the path of a file that is what `weights` promises, downloaded if it is nowhere yet.
 
     `explicit` is the operator's own file, whose content only the network can judge, or a folder
     to look in first. Raises WeightsMissing or WeightsCorrupt; a corrupt file is fetched anew only
@@ -112,7 +113,9 @@ def _use_custom(path: Path, weights: Weights) -> Path:
 
 
 def _is_present(path: Path) -> bool:
-    """Whether a file is at `path`; one that may not be looked at is: reading it tells why."""
+    """Return whether a file is at `path`; one that may not be looked at is: reading it
+    tells why.
+    """
     try:
         return path.is_file()
     except PermissionError:
@@ -153,7 +156,7 @@ def _locate_in_cache(weights: Weights, store: Store) -> Path:
 
 
 def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")) -> StateDict:
-    """The tensors by name, on the CPU, from a safetensors file or a torch checkpoint.
+    """Return the tensors by name, on the CPU, from a safetensors file or a torch checkpoint.
 
     Of a checkpoint, what lies under the first of `keys` that it has, else the whole; a `module.`
     before every name is dropped. Raises WeightsMissing if there is no file, WeightsCorrupt with
@@ -183,7 +186,9 @@ def _read_checkpoint(path: Path) -> object:
 
 
 def _describe_error(error: Exception) -> str:
-    """One line about `error`; torch's own, of ten, would advise to allow the foreign objects."""
+    """Return one line about `error`; torch's own, of ten, would advise to allow the foreign
+    objects.
+    """
     foreign_object = re.search(r"GLOBAL (\S+)", str(error))
     if foreign_object:
         return f"holds {foreign_object[1]}, an object that could run code, not only tensors"
@@ -207,14 +212,14 @@ def _iterate_tensors(
 
 
 def _drop_module_prefix(state: StateDict) -> StateDict:
-    """`state` without the prefix that DataParallel leaves before every name."""
+    """Return `state` without the prefix that DataParallel leaves before every name."""
     if not all(name.startswith("module.") for name in state):
         return state
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def load_state_dict(network: nn.Module, state: StateDict, path: Path) -> None:
-    """Every parameter and buffer of `network` is what `state` holds, and nothing is left over.
+    """Load `state` into every parameter and buffer of `network`, with nothing left over.
 
     Raises WeightsMismatch, which names `path` and the first few differences; the network's values
     are then undefined.
@@ -248,7 +253,7 @@ def _summarize(what: str, names: list[str]) -> Iterator[str]:
 
 
 def interpolate(first: StateDict, second: StateDict, weight: float) -> StateDict:
-    """`weight`·first + (1 - `weight`)·second, in fp32; whole numbers are those of `first`.
+    """Return `weight`·first + (1 - `weight`)·second, in fp32; whole numbers are those of `first`.
 
     Real-ESRGAN's deep network interpolation, with `weight` 0..1 as its denoise_strength. Raises
     WeightsMismatch if the two are not of one architecture.

@@ -18,7 +18,7 @@ class PngHeader(NamedTuple):
 
 
 def read_header(data: bytes) -> PngHeader | None:
-    """The first chunk of the PNG file `data`, or None where it is not a header."""
+    """Return the first chunk of the PNG file `data`, or None where it is not a header."""
     if len(data) < 33 or data[12:16] != b"IHDR":
         return None
     return PngHeader(*struct.unpack_from(">IIBB", data, 16))
@@ -32,7 +32,7 @@ class Damage(NamedTuple):
 
 
 def find_damage(data: bytes, most_chunks: int) -> Damage | None:
-    """The first critical chunk that is cut short or whose checksum is wrong, or None.
+    """Return the first critical chunk that is cut short or whose checksum is wrong, or None.
 
     Pillow does not look at the checksums of pixel data. More than `most_chunks` are a flaw too.
     """

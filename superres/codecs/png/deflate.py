@@ -28,12 +28,12 @@ class Compressor(Protocol):
 
 
 def zlib_compressor(level: int, strategy: int = zlib.Z_FILTERED) -> Callable[[], Compressor]:
-    """A maker of zlib's compressors."""
+    """Return a maker of zlib's compressors."""
     return lambda: zlib.compressobj(level, zlib.DEFLATED, RAW, MEMORY, strategy)
 
 
 def isal_compressor(level: int) -> Callable[[], Compressor]:
-    """A maker of isal's compressors."""
+    """Return a maker of isal's compressors."""
     return lambda: isal_zlib.compressobj(level, zlib.DEFLATED, RAW)
 
 
@@ -48,7 +48,7 @@ class DeflateBlock(NamedTuple):
 def compress_block(
     pieces: Iterable[Bytes], makers: Iterable[Callable[[], Compressor]]
 ) -> DeflateBlock:
-    """`pieces` compressed by that of `makers` which makes the least of them."""
+    """Return `pieces` compressed by that of `makers` which makes the least of them."""
     compressors = [make() for make in makers]
     made: list[list[bytes]] = [[] for _ in compressors]
     length, adler = 0, 1
@@ -63,7 +63,7 @@ def compress_block(
 
 
 def tail(parts: Iterable[tuple[int, int]]) -> bytes:
-    """The end of a stream of parts, given as (length, Adler-32) in order."""
+    """Return the end of a stream of parts, given as (length, Adler-32) in order."""
     total = 1
     for length, adler in parts:
         total = combine_adler32(total, adler, length)
@@ -71,7 +71,7 @@ def tail(parts: Iterable[tuple[int, int]]) -> bytes:
 
 
 def combine_adler32(first: int, second: int, length: int) -> int:
-    """The Adler-32 of two parts after one another, the second of `length` bytes."""
+    """Return the Adler-32 of two parts after one another, the second of `length` bytes."""
     low1, high1 = first & 0xFFFF, first >> 16
     low2, high2 = second & 0xFFFF, second >> 16
     low = (low1 + low2 - 1) % _ADLER

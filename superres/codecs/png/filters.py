@@ -18,29 +18,29 @@ NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
 
 def none(raw: Bytes, _above: Bytes, _pixel: int) -> Bytes:
-    """The bytes themselves."""
+    """Return the bytes themselves."""
     return raw
 
 
 def _subtract_left(raw: Bytes, _above: Bytes, pixel: int) -> Bytes:
-    """The difference to the pixel on the left."""
+    """Return the difference to the pixel on the left."""
     return raw - _shift_right(raw, pixel)
 
 
 def _subtract_above(raw: Bytes, above: Bytes, _pixel: int) -> Bytes:
-    """The difference to the pixel above."""
+    """Return the difference to the pixel above."""
     return raw - above
 
 
 def _subtract_average(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
-    """The difference to the mean of both, rounded down."""
+    """Return the difference to the mean of both, rounded down."""
     left = _shift_right(raw, pixel)
     # Without the ninth bit of their sum.
     return raw - ((left & above) + ((left ^ above) >> 1))
 
 
 def _subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
-    """The difference to the one of left, above and their corner that is nearest to
+    """Return the difference to the one of left, above and their corner that is nearest to
     left + above - corner.
     """
     left, corner = _shift_right(raw, pixel), _shift_right(above, pixel)
@@ -59,7 +59,7 @@ def _subtract_paeth(raw: Bytes, above: Bytes, pixel: int) -> Bytes:
 
 
 def _shift_right(rows: Bytes, pixel: int) -> Bytes:
-    """`rows` one pixel of `pixel` bytes to the right, with zeros coming in."""
+    """Return `rows` one pixel of `pixel` bytes to the right, with zeros coming in."""
     made = np.zeros_like(rows)
     made[:, pixel:] = rows[:, :-pixel]
     return made
@@ -87,7 +87,7 @@ def filter_rows(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) 
 
 
 def best(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) -> Bytes:
-    """Each row through the filter that leaves the smallest differences, and its number."""
+    """Return each row through the filter that leaves the smallest differences, and its number."""
     made = np.empty((raw.shape[0], 1 + raw.shape[1]), np.uint8)
     least = np.full(len(raw), np.iinfo(np.int32).max, np.int32)
     for number in allowed:
@@ -104,7 +104,7 @@ def best(raw: Bytes, above: Bytes, pixel: int, allowed: tuple[int, ...]) -> Byte
 
 
 def weight(differences: Bytes) -> NDArray[np.int32]:
-    """The sum of each row's absolute differences, where 255 means -1."""
+    """Return the sum of each row's absolute differences, where 255 means -1."""
     absolute = np.minimum(differences, np.negative(differences))
     made: NDArray[Any] = cv2.reduce(absolute, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
     return made

@@ -66,7 +66,7 @@ def write_png(
     loop: int = 0,
     compression: int = DEFAULT_COMPRESSION,
 ) -> bytes:
-    """A PNG file; of several frames an animated one, which plays `loop` times (0: for ever).
+    """Return a PNG file; of several frames an animated one, which plays `loop` times (0: for ever).
 
     `compression` is 0 (none) to 9 (smallest).
     """
@@ -122,7 +122,7 @@ def _animation(out: BytesIO, frames: Sequence[FrameStream], loop: int, recipe: R
 
 
 def _control(frame: FrameStream) -> bytes:
-    """Where and how long a frame is shown: everywhere, replacing the one before."""
+    """Return where and how long a frame is shown: everywhere, replacing the one before."""
     delay, unit = frame.milliseconds, 1000
     while delay > 0xFFFF and unit > 1:
         delay, unit = delay // 10, unit // 10
@@ -130,7 +130,7 @@ def _control(frame: FrameStream) -> bytes:
 
 
 def _compress_frame(frame: FrameStream, recipe: Recipe) -> Iterator[bytes]:
-    """The zlib stream of a frame in parts."""
+    """Yield the zlib stream of a frame in parts."""
     pixel = frame.channels * frame.bit_depth // 8
 
     def work(strip: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> DeflateBlock:
@@ -147,7 +147,7 @@ def _compress_frame(frame: FrameStream, recipe: Recipe) -> Iterator[bytes]:
 
 
 def _rows(frame: FrameStream, pixel: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """The bytes of strips of rows (n, length), each with the row above it (1, length)."""
+    """Yield the bytes of strips of rows (n, length), each with the row above it (1, length)."""
     length = frame.size.width * pixel
     above = np.zeros((1, length), np.uint8)
     for band in frame.bands(max(1, STRIP // length)):

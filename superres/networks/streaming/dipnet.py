@@ -67,7 +67,7 @@ class Mask:
         self.grid = torch.einsum("cyx,wx->ywc", grid, across).contiguous()
 
     def masked(self, x: Tensor, top: int) -> Tensor:
-        """`x` (1, c, n, w), which is the picture's rows from `top` on."""
+        """Return `x` (1, c, n, w), which is the picture's rows from `top` on."""
         bottom = top + x.shape[2]
         weights = make_bilinear_weights(self.size.height, len(self.grid), top, bottom)
         used = weights.any(0).nonzero()[:, 0]
@@ -110,7 +110,7 @@ class Passes:
         return rows.new_empty(1, rows.shape[1], 0, rows.shape[3] * SCALE)
 
     def masked(self, count: int) -> Tensor:
-        """The next `count` rows of the features, masked."""
+        """Return the next `count` rows of the features, masked."""
         assert self.mask is not None
         top = self.read
         self.read += count
@@ -129,7 +129,7 @@ class Passes:
         self.written = bottom
 
     def end_pass(self) -> None:
-        """All rows of a block are known, and so is its grid."""
+        """Compute the grid of a block, once all of its rows are known."""
         self.mask = Mask(self.layers.blocks[self.number], self.near, self.size)
         self.number += 1
         self.read = self.written = 0
@@ -142,11 +142,11 @@ class Passes:
 
 
 def make_dipnet_stages(network: DIPNetNetwork) -> StageMaker:
-    """The stages of DIPNet, to be given all rows of a picture in each of its passes."""
+    """Return the stages of DIPNet, to be given all rows of a picture in each of its passes."""
     layers = Layers(network)
     return lambda size: Passes(layers, size)
 
 
 def _mix_channels(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """`layer`, which is 1×1, of `x`: as a matrix product, which PyTorch does faster."""
+    """Return `layer`, which is 1×1, of `x`: as a matrix product, which PyTorch does faster."""
     return to_channel_layout(linear(to_row_layout(x), layer.weight[:, :, 0, 0], layer.bias))

@@ -68,7 +68,7 @@ class Level:
         self.delay = Delay()
 
     def push(self, features: Tensor, picture: Tensor, last: bool) -> tuple[Tensor, Tensor]:
-        """The next rows of the features and of the picture, both doubled."""
+        """Return the next rows of the features and of the picture, both doubled."""
         features = activated(self.features.push(features, last))
         self.delay.put(self.picture.push(picture, last))
         detail = self.detail.push(features, last)
@@ -130,7 +130,7 @@ class Coloured:
 
 
 def make_lapsrn_stages(network: Any) -> StageMaker:
-    """The stages of a LumaUpscaler around LapSRN."""
+    """Return the stages of a LumaUpscaler around LapSRN."""
     inner: LapSRNNetwork = network.network
     first = Packed(inner.input_conv)
     layers = [LevelLayers(inner, level) for level in levels(inner.scale)]

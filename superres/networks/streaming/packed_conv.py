@@ -48,7 +48,7 @@ class Packed:
 
 
 def _packable(weight: Tensor) -> bool:
-    """Whether oneDNN computes with such weights here."""
+    """Return whether oneDNN computes with such weights here."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if weight.dtype == torch.bfloat16:
@@ -57,7 +57,7 @@ def _packable(weight: Tensor) -> bool:
 
 
 def _reorder_weight(weight: Tensor) -> Tensor:
-    """`weight` (c', c, 3, 3) in oneDNN's order."""
+    """Return `weight` (c', c, 3, 3) in oneDNN's order."""
     inputs = [1, weight.shape[1], *_TYPICAL]
     made: Tensor = torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001
         weight.contiguous(memory_format=torch.channels_last), PADDING, ONES, ONES, 1, inputs

@@ -38,7 +38,7 @@ class Scratch:
         self.memory: dict[int, Tensor] = {}
 
     def rows(self, number: int, count: int, like: Tensor, channels: int) -> Tensor:
-        """(count, w, channels) for rows (n, w, c) such as `like`; contents undefined."""
+        """Return (count, w, channels) for rows (n, w, c) such as `like`; contents undefined."""
         width = like.shape[1]
         needed = count * width * channels
         memory = self.memory.get(number)
@@ -107,8 +107,8 @@ class DenseBlock:
             self.seen[number][: len(rows)] = rows
 
     def gathered(self, new: Tensor, last: bool) -> list[Tensor]:
-        """(n, w, c) of the input and of each layer but the last: remembered rows, then room for the
-        new ones, which the input has; zeros past the borders.
+        """Return (n, w, c) of the input and of each layer but the last: remembered rows, then room
+        for the new ones, which the input has; zeros past the borders.
         """
         top = self.counts[0] or 1
         height = top + len(new)
@@ -125,7 +125,7 @@ class DenseBlock:
         return made
 
     def computed(self, features: list[Tensor], number: int, first: int, last: bool) -> Tensor:
-        """The next rows (n, w, c) of a layer, before its activation; n may be 0."""
+        """Return the next rows (n, w, c) of a layer, before its activation; n may be 0."""
         layer = self.layers.packed[number - 1]
         start = self.ends[number]
         end = self.ends[0] if last else max(start, self.ends[number - 1] - 1)
@@ -174,7 +174,7 @@ class Around:
 
 
 def make_rrdb_stages(network: Any) -> StageMaker:
-    """The stages of basicsr's RRDBNet; scale 2 takes rows in pairs."""
+    """Return the stages of basicsr's RRDBNet; scale 2 takes rows in pairs."""
     dense = [
         [DenseLayers(part) for part in (block.rdb1, block.rdb2, block.rdb3)]
         for block in network.body

@@ -38,7 +38,7 @@ class Enlarged:
 
 
 def make_srvgg_stages(network: Any) -> StageMaker:
-    """The stages of realesrgan's SRVGGNetCompact with PReLU."""
+    """Return the stages of realesrgan's SRVGGNetCompact with PReLU."""
     body = list(network.body)
     layers = [Packed(layer) for layer in body[::2]]
     activations = [*map(activation, body[1::2]), None]
@@ -51,5 +51,5 @@ def make_srvgg_stages(network: Any) -> StageMaker:
 
 
 def activation(layer: nn.PReLU) -> Activation:
-    """The PReLU of `layer`."""
+    """Return the PReLU of `layer`."""
     return lambda x: prelu(x, layer.weight)

@@ -27,7 +27,7 @@ class Stage(Protocol):
     """Part of a network for the rows of one picture."""
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        """The rows of the result that are complete once `rows` have come."""
+        """Return the rows of the result that are complete once `rows` have come."""
         ...
 
 
@@ -37,12 +37,12 @@ StageMaker = Callable[
 
 
 def make_leaky_relu(slope: float) -> Activation:
-    """The leaky rectifier, in place."""
+    """Return the leaky rectifier, in place."""
     return lambda x: leaky_relu(x, slope, inplace=True)
 
 
 def to_row_layout(x: Tensor) -> Tensor:
-    """(1, c, n, w) in channels_last as contiguous (n, w, c)."""
+    """Return (1, c, n, w) in channels_last as contiguous (n, w, c)."""
     return x[0].permute(1, 2, 0)
 
 
@@ -52,7 +52,7 @@ def to_channel_layout(rows: Tensor) -> Tensor:
 
 
 def _remember_rows(rows: Tensor, before: Tensor | None) -> Tensor:
-    """A copy of `rows`, in the place of what was remembered before where it fits.
+    """Return a copy of `rows`, in the place of what was remembered before where it fits.
 
     New memory at every step, between what is freed again, would leave the heap full of holes.
     """
@@ -72,7 +72,7 @@ class LineBuffer:
         self.previous: Tensor | None = None
 
     def slide(self, rows: Tensor, last: bool) -> Tensor:
-        """(1, c, n + 2, w) for n rows of the result; n may be 0 or less."""
+        """Return (1, c, n + 2, w) for n rows of the result; n may be 0 or less."""
         n, width, channels = to_row_layout(rows).shape
         r = self.enlarge
         seen = rows.new_zeros(1, width * r, channels) if self.previous is None else self.previous
@@ -125,7 +125,7 @@ class Chain:
 
 
 def _push_in_portions(stage: Stage, rows: Tensor, last: bool, most: int) -> Tensor:
-    """What `stage` makes of `rows`, given at most `most` of them at a time."""
+    """Return what `stage` makes of `rows`, given at most `most` of them at a time."""
     if rows.shape[2] <= most:
         return stage.push(rows, last)
     parts = rows.split(most, 2)
@@ -169,7 +169,9 @@ class Delay:
         self.first, self.end = 0, len(waiting)
 
     def take(self, count: int) -> Tensor:
-        """The oldest `count` rows, as they lie until more are put; some were put, be it none."""
+        """Return the oldest `count` rows, as they lie until more are put; some were put, be it
+        none.
+        """
         self.first += count
         return to_channel_layout(self.memory[self.first - count : self.first])
 
