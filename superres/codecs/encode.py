@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from superres.codecs import exif_xmp, icc_profile, jpeg_writer, tiff
 from superres.codecs.jpeg_writer import FULL_COLOUR
-from superres.codecs.palette import index_colours
+from superres.codecs.pillow_frames import index_colours, to_pillow
 from superres.codecs.png import writer
 from superres.codecs.png.writer import RECIPES
 from superres.errors import BadOption
@@ -295,7 +295,7 @@ class EncoderInput(NamedTuple):
 
     def pictures(self) -> list[Pillow.Image]:
         """Return the same as Pillow's pictures."""
-        return [_picture(frame) for frame in self.frames()]
+        return [to_pillow(frame) for frame in self.frames()]
 
     @property
     def durations(self) -> dict[str, Any]:
@@ -374,9 +374,3 @@ def _save_with_pillow(name: str, pictures: list[Pillow.Image], options: dict[str
         options = options | {"save_all": True, "append_images": pictures[1:]}
     pictures[0].save(out, name, **options)
     return out.getvalue()
-
-
-def _picture(frame: Frame) -> Pillow.Image:
-    """Return an 8-bit frame as Pillow's picture."""
-    pixels = frame.rows(0, frame.size.height)
-    return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))

@@ -1,10 +1,10 @@
-"""A frame in 256 colours, as GIF holds it."""
+"""Frames as images of Pillow, in full colour or in 256 colours as GIF holds them."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # noqa: F401 - they register their writers
+from PIL import (  # noqa: F401 - they register their writers  # noqa: F401 - they register their writers
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
@@ -12,13 +12,13 @@ from PIL import (  # noqa: F401 - they register their writers
 )
 from PIL import Image as Pillow
 
-from superres.codecs.encode import _picture
+from superres.codecs.pillow_frames import index_colours
 from superres.image.frame import Frame
 
 
 def index_colours(frame: Frame) -> Pillow.Image:
     """Return an 8-bit frame in 256 colours, one of them for what is less than half opaque."""
-    opaque = _picture(replace(frame, alpha=None))
+    opaque = to_pillow(replace(frame, alpha=None))
     if frame.alpha is None and opaque.mode == "L":
         return opaque
     index, palette = _quantize_colours(opaque.convert("RGB"), 256 if frame.alpha is None else 255)
@@ -44,3 +44,9 @@ def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.u
     few, index = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
     table = np.stack([few >> 16, few >> 8 & 255, few & 255], axis=1).astype(np.uint8)
     return index.reshape(picture.size[::-1]).astype(np.uint8), table.tobytes()
+
+
+def to_pillow(frame: Frame) -> Pillow.Image:
+    """Return an 8-bit frame as Pillow's picture."""
+    pixels = frame.rows(0, frame.size.height)
+    return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))
