@@ -63,7 +63,7 @@ bench: $(BENCHING_READY)  ## Measure against peers, about half an hour (quality:
 bench-gpu:  ## Measure on CUDA, at most 8 minutes; in any environment with torch 2.11 or newer
 	@$(PYTHON) -m benchmarks.gpu
 
-clean:  ## Remove the environments, caches and the demo's pictures
+clean:  ## Remove the environments, caches and the demo's images
 	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,6 +1,6 @@
 """Clients of the service and of the engine: what each of their requests took.
 
-    Load        which protocol, how many clients, for how long, with which picture
+    Load        which protocol, how many clients, for how long, with which image
     sent        the seconds of every request that clients of a Flow send
     called      the same for threads that call the engine in this process
 
@@ -173,7 +173,7 @@ def called(load: Load, model: str) -> Timing:
 
 @functools.cache
 def engine(name: str) -> Callable[[bytes], bytes]:
-    """From a picture's bytes to those of a larger one, by the model called `name`."""
+    """From an image's bytes to those of a larger one, by the model called `name`."""
     from superres.catalogue import CATALOGUE
     from superres.codecs.decode import decode
     from superres.inference.device import Device, find_device

@@ -2,7 +2,7 @@
 
     python -m benchmarks.codecs [--width 1280] [--height 720] [--rounds 3]
 
-The picture is a photo enlarged three times by Bicubic++. Everybody runs in the same process, in
+The image is a photo enlarged three times by Bicubic++. Everybody runs in the same process, in
 alternating order; the least time of each counts, `ratio` is to Pillow's defaults and above 1 where
 faster. Times are on the clock, CPU times of all cores: only ours uses more than one.
 Every lossless file and every decoder is checked to give the same pixels.

@@ -4,7 +4,7 @@
     python -m benchmarks.cost --seconds [NAME ...]
 
 Each case runs in a fresh process, decoded, enlarged and encoded there, on the CPU. Memory is the
-process's peak above what it had after a tiny picture went the same way; seconds are also compared
+process's peak above what it had after a tiny image went the same way; seconds are also compared
 after the model's pace was learned from another run of the case. Models without weights at hand have
 random ones, which cost the same. `--seconds` prints the seconds per megapixel that
 the rows of the catalogue have.
@@ -39,7 +39,7 @@ FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
 class Case(NamedTuple):
-    """A request: a picture of `size` in format `given`, answered in format `wanted`."""
+    """A request: an image of `size` in format `given`, answered in format `wanted`."""
 
     model: str
     size: tuple[int, int]
@@ -109,7 +109,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two cases, for a test")
-    parser.add_argument("--full", action="store_true", help="larger pictures and slow models too")
+    parser.add_argument("--full", action="store_true", help="larger images and slow models too")
     parser.add_argument("--seconds", nargs="*", choices=list(CATALOGUE), metavar="NAME")
     parser.add_argument("--output", default="cost.json", help="file in benchmarks/results")
     return parser.parse_args()
@@ -133,7 +133,7 @@ def fresh(case: Case) -> Measured:
 
 
 def measured(case: Case, data: bytes) -> Measured:
-    """Return the case, estimated and done; `data` is its picture, which would take memory
+    """Return the case, estimated and done; `data` is its image, which would take memory
     to make.
     """
     from superres.codecs.decode import decode
@@ -163,7 +163,7 @@ def measured(case: Case, data: bytes) -> Measured:
     expected = estimate_request(workload)
     before = start_afresh()
     started = time.perf_counter()
-    # Not held here: the pipeline lets go of the picture it is given.
+    # Not held here: the pipeline lets go of the image it is given.
     made = upscale(decode(data), upscaler, options)
     seconds = time.perf_counter() - started
     return Measured(

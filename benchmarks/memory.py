@@ -21,7 +21,7 @@ from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 LARGE = (8000, 6000)
-MAX_OUTPUT_PIXELS = 500_000_000  # above the default, for the large picture
+MAX_OUTPUT_PIXELS = 500_000_000  # above the default, for the large image
 
 
 def main() -> None:

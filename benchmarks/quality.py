@@ -26,7 +26,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Score(NamedTuple):
-    """Means over a set of pictures."""
+    """Means over a set of images."""
 
     psnr: float
     ssim: float
@@ -56,9 +56,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--sets", type=Path, nargs="+", required=True, help="folders of HR pictures"
-    )
+    parser.add_argument("--sets", type=Path, nargs="+", required=True, help="folders of HR images")
     parser.add_argument("--models", nargs="+", default=list(CATALOGUE), choices=list(CATALOGUE))
     parser.add_argument("--weights", type=Path, help="a file, for one model, or a folder")
     parser.add_argument("--device", default="auto")
@@ -84,7 +82,7 @@ def measured(model: NetworkModel, spec: NetworkSpec, folder: Path) -> tuple[Scor
 
 
 def score(result: Any, hr: Pixels, scale: int) -> Score:
-    """PSNR and SSIM of one picture."""
+    """PSNR and SSIM of one image."""
     return Score(psnr(result, hr, scale), ssim(result, hr, scale))
 
 

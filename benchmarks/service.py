@@ -5,8 +5,8 @@
 Three measurements, each of both sides in one run:
 
     load       flows/flow.yml over gRPC, HTTP (a raw body) and WebSocket with 1 to 64 clients,
-               against threads that call the engine themselves; a small and a medium picture
-    fairness   small requests while one huge picture is enlarged, and alone
+               against threads that call the engine themselves; a small and a medium image
+    fairness   small requests while one huge image is enlarged, and alone
     gateway    our single port against Jina's own gRPC gateway, both before an echo Executor
 
 Clients and engine have a process each (benchmarks/clients.py). Prints tables and writes
@@ -89,7 +89,7 @@ def arguments() -> argparse.Namespace:
 
 
 def pictures() -> dict[str, bytes]:
-    """Return a small and a medium picture by name."""
+    """Return a small and a medium image by name."""
     return {"64x64 PNG": file(64, 64, "png"), "640x480 JPEG": file(640, 480, "jpeg")}
 
 
@@ -189,7 +189,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def fairness(sides: Sides, plan: Plan) -> dict[str, Any]:
-    """Small requests over HTTP, alone and while one huge picture is enlarged."""
+    """Small requests over HTTP, alone and while one huge image is enlarged."""
     small = Load("http", 1, max(plan.seconds, 1.0), pictures()["64x64 PNG"])
     alone = milliseconds(sides.timed(small))
     huge = Load("http", 1, 0.0, file(*plan.huge, "jpeg"), most=1, opening=False)
@@ -200,7 +200,7 @@ def fairness(sides: Sides, plan: Plan) -> dict[str, Any]:
         beside: list[float] = []
         while not running.ready():
             timing = sides.timed(small._replace(seconds=0.25))
-            # What is measured as the huge picture ends is neither beside it nor alone.
+            # What is measured as the huge image ends is neither beside it nor alone.
             beside += [] if running.ready() else timing.latencies
         huge_seconds = running.get().latencies[0]
     taken = sorted(1000 * latency for latency in beside)

@@ -3,16 +3,16 @@
     python -m benchmarks.speed [--quick | --full] [--models NAME ...] [--contenders NAME ...]
                                [--weights FOLDER] [--memory] [--width W --height H]
 
-Everybody enlarges the same picture with the same weights in the same process, from pixels to
+Everybody enlarges the same image with the same weights in the same process, from pixels to
 pixels, in alternating order; the least time of each counts. Prints tables and, beside what was
 measured, the project's goals; writes benchmarks/results/speed.json. Peers that are not installed
 are listed with the reason: requirements-bench.txt has them all.
 
 of peak: useful operations a second, of those of an fp32 matrix product in this process. inside:
 the same with all operations, wasted ones too, and only the time in the network. waste: pixels
-computed per pixel of the picture. step: largest difference from the plain network on the whole
-picture in fp32, in 1/255; for models that see a continued border (rim "replicate"), away from it.
-MB: resident at most, in a process of its own; +idle: of these, more than before the picture came.
+computed per pixel of the image. step: largest difference from the plain network on the whole
+image in fp32, in 1/255; for models that see a continued border (rim "replicate"), away from it.
+MB: resident at most, in a process of its own; +idle: of these, more than before the image came.
 """
 
 import argparse
@@ -54,7 +54,7 @@ PACKAGES = (
 
 
 class Sizes(NamedTuple):
-    """The pictures a model is measured on."""
+    """The images a model is measured on."""
 
     quick: Size
     usual: Size
@@ -111,9 +111,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", default=list(SIZES), choices=list(CATALOGUE))
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_true", help="small pictures, one round")
-    extent.add_argument("--full", action="store_true", help="the pictures the goals are stated for")
-    parser.add_argument("--width", type=int, help="of the picture, for every model")
+    extent.add_argument("--quick", action="store_true", help="small images, one round")
+    extent.add_argument("--full", action="store_true", help="the images the goals are stated for")
+    parser.add_argument("--width", type=int, help="of the image, for every model")
     parser.add_argument("--height", type=int)
     parser.add_argument("--rounds", type=int, help="after the warm-up; default 1, else 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -212,7 +212,7 @@ def tried(contender: Contender, case: Case) -> tuple[Run, tuple[Timing, Output]]
 
 
 def plain_picture(case: Case) -> Pixels | None:
-    """Return what the plain network makes of the whole picture, where one is known."""
+    """Return what the plain network makes of the whole image, where one is known."""
     try:
         return CONTENDERS["eager"].make(case)().pixels
     except Unavailable:

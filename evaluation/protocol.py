@@ -59,7 +59,7 @@ def luma(pixels: Pixels) -> Floats:
 
 
 def psnr(result: Pixels, reference: Pixels, shave: int) -> float:
-    """Peak signal-to-noise ratio in dB between the lumas of two (h, w, 3) pictures."""
+    """Peak signal-to-noise ratio in dB between the lumas of two (h, w, 3) images."""
     inner = slice(shave, -shave or None)
     difference = (luma(result) - luma(reference))[inner, inner]
     return float(20 * np.log10(255) - 10 * np.log10(np.mean(difference**2)))
@@ -86,11 +86,11 @@ def ssim(result: Pixels, reference: Pixels, shave: int) -> float:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """Return the picture at `path` as (h, w, 3) 8-bit RGB."""
+    """Return the image at `path` as (h, w, 3) 8-bit RGB."""
     with PillowImage.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def pictures(folder: Path) -> list[Path]:
-    """Return the pictures in `folder`, by name."""
+    """Return the images in `folder`, by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".bmp"})

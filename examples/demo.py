@@ -1,6 +1,6 @@
 """A small photo, upscaled by the service through the official client: `make demo` runs this.
 
-It starts the default Flow, sends one photo, writes both pictures side by side, and stops the Flow.
+It starts the default Flow, sends one photo, writes both images side by side, and stops the Flow.
 It runs in the official client's environment; `--server` names the interpreter of the server's.
 """
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="the Python of the server's environment")
-    parser.add_argument("--folder", default="demo", help="where the pictures go (default: demo)")
+    parser.add_argument("--folder", default="demo", help="where the images go (default: demo)")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, stop_on_signal)
     # The client and Jina import what setuptools deprecates; nobody who runs a demo can act on it.

@@ -3,7 +3,7 @@
 //   npm --prefix examples ci
 //   node examples/upscale.mjs photo.jpg upscaled
 //
-// writes two pictures to the folder upscaled. SUPERRES_ENDPOINT names another server than
+// writes two images to the folder upscaled. SUPERRES_ENDPOINT names another server than
 // http://localhost:51001, SUPERRES_KEY the key that it may need.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

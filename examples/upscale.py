@@ -1,8 +1,8 @@
-"""The official Python client: a file, bytes, and several pictures with options of their own.
+"""The official Python client: a file, bytes, and several images with options of their own.
 
 .venv-client/bin/python examples/upscale.py photo.jpg upscaled
 
-writes four pictures to the folder upscaled. SUPERRES_ENDPOINT names another server than
+writes four images to the folder upscaled. SUPERRES_ENDPOINT names another server than
 grpc://localhost:51001. Client(token=…) would ask Jina's cloud about the token; a server with keys
 of its own takes them from `Model(None, "the key", ENDPOINT)` of inference_client.model instead.
 """
@@ -29,13 +29,13 @@ def main(photo: Path, folder: Path) -> None:
     picture = model.upscale(image=photo.read_bytes(), image_format="jpeg", quality=90)
     (folder / "bytes.jpg").write_bytes(picture)
 
-    # Several pictures, each with its own options as tags, which go before those of the call. With
-    # errors=tags a bad picture comes back without a blob; without it, the first one raises.
+    # Several images, each with its own options as tags, which go before those of the call. With
+    # errors=tags a bad image comes back without a blob; without it, the first one raises.
     pictures = DocumentArray(
         [
             Document(id="small", blob=photo.read_bytes(), tags={"scale": "300:-1"}),
             Document(id="webp", blob=photo.read_bytes(), tags={"image_format": "webp"}),
-            Document(id="broken", blob=b"no picture"),
+            Document(id="broken", blob=b"no image"),
         ]
     )
     for answer in model.upscale(docs=pictures, scale="450:-1", parameters={"errors": "tags"}):

@@ -40,7 +40,7 @@ DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
 
 
 class PreparedRequest(NamedTuple):
-    """A Document whose picture is known but not decoded."""
+    """A Document whose image is known but not decoded."""
 
     document: Document
     request: UpscaleRequest
@@ -106,7 +106,7 @@ class UpscalerExecutor(Executor):
         """Upscale every Document; a bad one never harms its neighbours.
 
         With one Document, or with the parameter `errors` = `raise`, a failure fails the request;
-        else each failed Document comes back without a picture and with a tag `error`.
+        else each failed Document comes back without an image and with a tag `error`.
         """
         parameters = parameters or {}
         try:
@@ -190,7 +190,7 @@ class UpscalerExecutor(Executor):
             return error
         except Exception as error:
             self.logger.error(f"document {document.id}: unforeseen", exc_info=True)
-            failed = Failed("the server failed on this picture; its log says why")
+            failed = Failed("the server failed on this image; its log says why")
             failed.__cause__ = error
             return failed
         return None
@@ -198,7 +198,7 @@ class UpscalerExecutor(Executor):
     def begin(
         self, document: Document, parameters: Mapping[str, Any], watch: Deadline, here: bool
     ) -> "PreparedRequest | None":
-        """Return what is left to do, after all of it if the picture is small and there is memory
+        """Return what is left to do, after all of it if the image is small and there is memory
         now.
 
         `here` says that this thread may do that.
@@ -219,7 +219,7 @@ class UpscalerExecutor(Executor):
     def prepare(
         self, document: Document, parameters: Mapping[str, Any], watch: Deadline
     ) -> "PreparedRequest":
-        """Return a Document's options, model and picture, not decoded, and what it will take."""
+        """Return a Document's options, model and image, not decoded, and what it will take."""
         request = read_request(document, parameters, self.settings.defaults)
         model = self.choose_model(request)
         content = read_content(document, self.source_policy)
@@ -230,7 +230,7 @@ class UpscalerExecutor(Executor):
         return PreparedRequest(document, request, model, content, watch, demand)
 
     async def finish_when_granted(self, prepared: "PreparedRequest") -> None:
-        """Finish in a thread of the picture's lane, once there is memory for it."""
+        """Finish in a thread of the image's lane, once there is memory for it."""
         demand = prepared.demand
         claim = demand.claim()
         try:
@@ -255,11 +255,11 @@ class UpscalerExecutor(Executor):
         write_answer(prepared.document, prepared.request, name, made)
 
     def answer(self, prepared: "PreparedRequest") -> Answer:
-        """Return the finished picture."""
+        """Return the finished image."""
         document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
-        # The pipeline lets go of the picture it is given, which nobody else may hold.
+        # The pipeline lets go of the image it is given, which nobody else may hold.
         return upscale(
             decode_content(content, self.settings.limits, demand.image),
             model.upscaler(**special),

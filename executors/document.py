@@ -22,7 +22,7 @@ from superres.pipeline import Answer, OutputOptions
 from superres.request_options import read_option
 
 _URL_SCHEMES = (b"http://", b"https://", b"data:")
-_MAX_URL_CHARACTERS = 2048  # a longer text of a URL is no picture either, but no URL
+_MAX_URL_CHARACTERS = 2048  # a longer text of a URL is no image either, but no URL
 
 
 _ENDINGS = {ending: f for f in FORMATS.values() for ending in (f.name, *f.names)}
@@ -105,24 +105,24 @@ def _read_model_options(read: Callable[[str], Any]) -> dict[str, Any]:
 
 
 Content: TypeAlias = bytes | NDArray[Any] | Any
-"""A picture before it is decoded: the bytes of an image file, or a tensor of whatever kind."""
+"""An image before it is decoded: the bytes of an image file, or a tensor of whatever kind."""
 
 
 def needs_fetch(document: Document) -> bool:
-    """Return whether the picture must be read from a uri first."""
+    """Return whether the image must be read from a uri first."""
     blob: bytes = document.blob
     return _is_url(blob) if blob else document.tensor is None and bool(document.uri)
 
 
 def _is_url(blob: bytes) -> bool:
     """Return whether a blob is the text of a URL: the JavaScript client sends that for large
-    pictures.
+    images.
     """
     return len(blob) <= _MAX_URL_CHARACTERS and blob.startswith(_URL_SCHEMES)
 
 
 def read_content(document: Document, guards: SourcePolicy) -> Content:
-    """Return the picture in a Document: its blob, else its tensor, else what its uri names.
+    """Return the image in a Document: its blob, else its tensor, else what its uri names.
 
     With a blob the uri is never opened: clients send both, and theirs names their own disk. Only a
     blob that is the text of a URL is followed.
@@ -135,7 +135,7 @@ def read_content(document: Document, guards: SourcePolicy) -> Content:
     if document.uri:
         return read_source(document.uri, guards)
     raise BadImage(
-        "the Document has no picture: set blob (an image file's bytes), tensor or uri",
+        "the Document has no image: set blob (an image file's bytes), tensor or uri",
         code="NO_IMAGE",
         option="blob",
         allowed="blob, tensor or uri",
@@ -143,7 +143,7 @@ def read_content(document: Document, guards: SourcePolicy) -> Content:
 
 
 def probe_content(content: Content, limits: Limits) -> Dimensions | None:
-    """Return what decoding will make, told without it; None for a tensor that holds no picture."""
+    """Return what decoding will make, told without it; None for a tensor that holds no image."""
     if isinstance(content, bytes):
         return probe(content, limits)
     found = probe_tensor(content)
@@ -153,7 +153,7 @@ def probe_content(content: Content, limits: Limits) -> Dimensions | None:
 
 
 def decode_content(content: Content, limits: Limits, measured: Dimensions | None) -> Image:
-    """Return the picture in `content`; the file of one that was `measured` is checked already."""
+    """Return the image in `content`; the file of one that was `measured` is checked already."""
     if isinstance(content, bytes):
         return decode(content, limits, measured.format if measured else None)
     image = read_tensor(content)

@@ -66,7 +66,7 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """What a picture may be."""
+        """What an image may be."""
         return Limits(self.max_input_mb * 2**20, self.max_input_pixels, self.max_frames)
 
     @property

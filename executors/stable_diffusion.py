@@ -1,4 +1,4 @@
-"""The Stable Diffusion x4 upscaler: detail invented to a prompt, for small pictures."""
+"""The Stable Diffusion x4 upscaler: detail invented to a prompt, for small images."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from superres.model_loader import LoadedModel
 
 
 class StableDiffusion(UpscalerExecutor):
-    """The Stable Diffusion x4 upscaler: detail invented to a prompt, for small pictures."""
+    """The Stable Diffusion x4 upscaler: detail invented to a prompt, for small images."""
 
     system = SPEC.system
 

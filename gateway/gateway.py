@@ -151,7 +151,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
             ws="websockets",
             ws_max_size=self.max_bytes,
             ws_max_queue=1,
-            ws_per_message_deflate=False,  # pictures are compressed already
+            ws_per_message_deflate=False,  # images are compressed already
             proxy_headers=False,
             server_header=False,
             access_log=False,

@@ -1,1 +1,1 @@
-"""Super-resolution engine: pictures in, larger pictures out. It knows nothing of servers."""
+"""Super-resolution engine: images in, larger images out. It knows nothing of servers."""

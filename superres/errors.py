@@ -3,7 +3,7 @@
 SuperresError
 ├── Refused             the caller can mend it (HTTP 4xx, INVALID_ARGUMENT)
 │   ├── BadOption           an option has a value that is not allowed
-│   ├── BadImage            the bytes, the tensor or the Document hold no usable picture
+│   ├── BadImage            the bytes, the tensor or the Document hold no usable image
 │   ├── BadSource           a uri that may not or cannot be read
 │   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit
 ├── Unavailable         the same request may succeed later (HTTP 429/503/504)
@@ -68,7 +68,7 @@ class BadOption(Refused):
 
 
 class BadImage(Refused):
-    """No usable picture: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, DTYPE, SHAPE, NON_FINITE."""
+    """No usable image: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, MODE, DTYPE, SHAPE, NON_FINITE."""
 
     code = "UNDECODABLE"
 

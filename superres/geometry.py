@@ -1,4 +1,4 @@
-"""Sizes and rectangles in whole pixels, and how a picture is covered by equal tiles."""
+"""Sizes and rectangles in whole pixels, and how an image is covered by equal tiles."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Size(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A rectangle, right and bottom exclusive; it may stick out of a picture."""
+    """A rectangle, right and bottom exclusive; it may stick out of an image."""
 
     left: int
     top: int
@@ -59,7 +59,7 @@ def split_axis(
 
     Each tile sees at most `tile` pixels (more only where `2·overlap + align` is more), starts at a
     multiple of `align` counted from `-rim`, and is kept where it is at least `overlap` pixels from
-    its ends, or up to the picture's border. `rim` pixels before and behind the picture belong to
+    its ends, or up to the image's border. `rim` pixels before and behind the image belong to
     the axis: the caller fills them. All lengths are multiples of `align`.
     """
     whole = round_up(length + 2 * rim, align)
@@ -83,10 +83,10 @@ def split_axis(
 def split_into_tiles(
     size: Size, tile: Size, overlap: int, align: int = 1, rim: int = 0
 ) -> list[Tile]:
-    """Return equal tiles, row by row, whose cores partition a picture of `size`.
+    """Return equal tiles, row by row, whose cores partition an image of `size`.
 
     Outer boxes all have one size, a multiple of `align`; they begin at multiples of `align` from
-    `-rim` and may stick out of the picture by `rim` pixels and what the multiple needs.
+    `-rim` and may stick out of the image by `rim` pixels and what the multiple needs.
     """
     width, across = split_axis(size.width, tile.width, overlap, align, rim)
     height, down = split_axis(size.height, tile.height, overlap, align, rim)

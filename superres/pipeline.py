@@ -1,4 +1,4 @@
-"""The straight line from a picture to the bytes of a larger one."""
+"""The straight line from an image to the bytes of a larger one."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ _BAND_PIXELS = 2**18  # pixels of the result that get their alpha at a time
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What a request asks of the picture; None leaves the choice to the input or the model."""
+    """What a request asks of the image; None leaves the choice to the input or the model."""
 
     image_format: Format | None = None
     scale: SizeExpression | None = None

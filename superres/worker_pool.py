@@ -1,4 +1,4 @@
-"""Threads that encode, shared by all pictures: as many as the machine has cores."""
+"""Threads that encode, shared by all images: as many as the machine has cores."""
 
 import os
 from collections import deque

@@ -13,7 +13,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of evaluation pictures, photos and official weights, where there is one."""
+    """The folder of evaluation images, photos and official weights, where there is one."""
     if not SHARED.is_dir():
         pytest.skip(f"no evaluation data at {SHARED.name}: it is not part of the repository")
     return SHARED

@@ -16,7 +16,7 @@ from PIL import Image
 
 
 def png(mode: str = "RGB", size: tuple[int, int] = (20, 14), **options: Any) -> bytes:
-    """An encoded picture with some content; `options` go to Pillow's writer."""
+    """An encoded image with some content; `options` go to Pillow's writer."""
     draw = np.random.default_rng(7)
     levels = draw.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     out = BytesIO()
@@ -75,7 +75,7 @@ def ycck() -> bytes:
 
 
 def interlaced() -> bytes:
-    """The picture of `png()`, stored in Adam7's seven passes."""
+    """The image of `png()`, stored in Adam7's seven passes."""
     pixels = np.asarray(Image.open(BytesIO(png())))
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)]
     passes += [(0, 1, 2, 2), (1, 0, 2, 1)]
@@ -127,7 +127,7 @@ REFUSED_BYTES: list[tuple[str, bytes, set[str]]] = [
     ("26 MP4", b"\0\0\0\x18ftypmp42" + bytes(40), {"FORMAT"}),
     ("22 HEIC", b"\0\0\0\x18ftypheic" + bytes(40), {"FORMAT"}),
     ("33 HTML", b"<!doctype html><title>no</title>", {"FORMAT", "UNDECODABLE"}),
-    ("57 base64 of a picture", b64encode(png()), {"BLOB_IS_BASE64"}),
+    ("57 base64 of an image", b64encode(png()), {"BLOB_IS_BASE64"}),
     ("58 a path", b"/etc/passwd", {"BLOB_IS_PATH"}),
     ("too many bytes", png() + bytes(4 * 2**20), {"BYTES"}),
 ]

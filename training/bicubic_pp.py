@@ -1,4 +1,4 @@
-"""Train a Bicubic++ on pairs of pictures and write it as safetensors.
+"""Train a Bicubic++ on pairs of images and write it as safetensors.
 
     python -m training.bicubic_pp --scale 3 --data FOLDER [FOLDER ...] --check SET5 --output FILE
 
@@ -121,7 +121,7 @@ def averaged_weights(model: FlatExact, average: dict[str, Tensor]) -> dict[str, 
 
 @torch.no_grad()
 def set5(weights: dict[str, Tensor], options: argparse.Namespace) -> float:
-    """Mean PSNR over the pictures of the `--check` folder, by the papers' protocol."""
+    """Mean PSNR over the images of the `--check` folder, by the papers' protocol."""
     scale = options.scale
     network = BicubicPPNetwork(scale)
     network.load_state_dict(weights)

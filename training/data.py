@@ -1,4 +1,4 @@
-"""Training pairs: HR pictures at several sizes with their bicubic LR, cut into patches."""
+"""Training pairs: HR images at several sizes with their bicubic LR, cut into patches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ class Pair(NamedTuple):
 
 
 def pairs(folders: list[Path], scale: int, reductions: tuple[float, ...], least: int) -> list[Pair]:
-    """Return every picture at every reduction whose LR is at least `least` pixels a side.
+    """Return every image at every reduction whose LR is at least `least` pixels a side.
 
     The reductions are LapSRN's scale augmentation (Lai et al. 2017, section 4.1).
     """
@@ -40,7 +40,7 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of `size` LR patches (n, 3, patch, patch) and HR patches, 0..1 floats.
 
-    Pictures are drawn by area, patches and the eight flips and turns uniformly.
+    Images are drawn by area, patches and the eight flips and turns uniformly.
     """
     draw = np.random.default_rng(seed)
     areas = np.array([pair.lr.shape[0] * pair.lr.shape[1] for pair in made], dtype=np.float64)

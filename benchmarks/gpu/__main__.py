@@ -1,10 +1,10 @@
-"""How fast the networks are on a GPU, and whether the fast ways give the right pictures.
+"""How fast the networks are on a GPU, and whether the fast ways give the right images.
 
     python -m benchmarks.gpu [--seconds 480] [--models NAME ...] [--trace FILE] [--output FILE]
 
 One command for a machine that has a GPU, torch, numpy and Pillow; what else is missing costs a line
 each. First each network is compared with itself in fp32 on the CPU, then matrix products give the
-peak that everything is held against, then everything is timed: on the device alone, with pictures
+peak that everything is held against, then everything is timed: on the device alone, with images
 that lie there already (ours with the conversions from and to whole numbers, others without), and
 from whole numbers on the host to whole numbers on the host. After
 `--seconds` whatever is still running is given up. Prints tables and writes
@@ -59,7 +59,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--models", nargs="+", default=[case[0] for case in CASES])
-    parser.add_argument("--quick", action="store_true", help="tiny pictures, one run each")
+    parser.add_argument("--quick", action="store_true", help="tiny images, one run each")
     parser.add_argument("--seconds", type=float, default=480, help="for everything together")
     parser.add_argument("--trace", type=Path, help="write a trace of the first model here")
     parser.add_argument("--output", type=Path, default=RESULTS / "gpu.json")
@@ -196,7 +196,7 @@ def difference_line(row: dict[str, Any]) -> str:
 
 
 def row_line(row: dict[str, Any]) -> str:
-    """Return one line about speed; times are milliseconds per picture."""
+    """Return one line about speed; times are milliseconds per image."""
     seconds = row["device_seconds"] or row["seconds"]
     rate = f"{row['operations'] / seconds / 1e12:8.2f}" if seconds else " " * 8
     share = f"{row['of_peak']:8.1%}" if "of_peak" in row else " " * 8

@@ -1,4 +1,4 @@
-"""What benchmarks.gpu measures: networks with weights, pictures, and the time there is."""
+"""What benchmarks.gpu measures: networks with weights, images, and the time there is."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ CASES = (
     ("dipnet.x4", Size(1280, 720), (1, 4), Size(32, 24)),
     ("bicubic_pp.x3", Size(1280, 720), (1, 2, 4, 8, 16), Size(48, 32)),
 )
-SMALL, TINY = Size(64, 48), Size(24, 16)  # of the pictures that are compared
+SMALL, TINY = Size(64, 48), Size(24, 16)  # of the images that are compared
 SECONDS = 1.5  # that one figure is measured for
 QUICK_SECONDS = 0.02
 
@@ -52,16 +52,16 @@ class Clock:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A network on a device, with pictures (h, w, 3) of `size`."""
+    """A network on a device, with images (h, w, 3) of `size`."""
 
     spec: NetworkSpec
     state: StateDict
     weights: str  # where `state` is from
     size: Size
-    small: Size  # of the picture that is compared
+    small: Size  # of the image that is compared
     batches: tuple[int, ...]
     device: torch.device
-    operations: int  # of one picture, two per product
+    operations: int  # of one image, two per product
 
     def network(self) -> nn.Module:
         """Ours."""
@@ -75,7 +75,7 @@ class Case:
         return publishers(self.spec, state).to(device, dtype)
 
     def part(self, size: Size, seed: int = 0) -> TileInput:
-        """Return a picture, all of whose result is kept."""
+        """Return an image, all of whose result is kept."""
         return TileInput(noise(size, seed), Box(0, 0, *size.times(self.spec.scale)))
 
 
@@ -128,7 +128,7 @@ def publishers(spec: NetworkSpec, state: StateDict) -> nn.Module:
 
 
 def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
-    """Floating-point operations for a picture of `size`, two per product."""
+    """Floating-point operations for an image of `size`, two per product."""
     try:
         from benchmarks.peers import arithmetic
 
@@ -142,7 +142,7 @@ def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
 
 
 def noise(size: Size, seed: int = 0) -> Picture:
-    """Return a picture with soft shapes and grain."""
+    """Return an image with soft shapes and grain."""
     y, x = np.mgrid[: size.height, : size.width].astype(np.float32)
     draw = np.random.default_rng(seed)
     waves = [np.sin(x / 9 + phase) * np.cos(y / 13 - phase) for phase in draw.uniform(0, 6, 3)]

@@ -29,7 +29,7 @@ COMPILING_SECONDS = 60.0  # what must be left before something is compiled
 
 class Calls(NamedTuple):
     """`device` computes a batch that lies on the device; `whole` goes from host to host for so many
-    seconds and gives the seconds per picture. Either may be missing.
+    seconds and gives the seconds per image. Either may be missing.
     """
 
     device: Callable[[], object] | None
@@ -51,7 +51,7 @@ class Way:
 
 
 def timed(case: Case, way: Way, batch: int, seconds: float) -> dict[str, Any]:
-    """Return what one way takes, per picture."""
+    """Return what one way takes, per image."""
     tidy(case.device)
     calls = way.make(case, batch)
     if case.device.type == "cuda":
@@ -119,7 +119,7 @@ def held(runner: BatchRunner) -> int:
 
 
 def sustained(runner: BatchRunner, case: Case, seconds: float) -> float:
-    """Return seconds per picture where one request follows the other without a pause."""
+    """Return seconds per image where one request follows the other without a pause."""
     part = case.part(case.size)
     ahead = runner.count_ahead(case.size)
     with runner.device.scheduler.open_queue() as line:
@@ -181,7 +181,7 @@ def levels(x: Tensor) -> Picture:
 
 
 def realesrganer(half: bool, case: Case, _batch: int) -> Calls:
-    """RealESRGANer as its command line sets it up: the whole picture."""
+    """RealESRGANer as its command line sets it up: the whole image."""
     from superres.networks.torchvision_compat import repair_torchvision
 
     repair_torchvision()

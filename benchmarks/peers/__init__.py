@@ -1,1 +1,1 @@
-"""What people would pick instead of ours, each made ready on the same picture and weights."""
+"""What people would pick instead of ours, each made ready on the same image and weights."""

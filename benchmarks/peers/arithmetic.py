@@ -13,7 +13,7 @@ SIDE = 2048  # of the matrices: large enough that their 12 MFLOP per row hide ev
 
 
 def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
-    """Floating-point operations of the plain network for a picture of `size`, two per product."""
+    """Floating-point operations of the plain network for an image of `size`, two per product."""
     network = plain_or_ours(spec, state).to("meta")
     height, width = (
         round_up(side, spec.input_size.multiple_of) for side in (size.height, size.width)

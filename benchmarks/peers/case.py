@@ -22,7 +22,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One model, its weights in the publisher's keys, and one picture (h, w, 3) to enlarge."""
+    """One model, its weights in the publisher's keys, and one image (h, w, 3) to enlarge."""
 
     spec: NetworkSpec
     state: StateDict
@@ -33,7 +33,7 @@ class Case:
 
     @property
     def asked(self) -> int:
-        """Input pixels of the picture."""
+        """Input pixels of the image."""
         return int(self.pixels.shape[0] * self.pixels.shape[1])
 
 
@@ -53,7 +53,7 @@ Run = Callable[[], Output]
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to enlarge a picture; `make` raises Unavailable where it cannot take part."""
+    """One way to enlarge an image; `make` raises Unavailable where it cannot take part."""
 
     name: str
     what: str

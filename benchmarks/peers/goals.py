@@ -17,7 +17,7 @@ class Goal(NamedTuple):
     wanted: float
     measure: Callable[[Rows], float | None]
     at_most: bool = False
-    size: Size | None = None  # the picture for which it is stated
+    size: Size | None = None  # the image for which it is stated
 
 
 def ratio(peer: str, own: str = "ours") -> Callable[[Rows], float | None]:
@@ -114,7 +114,7 @@ def judged(model: str, size: Size, rows: Rows) -> list[dict[str, Any]]:
 
 def judgement(goal: Goal, value: float, size: Size) -> dict[str, Any]:
     """Return `goal`, `measured` and `met`; `at` where the goal is stated for another size of
-    picture.
+    image.
     """
     met = value <= goal.wanted if goal.at_most else value >= goal.wanted
     stated = {} if goal.size in {None, size} else {"stated_for": goal.size}

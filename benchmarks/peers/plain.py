@@ -104,7 +104,7 @@ class Weights(nn.Module):
 
 
 class Calls(nn.Module):
-    """A network that is a function of its weights and a picture."""
+    """A network that is a function of its weights and an image."""
 
     def __init__(self, state: StateDict, call: Callable[[StateDict, Tensor], Tensor]) -> None:
         super().__init__()

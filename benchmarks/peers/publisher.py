@@ -14,7 +14,7 @@ from superres.networks.torchvision_compat import repair_torchvision
 
 
 def eager(case: Case) -> Run:
-    """Return what a script does: the whole picture, fp32 in NCHW, no gradients, rounded at
+    """Return what a script does: the whole image, fp32 in NCHW, no gradients, rounded at
     the end.
     """
     network, scale = plain(case.spec, case.state), case.spec.scale
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
     pre_pad: int = 10
 
     def computed(self, width: int, height: int) -> int:
-        """Input pixels that it sends through the network for a picture of this size."""
+        """Input pixels that it sends through the network for an image of this size."""
         width, height = width + self.pre_pad, height + self.pre_pad
         if not self.tile:
             return width * height
@@ -87,7 +87,7 @@ def of_realesrgan(spec: NetworkSpec) -> bool:
 
 
 CONTENDERS = (
-    Contender("eager", "the publisher's network, whole picture, NCHW, no_grad", eager),
+    Contender("eager", "the publisher's network, whole image, NCHW, no_grad", eager),
     *(
         Contender(f"realesrganer{name}", what, realesrganer(setting), of_realesrgan)
         for name, what, setting in (

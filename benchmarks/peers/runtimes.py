@@ -1,4 +1,4 @@
-"""onnxruntime and OpenVINO with the network exported for the size of the picture."""
+"""onnxruntime and OpenVINO with the network exported for the size of the image."""
 
 import io
 import logging
@@ -20,7 +20,7 @@ INSTALL = "is not installed: pip install -r requirements-bench.txt"
 
 
 def exported(case: Case) -> Path:
-    """Return the network as an ONNX file for exactly this picture's size, written once."""
+    """Return the network as an ONNX file for exactly this image's size, written once."""
     x = to_floats(case.pixels, case.spec.input_size.multiple_of)
     path = case.folder / f"{case.spec.name}-{x.shape[3]}x{x.shape[2]}.onnx"
     if not path.exists():
@@ -44,7 +44,7 @@ def export(network: nn.Module, x: Tensor, path: Path) -> None:
 
 
 def runs(case: Case, call: Callable[[Floats], Floats]) -> Run:
-    """Return what enlarges the picture by `call`, the network in a runtime."""
+    """Return what enlarges the image by `call`, the network in a runtime."""
     height, width = (side * case.spec.scale for side in case.pixels.shape[:2])
 
     def run() -> Output:
@@ -88,7 +88,7 @@ def openvino(precision: str) -> Callable[[Case], Run]:
 
 
 CONTENDERS = (
-    Contender("onnxruntime", "onnxruntime, whole picture", onnxruntime),
-    Contender("openvino", "OpenVINO in fp32, whole picture", openvino("f32")),
-    Contender("openvino-bf16", "OpenVINO in bf16, whole picture", openvino("bf16")),
+    Contender("onnxruntime", "onnxruntime, whole image", onnxruntime),
+    Contender("openvino", "OpenVINO in fp32, whole image", openvino("f32")),
+    Contender("openvino-bf16", "OpenVINO in bf16, whole image", openvino("bf16")),
 )

@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 def in_tiles(
     network: Callable[[Floats], Floats], pixels: Picture, scale: int, tile: int, overlap: int
 ) -> Output:
-    """Return the picture enlarged by `network`, (1, 3, h, w) to `scale` times, in equal tiles.
+    """Return the image enlarged by `network`, (1, 3, h, w) to `scale` times, in equal tiles.
 
     Each sees at most `tile` pixels a side, `overlap` of them beyond what is kept of it.
     """

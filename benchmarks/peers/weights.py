@@ -16,8 +16,8 @@ from superres.model_spec import NetworkSpec, StateDict
 from superres.weights.store import ASSETS, read_state_dict
 
 SUFFIXES = (".pth", ".safetensors", ".mat")
-DETAIL = 0.1  # root mean square of what a random network adds to an interpolated picture
-CONTRAST = 0.2  # standard deviation of the picture that it makes alone
+DETAIL = 0.1  # root mean square of what a random network adds to an interpolated image
+CONTRAST = 0.2  # standard deviation of the image that it makes alone
 
 
 def state_for(spec: NetworkSpec, folder: Path | None) -> tuple[StateDict, str]:
@@ -53,11 +53,11 @@ def published(spec: NetworkSpec, folder: Path) -> Path | None:
 
 @torch.no_grad()
 def random(spec: NetworkSpec) -> StateDict:
-    """Random weights with which the network makes a picture within 0..1, the same every time.
+    """Random weights with which the network makes an image within 0..1, the same every time.
 
     The first guess is PyTorch's. Then the last layer is scaled, and its bias moved where it has
-    one: from noise, a network that adds to an interpolated picture makes some detail, any other a
-    picture of middling grey and contrast.
+    one: from noise, a network that adds to an interpolated image makes some detail, any other an
+    image of middling grey and contrast.
     """
     torch.manual_seed(0)
     state = {key: started(key, value) for key, value in spec.build().state_dict().items()}
@@ -82,7 +82,7 @@ def started(key: str, value: Tensor) -> Tensor:
     amiss.
 
     LapSRN's learned interpolation starts as bilinear and its inner levels add little; DIPNet has no
-    bias, so that only positive weights at both its ends make a picture that is not half black.
+    bias, so that only positive weights at both its ends make an image that is not half black.
     """
     if "img_up" in key:
         line = torch.tensor([0.25, 0.75, 0.75, 0.25])

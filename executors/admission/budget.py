@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class MemoryClaim:
-    """Bytes that a picture takes: `held` as long as it is worked on, `shared` in turns.
+    """Bytes that an image takes: `held` as long as it is worked on, `shared` in turns.
 
     `granted` is done once they are there.
     """
@@ -56,6 +56,6 @@ class MemoryBudget:
     def _fits(self, claim: MemoryClaim) -> bool:
         claims = [*self._running, claim]
         held = sum(one.held_bytes for one in claims)
-        # One picture at a time has the network's turn, and with it the shared bytes.
+        # One image at a time has the network's turn, and with it the shared bytes.
         taken = held + max(one.shared_bytes for one in claims)
         return not self._running or taken <= self.capacity

@@ -53,5 +53,5 @@ class Deadline:
         """Return the error of a request whose time is over."""
         return DeadlineExceeded(
             f"not finished within {self.seconds:g} seconds (deadline_seconds)",
-            allowed="a smaller picture or a faster model",
+            allowed="a smaller image or a faster model",
         )

@@ -1,4 +1,4 @@
-"""What a Document's picture will take with its model, and the refusal of what never fits."""
+"""What a Document's image will take with its model, and the refusal of what never fits."""
 
 from functools import partial
 from typing import NamedTuple
@@ -27,7 +27,7 @@ COPIES = 4
 
 
 class MemoryDemand(NamedTuple):
-    """What a picture takes, and where it may have it; `held` and `shared` are those of a Claim."""
+    """What an image takes, and where it may have it; `held` and `shared` are those of a Claim."""
 
     estimate: Estimate
     held_bytes: int
@@ -52,7 +52,7 @@ def estimate_demand(
     lanes: WorkerPools,
     pace: float,
 ) -> MemoryDemand:
-    """Return the demand of a picture that is not decoded yet, told by its header.
+    """Return the demand of an image that is not decoded yet, told by its header.
 
     `pace` is how slow the model is here. Raises what decoding would raise of the header, and
     TooLarge where it never fits.
@@ -91,9 +91,9 @@ def _describe_workload(
 
 
 def estimate_target(expression: SizeExpression | None, size: Size, scale: int) -> Size | None:
-    """Return the size of the answer to a picture of `size`; None where it is the model's own.
+    """Return the size of the answer to an image of `size`; None where it is the model's own.
 
-    Whether the picture is to be turned is not known yet: the larger of both answers counts. A wrong
+    Whether the image is to be turned is not known yet: the larger of both answers counts. A wrong
     expression is told later, when it is known.
     """
     if expression is None:
@@ -113,9 +113,9 @@ def _make_memory_error(workload: Workload, model: LoadedModel, alone: int, most:
     times = f" × {frames} frames" if frames > 1 else ""
     fits = find_fitting_size(workload, model.target, most)
     return TooLarge(
-        f"a picture of {size}{times} needs about {alone // MEBIBYTE} MB of memory with "
+        f"an image of {size}{times} needs about {alone // MEBIBYTE} MB of memory with "
         f"{model.spec.name} as {workload.format}: at most {most // MEBIBYTE} MB are there for one "
         "(host_memory_mb)",
         code="MEMORY",
-        allowed=f"a picture of about {fits}, or less" if fits else "a model that needs less",
+        allowed=f"an image of about {fits}, or less" if fits else "a model that needs less",
     )

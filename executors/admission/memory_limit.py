@@ -12,7 +12,7 @@ _KIB = 1024
 
 
 def choose_image_memory(megabytes: int) -> int:
-    """Return bytes that pictures may take beside what this process has already.
+    """Return bytes that images may take beside what this process has already.
 
     `megabytes` is what the process may use in all, 0 to choose.
     """

@@ -1,4 +1,4 @@
-"""Which requests may come in, whose picture may take memory, and whether it is still wanted.
+"""Which requests may come in, whose image may take memory, and whether it is still wanted.
 
 Room        how many Documents are inside
 Memory      shares bytes among those that work; who does not fit waits in order of arrival
@@ -22,15 +22,15 @@ class AdmissionQueue:
         self.capacity = capacity
         self.admitted = 0
         self._lock = threading.Lock()
-        self._expected: list[float] = []  # seconds of the Documents whose pictures are known
+        self._expected: list[float] = []  # seconds of the Documents whose images are known
 
     def admit(self, count: int) -> None:
         """Let `count` Documents in, or raise Overloaded. An empty room takes any request."""
         if self.admitted and self.admitted + count > self.capacity:
             seconds = self.estimate_seconds(self.admitted + count - self.capacity)
             raise Overloaded(
-                f"{self.admitted} pictures are waiting: retry in about {seconds} s",
-                allowed=f"at most {self.capacity} waiting pictures (max_waiting)",
+                f"{self.admitted} images are waiting: retry in about {seconds} s",
+                allowed=f"at most {self.capacity} waiting images (max_waiting)",
                 retry_after=seconds,
             )
         self.admitted += count

@@ -1,4 +1,4 @@
-"""Where pictures are worked on: small ones never wait for what large ones have."""
+"""Where images are worked on: small ones never wait for what large ones have."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from executors.admission.budget import MemoryBudget
 
-_QUICK_SHARE = 8  # of the memory an eighth is for small pictures
-QUICK_SECONDS = 1.0  # that a quick picture takes at most
+_QUICK_SHARE = 8  # of the memory an eighth is for small images
+QUICK_SECONDS = 1.0  # that a quick image takes at most
 _MAX_WORKERS = 32
 _READER_THREADS = 8  # sources that are read from other servers at once
 
@@ -18,7 +18,7 @@ def choose_worker_count() -> int:
 
 
 class WorkerPool(NamedTuple):
-    """Threads, and the memory of the pictures they work on."""
+    """Threads, and the memory of the images they work on."""
 
     pool: ThreadPoolExecutor
     memory: MemoryBudget
@@ -27,7 +27,7 @@ class WorkerPool(NamedTuple):
 class WorkerPools:
     """The `quick` lane and the `slow` one, each of `workers` threads, with `capacity` bytes in all.
 
-    A picture is quick that takes little time, and little enough memory for one on each thread of
+    An image is quick that takes little time, and little enough memory for one on each thread of
     the quick lane. `readers` are threads that wait for other servers.
     """
 
@@ -42,11 +42,11 @@ class WorkerPools:
 
     @property
     def max_bytes(self) -> int:
-        """Bytes that one picture can have."""
+        """Bytes that one image can have."""
         return self.slow.memory.capacity
 
     def choose_pool(self, held: int, shared: int, seconds: float) -> WorkerPool:
-        """Return the lane for a picture that takes so many bytes, see Claim, and seconds."""
+        """Return the lane for an image that takes so many bytes, see Claim, and seconds."""
         fits = held * self.workers + shared <= self.quick.memory.capacity
         return self.quick if fits and seconds <= QUICK_SECONDS else self.slow
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from executors.source.fetch_context import FetchContext
 
 _MAX_MEDIA_TYPE = 1024  # characters between "data:" and the comma
-MAX_ESCAPES = 2**20  # "%41" costs about 1 µs each: more of them are a burden, not a picture
+MAX_ESCAPES = 2**20  # "%41" costs about 1 µs each: more of them are a burden, not an image
 BASE64 = bytes.maketrans(b"-_", b"+/")
 
 

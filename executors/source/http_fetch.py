@@ -52,7 +52,7 @@ def fetch(source: FetchContext) -> bytes:
 
 
 class Redirect(NamedTuple):
-    """The answer of a server that has the picture elsewhere."""
+    """The answer of a server that has the image elsewhere."""
 
     location: str
 

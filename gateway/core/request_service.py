@@ -284,7 +284,7 @@ def _make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> 
 
 
 def _mark_failed(document: Document, problem: Problem) -> None:
-    """Make `document` a failed one: no picture, and a tag that says why."""
+    """Make `document` a failed one: no image, and a tag that says why."""
     document.tensor = None
     document.uri = None
     document.blob = None

@@ -1,6 +1,6 @@
 """Which Executor answers a Document where several stand side by side in a Flow.
 
-Jina sends every request to all branches, drops Documents that no branch wants, and copies pictures
+Jina sends every request to all branches, drops Documents that no branch wants, and copies images
 for each. Here every Document goes to the one Executor that serves its `model`, past the graph.
 """
 

@@ -1,4 +1,4 @@
-// The page: a picture comes in, goes to the service, and is compared with what comes back.
+// The page: an image comes in, goes to the service, and is compared with what comes back.
 
 import { createCode } from './code.js';
 import { byId } from './element.js';
@@ -27,7 +27,7 @@ start();
 function start() {
   const page = { picture: null, chosen: null, result: null, abort: null, models: false };
   page.key = createKey(() => {
-    page.models = false; // asked for again: a large picture must not be sent with a wrong key
+    page.models = false; // asked for again: a large image must not be sent with a wrong key
     updateCode(page);
   });
   page.service = createService(page.key.value);
@@ -136,7 +136,7 @@ function keepFocus(next) {
   if (lost) next.focus({ preventScroll: true });
 }
 
-/** Sends the picture and shows what comes back. */
+/** Sends the image and shows what comes back. */
 async function request(page, signal) {
   const { picture } = page;
   const id = newRequestId();

@@ -1,4 +1,4 @@
-// How a picture gets onto the page: file picker, drop and paste.
+// How an image gets onto the page: file picker, drop and paste.
 
 /** Calls `onFile` with every file that is chosen, dropped anywhere on the page, or pasted. */
 export function createIntake(onFile) {

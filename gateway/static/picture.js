@@ -1,4 +1,4 @@
-// A picture that a person chose.
+// An image that a person chose.
 
 const ENDING = /\.([^.]+)$/;
 
@@ -8,7 +8,7 @@ export async function openPicture(file) {
   return { file, url, size: await shownSize(url), close: () => URL.revokeObjectURL(url) };
 }
 
-/** Width and height of the picture at `url`, upright; null where the browser cannot show it. */
+/** Width and height of the image at `url`, upright; null where the browser cannot show it. */
 export async function shownSize(url) {
   const image = new Image();
   image.src = url;

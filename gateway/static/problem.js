@@ -4,7 +4,7 @@ import { byId } from './element.js';
 
 const TITLES = {
   401: 'An API key is needed',
-  413: 'This picture is too large',
+  413: 'This image is too large',
   429: 'The server is busy',
   503: 'The server is busy',
   504: 'This took too long',

@@ -9,7 +9,7 @@ const NAMES = {
   avif: 'AVIF', bmp: 'BMP', gif: 'GIF', jpeg: 'JPEG', png: 'PNG', tiff: 'TIFF', webp: 'WebP',
 };
 
-/** A format as it is written: "JPEG"; "" for what is no picture's. */
+/** A format as it is written: "JPEG"; "" for what is no image's. */
 export function formatName(format) {
   return NAMES[format] ?? '';
 }
@@ -43,7 +43,7 @@ export function showResult(result, file) {
 /** What the person should know about this result, "" if nothing. */
 export function noteOf({ info }, beforeShown, afterShown) {
   const format = formatName(info.image_format);
-  if (!afterShown) return `This browser cannot show ${format}. The picture is ready to download.`;
+  if (!afterShown) return `This browser cannot show ${format}. The image is ready to download.`;
   const notes = [];
   if (!beforeShown) notes.push('This browser cannot show the original: here is only the result.');
   if (info.frames_dropped > 0) notes.push(`${format} holds only the first frame.`);

@@ -1,4 +1,4 @@
-// The service behind this page: models, pictures and progress over HTTP.
+// The service behind this page: models, images and progress over HTTP.
 
 const ROOT = new URL('..', import.meta.url);
 const RETRY_MILLISECONDS = 250;
@@ -15,7 +15,7 @@ export class Refused extends Error {
   }
 }
 
-/** The message without the Document's id: here is only one picture. */
+/** The message without the Document's id: here is only one image. */
 function messageOf({ message, doc_id: id }) {
   const prefix = `document ${id}: `;
   return id && message?.startsWith(prefix) ? message.slice(prefix.length) : message;
@@ -67,7 +67,7 @@ async function errorBody(answer) {
 }
 
 /**
- * The upscaled picture as a Blob, and what the service tells of it.
+ * The upscaled image as a Blob, and what the service tells of it.
  *
  * `told` is { id, signal, onUpload, onReceive }; the two take a fraction. fetch cannot tell how
  * much of a body has been sent, hence XMLHttpRequest.

@@ -10,7 +10,7 @@ const PAN = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDow
 const PAN_PIXELS = 60;
 const ZOOMS = ['fit', '1', '2', '4'];
 
-/** The viewer; `show` takes URLs of both pictures and the size of the larger one. */
+/** The viewer; `show` takes URLs of both images and the size of the larger one. */
 export function createViewer() {
   const view = byId('view');
   const state = { width: 1, height: 1, zoom: 'fit', x: 0.5, y: 0.5, split: 50 };
@@ -43,7 +43,7 @@ export function createViewer() {
       setZoom('fit');
       return shown;
     },
-    /** Lets go of both pictures. */
+    /** Lets go of both images. */
     clear() {
       load(byId('before'), null);
       load(byId('after'), null);
@@ -61,9 +61,9 @@ function clamp(value, least, most) {
 }
 
 /**
- * Where the picture lies in the view, in CSS pixels.
+ * Where the image lies in the view, in CSS pixels.
  *
- * 100 % is one pixel of the picture on one pixel of the screen, whatever a CSS pixel is there.
+ * 100 % is one pixel of the image on one pixel of the screen, whatever a CSS pixel is there.
  */
 function boxOf(view, { width, height, zoom, x, y }) {
   const room = { width: view.clientWidth, height: view.clientHeight };
@@ -87,7 +87,7 @@ function offset(room, shown, centre) {
   return Math.round(start * devicePixelRatio) / devicePixelRatio;
 }
 
-/** Left edge and width of what is visible of the picture. */
+/** Left edge and width of what is visible of the image. */
 function visible({ left, width, room }) {
   const start = Math.max(left, 0);
   return { start, width: Math.min(left + width, room.width) - start };
@@ -130,7 +130,7 @@ function zoomTo(view, state, zoom, anchor) {
 function settle(state, { width, height, room }) {
   const margin = { x: room.width / 2 / width, y: room.height / 2 / height };
   for (const axis of ['x', 'y']) {
-    const least = Math.min(margin[axis], 0.5); // the middle, where all of the picture is visible
+    const least = Math.min(margin[axis], 0.5); // the middle, where all of the image is visible
     state[axis] = clamp(state[axis], least, 1 - least);
   }
 }

@@ -115,7 +115,7 @@ def _read_document(fields: object, number: int) -> Document:
     rest = {name: value for name, value in fields.items() if name != "blob" and value is not None}
     text = fields.get("blob")
     if isinstance(text, str) and text[:8].lower().startswith(_URI_SCHEMES):
-        # The npm client, given a large picture by URL, sends the URL itself as blob.
+        # The npm client, given a large image by URL, sends the URL itself as blob.
         rest["uri"], text = text, None
     doc = Document.from_dict(rest)
     if text is not None:

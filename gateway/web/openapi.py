@@ -17,9 +17,9 @@ ERRORS = {
     404: "No such path, or no Executor has the endpoint.",
     405: "The path has other methods.",
     408: "The body stalled.",
-    413: "The body, the picture or the number of Documents is too large.",
+    413: "The body, the image or the number of Documents is too large.",
     415: "The content type or encoding is not accepted.",
-    422: "An option, the picture or the form of the request is wrong: the error says which.",
+    422: "An option, the image or the form of the request is wrong: the error says which.",
     429: "Too many requests are waiting: retry after Retry-After seconds.",
     500: "The server failed; its log has the cause under the request_id.",
     503: "The models cannot be reached, have no memory, or the server is stopping: retry.",
@@ -92,7 +92,7 @@ def _service() -> Json:
 def _upscale() -> Json:
     return {
         "operationId": "upscale",
-        "summary": "Upscale a picture",
+        "summary": "Upscale an image",
         "description": (
             "Three forms. An image file as the body, of any content type but JSON and multipart, "
             "options in the query. A form with the file and options as fields, or in the query. "
@@ -137,7 +137,7 @@ def _describe_answer() -> Json:
         "content": {"application/json": {"schema": _ref("Record")}},
     }
     return {
-        "description": "The picture; in JSON, the same Documents with their pictures in base64.",
+        "description": "The image; in JSON, the same Documents with their images in base64.",
         "headers": {"X-Upscale": record} | _id_header(),
         "content": {
             "image/*": {"schema": {"contentMediaType": "image/*"}},

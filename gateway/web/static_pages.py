@@ -39,7 +39,7 @@ HEADERS = {
 _WELCOME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><ul>
-<li><a href="ui">Upscale a picture here</a></li>
+<li><a href="ui">Upscale an image here</a></li>
 <li><a href="docs">How to call the service</a></li>
 </ul></body></html>
 """

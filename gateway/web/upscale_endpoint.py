@@ -51,7 +51,7 @@ class UpscaleCall:
 
     def read(self, body: bytes) -> DataRequest:
         """Return the request in `body`. Raises Refusal for one that cannot be read."""
-        is_object = self._media in _UNNAMED and body[:64].lstrip()[:1] == b"{"  # no picture does
+        is_object = self._media in _UNNAMED and body[:64].lstrip()[:1] == b"{"  # no image does
         if is_json(self._media) or is_object:
             self._as_json = True
             return self._from_json(body)
@@ -89,13 +89,13 @@ class UpscaleCall:
         return self._with(files[0].data, read_options([*self._query, *fields]))
 
     def _with(self, picture: bytes, options: Mapping[str, str]) -> DataRequest:
-        """Return a request with one Document: the picture as blob, the options as tags.
+        """Return a request with one Document: the image as blob, the options as tags.
 
         Tags, because a Flow's `when` can choose an Executor by them. The Document has the
         request's id, so that an Executor's log and errors name what the client knows.
         """
         if not picture:
-            message = "the picture is empty: send a file's bytes, as curl --data-binary @a.jpg"
+            message = "the image is empty: send a file's bytes, as curl --data-binary @a.jpg"
             raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
         request.header.exec_endpoint = ENDPOINT
@@ -117,7 +117,7 @@ def _make_image_response(answer: DataRequest) -> Response | Problem:
     if isinstance(tags.get("error"), dict):
         return _problem(tags["error"])
     if not docs or not docs[0].blob:
-        return Problem("MODEL", "no model has taken the picture", "model", "one of /models", 422)
+        return Problem("MODEL", "no model has taken the image", "model", "one of /models", 422)
     kind = docs[0].mime_type
     return Response(
         docs[0].blob,

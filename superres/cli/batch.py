@@ -1,4 +1,4 @@
-"""Many pictures, one after the other: what fails is told in one line and harms no other."""
+"""Many images, one after the other: what fails is told in one line and harms no other."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +42,7 @@ class RunOptions(NamedTuple):
 
 
 class FileJob(NamedTuple):
-    """`enlarge` makes a file of a format from a picture's bytes and name; `mark` goes into the
+    """`enlarge` makes a file of a format from an image's bytes and name; `mark` goes into the
     names of the files it makes, as in photo.x3.png.
     """
 
@@ -93,7 +93,7 @@ def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> F
 
 @contextmanager
 def _show_progress(name: str) -> Iterator["Progress"]:
-    """Show how many tiles of a picture are done, if standard error is a terminal."""
+    """Show how many tiles of an image are done, if standard error is a terminal."""
     with tqdm(desc=name, unit="tile", file=sys.stderr, disable=None, leave=False) as shown:
 
         def progress(done: int, total: int) -> None:
@@ -105,7 +105,7 @@ def _show_progress(name: str) -> Iterator["Progress"]:
 
 @dataclass
 class Run:
-    """One call of the command: what is done with every picture, and what came of it so far."""
+    """One call of the command: what is done with every image, and what came of it so far."""
 
     work: FileJob
     destination: Destination
@@ -114,7 +114,7 @@ class Run:
     failed: int = 0
 
     def upscale_all(self, arguments: Iterable[str]) -> int:
-        """Return how many pictures failed. Raises what every further picture would meet as well."""
+        """Return how many images failed. Raises what every further image would meet as well."""
         for argument in arguments:
             with self.tolerate(argument):
                 for source in list_inputs(argument):
@@ -134,13 +134,13 @@ class Run:
             sys.stderr.write(f"{name}: {_describe_error(error)}\n")
 
     def upscale_one(self, source: InputFile) -> None:
-        """Enlarges one picture; the name of the file that was written goes to standard output."""
+        """Enlarges one image; the name of the file that was written goes to standard output."""
         data = source.read(DEFAULT_LIMITS.max_bytes)
         own = READERS[sniff_format(data, DEFAULT_LIMITS)].answer
         made = self.destination.format_for(own)
         target = self.destination.target(source, made, self.work.mark)
         if target in self.written:
-            raise TargetTaken(f"{target} was just written for another picture")
+            raise TargetTaken(f"{target} was just written for another image")
         self.destination.prepare()
         check_target(target, self.force)
         write_output(target, self.work.enlarge(data, source.name, made), self.force)
@@ -151,7 +151,7 @@ class Run:
 
 
 def _affects_all(error: Exception) -> bool:
-    """Return whether the next picture would meet the same."""
+    """Return whether the next image would meet the same."""
     wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
     return wrong_model or isinstance(error, Misconfigured)
 

@@ -1,4 +1,4 @@
-"""A server that upscales over HTTP: a picture's bytes go to /upscale, a larger one's come back."""
+"""A server that upscales over HTTP: an image's bytes go to /upscale, a larger one's come back."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ SECONDS = 660.0  # without a byte: longer than the server's own deadline
 _TRIES = 5
 _LONGEST_WAIT = 30.0  # seconds before the next try, whatever the server says
 BUSY = frozenset({429, 503})
-_WRONG_SERVER = frozenset({404, 405, 415, 501})  # another service, or none that takes raw pictures
+_WRONG_SERVER = frozenset({404, 405, 415, 501})  # another service, or none that takes raw images
 _NOBODY_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -47,7 +47,7 @@ class Server:
     def upscale(
         self, data: bytes, options: Mapping[str, object], progress: Progress | None = None
     ) -> bytes:
-        """Return the bytes of the larger picture; a busy server is asked again after the time it
+        """Return the bytes of the larger image; a busy server is asked again after the time it
         names.
 
         `progress` is told of tiles done and in all, by a thread, where the server tells them.
@@ -115,7 +115,7 @@ class Server:
         return Unavailable(f"{self.url}: the connection broke ({said})")
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        """Return no redirects, which would carry picture and key elsewhere; no proxy for this
+        """Return no redirects, which would carry image and key elsewhere; no proxy for this
         machine.
         """
         local = urlsplit(self.url).hostname in LOOPBACK
@@ -155,13 +155,13 @@ class _BusyError(Exception):
 
 
 def read_image(answer: http.client.HTTPResponse) -> bytes:
-    """Return the body of an answer that is a picture. Raises BadSetting where it is
+    """Return the body of an answer that is an image. Raises BadSetting where it is
     something else.
     """
     kind = answer.headers.get_content_type()
     if not kind.startswith("image/"):
         raise BadSetting(
-            f"{answer.url} answered {kind}, no picture: is a service of this kind there?",
+            f"{answer.url} answered {kind}, no image: is a service of this kind there?",
             option="--server",
         )
     return answer.read()

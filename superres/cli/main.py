@@ -1,13 +1,13 @@
-"""Pictures enlarged from a terminal: by a model on this machine, or by a server.
+"""Images enlarged from a terminal: by a model on this machine, or by a server.
 
   python -m superres upscale photo.jpg                   writes photo.x3.jpg beside it
-  python -m superres upscale photos -o large             every picture directly in a folder
+  python -m superres upscale photos -o large             every image directly in a folder
   python -m superres upscale - < in.png > out.png        from standard input to standard output
   python -m superres upscale photo.jpg --server http://localhost:51001
   python -m superres models                              what there is to choose from
   python -m superres fetch realesrgan.x4plus             download weights ahead
 
-Exit codes: 0 done; 1 some pictures failed, the others are written; 2 wrong options; 3 a setting, a
+Exit codes: 0 done; 1 some images failed, the others are written; 2 wrong options; 3 a setting, a
 weights file or the server is wrong; 130 interrupted.
 """
 
@@ -69,7 +69,7 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    _add_upscale(commands.add_parser("upscale", help="enlarge pictures", allow_abbrev=False))
+    _add_upscale(commands.add_parser("upscale", help="enlarge images", allow_abbrev=False))
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=list_models)
     fetch = commands.add_parser("fetch", help="download weights ahead")
@@ -85,7 +85,7 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="a picture, a folder (the pictures directly in it), or - for standard input",
+        help="an image, a folder (the images directly in it), or - for standard input",
     )
     add(
         "-o",
@@ -134,7 +134,7 @@ def _make_reader(name: str) -> Callable[[str], int]:
 
 
 def upscale(given: argparse.Namespace) -> int:
-    """Enlarges every picture."""
+    """Enlarges every image."""
     from superres.cli.batch import Run, RunOptions
     from superres.cli.paths import choose_destination
     from superres.image.size_expression import SizeExpression

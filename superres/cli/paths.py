@@ -1,4 +1,4 @@
-"""Pictures as files: which ones an argument names, where their answers go, and how these appear."""
+"""Images as files: which ones an argument names, where their answers go, and how these appear."""
 
 import os
 import re
@@ -27,7 +27,7 @@ class TargetTaken(SuperresError):
 
 @dataclass(frozen=True)
 class InputFile:
-    """A picture to read: a file, or standard input where `path` is None."""
+    """An image to read: a file, or standard input where `path` is None."""
 
     path: Path | None
 
@@ -45,9 +45,9 @@ class InputFile:
 
 
 def list_inputs(argument: str) -> list[InputFile]:
-    """Return the pictures that one argument names: itself, or those directly in a folder, by name.
+    """Return the images that one argument names: itself, or those directly in a folder, by name.
 
-    A folder's pictures are known by their endings; hidden files, folders inside and what an earlier
+    A folder's images are known by their endings; hidden files, folders inside and what an earlier
     run left there (photo.x3.png) are not among them. Raises BadImage where a folder has none.
     """
     if argument == _STREAM:
@@ -58,7 +58,7 @@ def list_inputs(argument: str) -> list[InputFile]:
     found = sorted(child for child in path.iterdir() if _is_image(child))
     if not found:
         endings = ", ".join(sorted(_READ_ENDINGS))
-        raise BadImage(f"no pictures directly in this folder: expected files ending in {endings}")
+        raise BadImage(f"no images directly in this folder: expected files ending in {endings}")
     return [InputFile(child) for child in found]
 
 
@@ -71,7 +71,7 @@ def _is_image(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the pictures of one run go: beside each input (`output` None), into a folder, into one
+    """Where the images of one run go: beside each input (`output` None), into a folder, into one
     file, or to standard output (`output` is STREAM).
     """
 
@@ -89,7 +89,7 @@ class Destination:
             Path(self.output).mkdir(parents=True, exist_ok=True)
 
     def format_for(self, own: str) -> Format:
-        """Return the format of an answer to a picture whose own would be called `own`."""
+        """Return the format of an answer to an image whose own would be called `own`."""
         return self.image_format or FORMATS[own]
 
     def target(self, source: InputFile, made: Format, mark: str) -> Path | None:
@@ -121,12 +121,12 @@ def choose_destination(inputs: Sequence[str], output: str | None, named: str | N
     many = len(inputs) > 1 or Path(inputs[0]).is_dir()
     if output is None or output == _STREAM:
         if many and (output or _STREAM in inputs):
-            raise BadOption("--output", output, "a folder, for several pictures")
+            raise BadOption("--output", output, "a folder, for several images")
         return Destination(output, False, image_format)
     path = Path(output)
     if path.is_dir() or many or output.endswith(("/", os.sep)):
         if path.exists() and not path.is_dir():
-            raise BadOption("--output", output, "a folder, for several pictures")
+            raise BadOption("--output", output, "a folder, for several images")
         return Destination(output, True, image_format)
     return Destination(output, False, _resolve_format(path, image_format))
 

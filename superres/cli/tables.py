@@ -32,7 +32,7 @@ Remarks:
   use of face enhancement, which is off unless an operator sets `face_model`.
 - CC-BY-NC-SA-4.0 excludes commercial use.
 - The embedded weights are ours. They were trained on T91 and BSDS500 (superres/assets/README.md);
-  Berkeley gives the pictures of BSDS500 for non-commercial research and education.
+  Berkeley gives the images of BSDS500 for non-commercial research and education.
 """
 
 

@@ -163,7 +163,7 @@ def select_frames(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, 
     if isinstance(picture, TiffImageFile):
         return _select_pages(picture, limits)
     count = int(getattr(picture, "n_frames", 1))
-    # The first picture of an animated PNG may be only for those who cannot show the animation.
+    # The first image of an animated PNG may be only for those who cannot show the animation.
     start = int(count > 1 and bool(getattr(picture, "default_image", False)))
     return range(start, count), 0
 
@@ -283,7 +283,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
         target = MODES[picture.mode]
         if picture.has_transparency_data:
             target = _WITH_ALPHA.get(target, target)
-        # Pillow copies a picture that it need not convert.
+        # Pillow copies an image that it need not convert.
         converted = picture if picture.mode == target else picture.convert(target)
     else:
         return _deep_grey(picture)[:, :, None]
@@ -291,7 +291,7 @@ def _pixels(picture: ImageFile.ImageFile) -> Pixels:
 
 
 def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
-    """Return (h, w, channels) of an 8-bit picture, some rows at a time.
+    """Return (h, w, channels) of an 8-bit image, some rows at a time.
 
     As one array it takes 3 times as long, and a second copy on its way.
     """
@@ -306,7 +306,7 @@ def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
 
 
 def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    """Return (h, w) levels of a grey picture of more than 8 bits whose range is known."""
+    """Return (h, w) levels of a grey image of more than 8 bits whose range is known."""
     full_range = isinstance(picture, PngImagePlugin.PngImageFile | PpmImagePlugin.PpmImageFile)
     if full_range and picture.mode in ("I", "I;16", "I;16B"):
         return np.array(picture).astype(np.uint16)

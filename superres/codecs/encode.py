@@ -27,12 +27,12 @@ from superres.geometry import Size
 from superres.image.frame import Frame, Image, ImageMetadata
 from superres.image.frame_stream import FrameStream
 
-STRIP = 2**20  # pixels converted at a time, so that no second whole picture is made
+STRIP = 2**20  # pixels converted at a time, so that no second whole image is made
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format that is written: its names, and what of a picture it can hold."""
+    """A file format that is written: its names, and what of an image it can hold."""
 
     name: str
     mime_type: str
@@ -84,7 +84,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image file, and what of the picture is in it.
+    """An image file, and what of the image is in it.
 
     `frames_dropped` counts the frames and pages of the input that are not. Equal frames in a row
     may be stored as one that is shown longer.
@@ -148,7 +148,7 @@ def encode_streams(
     Alpha is laid on white, 16 bits become 8, colours become sRGB and frames after the first are
     left out, their rows not even taken, only where the format cannot hold them. Metadata is left
     out unless `keep_metadata`, orientation and thumbnails always. Raises BadOption for a value of
-    `effort` out of range, or a picture too large for the format.
+    `effort` out of range, or an image too large for the format.
     """
     effort.check()
     first = frames[0]
@@ -170,7 +170,7 @@ def encode_streams(
 
 
 def check_side(holds: Format, size: Size) -> None:
-    """Raise BadOption where a picture of `size` is too long for a format; name those that do."""
+    """Raise BadOption where an image of `size` is too long for a format; name those that do."""
     longest = max(size)
     if longest > holds.largest_side:
         able = [made.name for made in FORMATS.values() if made.largest_side >= longest]
@@ -294,7 +294,7 @@ class EncoderInput(NamedTuple):
         return (self.fitted(scroll.whole()) for scroll in self.scrolls)
 
     def pictures(self) -> list[Pillow.Image]:
-        """Return the same as Pillow's pictures."""
+        """Return the same as Pillow's images."""
         return [to_pillow(frame) for frame in self.frames()]
 
     @property

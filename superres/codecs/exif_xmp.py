@@ -12,7 +12,7 @@ EXIF_DIRECTORY = 0x8769
 GPS_DIRECTORY = 0x8825
 EXIF_PREFIX = b"Exif\0\0"
 MAX_BYTES = 65_000  # bytes; a JPEG segment holds 65,533 with its name
-# Text about the picture; the other tags of the first directory describe how its file was built.
+# Text about the image; the other tags of the first directory describe how its file was built.
 _DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298)
 WIDTH, HEIGHT = 0xA002, 0xA003
 # Maker notes hold previews, and offsets that are wrong in another file; 0xA005 is a directory.
@@ -31,7 +31,7 @@ EXIF_ERRORS = (
 
 
 def read_orientation(exif: object) -> int:
-    """Return 1 to 8 as EXIF has it: how the stored picture must be turned; 1 where it says nothing
+    """Return 1 to 8 as EXIF has it: how the stored image must be turned; 1 where it says nothing
     valid.
 
     Reads nothing but the first directory, so that no damage elsewhere matters.
@@ -53,7 +53,7 @@ def read_orientation(exif: object) -> int:
 
 
 def clean_exif(exif: bytes, size: Size) -> Pillow.Exif | None:
-    """Descriptions, camera settings and position in `exif`, for a picture of `size`.
+    """Descriptions, camera settings and position in `exif`, for an image of `size`.
 
     Orientation, thumbnail, maker notes and the layout of the old file are left out. None where
     nothing is left, or `exif` is corrupt or too long for a JPEG segment.
@@ -73,7 +73,7 @@ def clean_exif(exif: bytes, size: Size) -> Pillow.Exif | None:
 
 
 def select_descriptive(old: Pillow.Exif) -> Pillow.Exif | None:
-    """Return what in `old` is about the picture and not about its file."""
+    """Return what in `old` is about the image and not about its file."""
     made = Pillow.Exif()
     for tag in _DESCRIPTIVE_TAGS:
         if isinstance(text := old.get(tag), str):

@@ -15,7 +15,7 @@ _STRIP_PIXELS = 2**20  # pixels converted at a time
 
 
 def select_profile(icc: object, mode: str) -> bytes | None:
-    """Return `icc` where it describes pictures of Pillow's `mode` and is not corrupt, else None."""
+    """Return `icc` where it describes images of Pillow's `mode` and is not corrupt, else None."""
     if not isinstance(icc, bytes) or _SPACES.get(icc[16:20]) != mode or icc[36:40] != b"acsp":
         return None
     try:
@@ -26,7 +26,7 @@ def select_profile(icc: object, mode: str) -> bytes | None:
 
 
 def convert_image_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
-    """Return a CMYK or LAB picture in sRGB, through its profile where that is usable."""
+    """Return a CMYK or LAB image in sRGB, through its profile where that is usable."""
     profile = select_profile(icc, picture.mode)
     if profile is None and picture.mode != "LAB":
         return picture.convert("RGB")

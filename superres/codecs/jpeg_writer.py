@@ -1,6 +1,6 @@
 """JPEG files written strip by strip by all cores: baseline, with the standard Huffman tables.
 
-Each strip is compressed as a picture of its own. Restart markers join what was coded, as decoders
+Each strip is compressed as an image of its own. Restart markers join what was coded, as decoders
 forget at each what came before; header and pixels are those of Pillow's file of the whole.
 Source: ITU-T T.81, B.1.1.5, B.2.2, B.2.4.4.
 
@@ -31,7 +31,7 @@ END = b"\xff\xd9"
 
 
 class Layout(NamedTuple):
-    """How a picture is coded: units of `unit` × `unit` pixels, strips of `rows` pixel rows."""
+    """How an image is coded: units of `unit` × `unit` pixels, strips of `rows` pixel rows."""
 
     size: Size
     grey: bool

@@ -18,7 +18,7 @@ class Limits:
 def check_size(size: Size, frames: int, limits: Limits) -> None:
     """Raise TooLarge for more frames, or for more pixels in all of them, than `limits` allow."""
     if min(size) < 1:
-        raise BadImage(f"a picture of {size} pixels: expected at least 1x1", code="UNDECODABLE")
+        raise BadImage(f"an image of {size} pixels: expected at least 1x1", code="UNDECODABLE")
     if frames > limits.max_frames:
         raise TooLarge(
             f"{frames} frames or more: at most {limits.max_frames} are read", code="FRAMES"
@@ -26,7 +26,7 @@ def check_size(size: Size, frames: int, limits: Limits) -> None:
     if size.pixels * frames > limits.max_pixels:
         times = f" × {frames} frames" if frames > 1 else ""
         raise TooLarge(
-            f"a picture of {size}{times} = {size.pixels * frames} pixels: at most "
+            f"an image of {size}{times} = {size.pixels * frames} pixels: at most "
             f"{limits.max_pixels} are read",
             code="PIXELS",
         )

@@ -10,12 +10,12 @@ from contract.problem import quote
 from superres.codecs.signatures import SIGNATURES
 from superres.errors import BadImage
 
-# Text in place of a picture
+# Text in place of an image
 
 
 @dataclass(frozen=True)
 class TextKind:
-    """Something that clients send in place of a picture."""
+    """Something that clients send in place of an image."""
 
     code: str
     description: str
@@ -31,7 +31,7 @@ def refuse_text(data: bytes) -> None:
     for mistake in _TEXT_KINDS:
         if mistake.matches(text, len(data)):
             raise BadImage(
-                f"the bytes are {mistake.description} ({quote(text, 40)}), not a picture: "
+                f"the bytes are {mistake.description} ({quote(text, 40)}), not an image: "
                 f"{mistake.remedy}",
                 code=mistake.code,
                 option="blob",
@@ -81,7 +81,7 @@ _TEXT_KINDS = (
     TextKind("BLOB_IS_URL", "a URL", "send it as uri, or send the bytes of the file", _is_url),
     TextKind(
         "BLOB_IS_BASE64",
-        "a picture in base64",
+        "an image in base64",
         "decode it once more before sending",
         _is_picture_in_base64,
     ),

@@ -4,15 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # noqa: F401 - they register their writers  # noqa: F401 - they register their writers
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    WebPImagePlugin,
-)
 from PIL import Image as Pillow
 
-from superres.codecs.pillow_frames import index_colours
 from superres.image.frame import Frame
 
 
@@ -32,7 +25,7 @@ def index_colours(frame: Frame) -> Pillow.Image:
 
 
 def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
-    """Return indices and palette of an RGB picture: exact where it has few colours, else
+    """Return indices and palette of an RGB image: exact where it has few colours, else
     dithered.
     """
     if picture.getcolors(colours) is None:
@@ -47,6 +40,6 @@ def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.u
 
 
 def to_pillow(frame: Frame) -> Pillow.Image:
-    """Return an 8-bit frame as Pillow's picture."""
+    """Return an 8-bit frame as Pillow's image."""
     pixels = frame.rows(0, frame.size.height)
     return Pillow.fromarray(pixels[..., 0] if frame.channels == 1 else np.ascontiguousarray(pixels))

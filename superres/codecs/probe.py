@@ -1,4 +1,4 @@
-"""How large a picture will be in memory, told by its header: no pixel is read or made."""
+"""How large an image will be in memory, told by its header: no pixel is read or made."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -22,7 +22,7 @@ _SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 
 
 class Dimensions(NamedTuple):
-    """A picture's `size` as it is stored, its channels with alpha, bits a sample, and frames.
+    """An image's `size` as it is stored, its channels with alpha, bits a sample, and frames.
 
     `format` is one of superres.codecs.sniff.SIGNATURES, or TENSOR. Where a header leaves it open
     whether there is alpha, there is.
@@ -46,7 +46,7 @@ class Dimensions(NamedTuple):
 
 
 def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
-    """Return the dimensions of the picture in `data`. Raises what codecs.decode.decode raises of
+    """Return the dimensions of the image in `data`. Raises what codecs.decode.decode raises of
     them.
 
     Some of Pillow's readers take memory for pixels when they open a file: those formats are read
@@ -60,7 +60,7 @@ def probe(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Dimensions:
 
 
 def probe_tensor(array: object) -> Dimensions | None:
-    """Return the dimensions of the picture in a tensor; None where it holds none."""
+    """Return the dimensions of the image in a tensor; None where it holds none."""
     values = array if isinstance(array, np.ndarray) else None
     if values is None or values.ndim not in (2, 3) or not values.size:
         return None
@@ -77,7 +77,7 @@ def _probe_with_pillow(name: str, data: bytes, limits: Limits) -> Dimensions:
 
 
 def _channels(picture: ImageFile.ImageFile) -> int:
-    """Return what a picture is decoded to: grey stays grey, all else becomes RGB."""
+    """Return what an image is decoded to: grey stays grey, all else becomes RGB."""
     if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
         return min(int(picture.tag_v2.get(_SAMPLES_PER_PIXEL, 1)), 4)
     if picture.mode.startswith("I"):

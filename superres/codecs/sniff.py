@@ -38,7 +38,7 @@ def _recognize(data: bytes) -> str:
         if re.match(signature, head, re.DOTALL):
             raise BadImage(f"{name} is not read: expected {SUPPORTED}", code="FORMAT")
     raise BadImage(
-        f"{len(data)} bytes that begin with {quote(data[:8])}: no picture in a known format, "
+        f"{len(data)} bytes that begin with {quote(data[:8])}: no image in a known format, "
         f"expected {SUPPORTED}",
         code="UNDECODABLE",
     )

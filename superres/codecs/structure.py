@@ -10,7 +10,7 @@ from superres.errors import BadImage
 from superres.geometry import Size
 
 # Parts of a file beside its pixels, and bytes of a PPM header, that are walked through. Pillow
-# takes 20 s or 2 GB for 60 MB of the smallest parts; pictures have a few dozen.
+# takes 20 s or 2 GB for 60 MB of the smallest parts; images have a few dozen.
 MAX_PARTS = 100_000
 
 
@@ -98,7 +98,7 @@ def _check_gif(data: bytes, limits: Limits) -> None:
 def read_gif_extent(data: bytes, limits: Limits) -> tuple[Size, int]:
     """Return the size that a GIF file's frames need, and how many they are, without decoding any.
 
-    Pillow counts frames without a limit, and lets the picture grow from frame to frame. Raises
+    Pillow counts frames without a limit, and lets the image grow from frame to frame. Raises
     TooLarge as soon as `limits` are passed.
     """
     width, height, flags = struct.unpack_from("<HHB", data.ljust(13, b"\0"), 6)

@@ -1,4 +1,4 @@
-"""Overlapping patches of a picture whose weights fade into each other and sum to one."""
+"""Overlapping patches of an image whose weights fade into each other and sum to one."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from superres.geometry import Box, Size, Span, split_axis
 
 
 class BlendTile(NamedTuple):
-    """A rectangle inside the picture, and how much its columns and rows count there."""
+    """A rectangle inside the image, and how much its columns and rows count there."""
 
     box: Box
     row: Tensor  # (right - left), fp32
@@ -48,7 +48,7 @@ def make_blend_tiles(size: Size, edge: int, overlap: int, align: int) -> list[Bl
 
 
 def enlarge_tile(patch: BlendTile, scale: int) -> BlendTile:
-    """Return `patch` in a picture `scale` times as large; each weight is repeated."""
+    """Return `patch` in an image `scale` times as large; each weight is repeated."""
     box = Box(*(scale * side for side in patch.box))
     return BlendTile(box, patch.row.repeat_interleave(scale), patch.column.repeat_interleave(scale))
 

@@ -21,18 +21,18 @@ from superres.weights.store import Store
 
 TILE = 128  # input pixels a side: what the model was trained on
 MIN_TILE = 64  # input pixels a side that the network sees at least
-MAX_PIXELS = 2**20  # input pixels of one picture
+MAX_PIXELS = 2**20  # input pixels of one image
 _DECODER_TILES = (96, 64, 32)  # smaller tiles of the decoder, in input pixels
 # Peak bytes of activations per input pixel of a tile in fp32, a quarter more than all tensors that
 # live at once in the published networks (15.7 and 49.2 kB): the libraries' workspace.
 UNET_BYTES = 19_600
 VAE_BYTES = 61_500
-# Per input pixel of the picture: latents and scheduler 120, decoded 192, colours 128, result 96.
+# Per input pixel of the image: latents and scheduler 120, decoded 192, colours 128, result 96.
 BYTES_PER_PIXEL = 540
 
 
 class DiffusionPlan(NamedTuple):
-    """How a picture is cut; edges in input pixels, `memory` in bytes."""
+    """How an image is cut; edges in input pixels, `memory` in bytes."""
 
     size: Size  # padded
     tiles: list[BlendTile]
@@ -56,7 +56,7 @@ class Denoiser:
     ) -> None:
         """Find, check and load the weights; `weights` is a folder or file that replaces them.
 
-        `max_pixels` is the largest picture; `keep_colours` takes the colour of areas from the
+        `max_pixels` is the largest image; `keep_colours` takes the colour of areas from the
         input: the model alone shifts it. Raises WeightsMissing, WeightsCorrupt or WeightsMismatch.
         """
         self.spec: DiffusionSpec = spec
@@ -85,7 +85,7 @@ class Denoiser:
             raise BadOption(name, prompt, allowed)
 
     def plan(self, size: Size, tile: int, overlap: int | None) -> DiffusionPlan:
-        """Return how a picture of `size` is cut so that it fits. Raises TooLarge with both
+        """Return how an image of `size` is cut so that it fits. Raises TooLarge with both
         numbers.
         """
         if size.pixels > self.max_pixels:
@@ -105,12 +105,12 @@ class Denoiser:
                 f"{size} pixels need about {least >> 20} MB with {self.spec.name}; "
                 f"{memory >> 20} MB are allowed (memory_limit_mb)",
                 code="MEMORY",
-                allowed=f"at least {-(-least >> 20)} MB, a smaller picture or a smaller tile",
+                allowed=f"at least {-(-least >> 20)} MB, a smaller image or a smaller tile",
             )
         return plan
 
     def list_plans(self, size: Size, tile: int, overlap: int) -> Iterator[DiffusionPlan]:
-        """Yield the ways to cut a picture, best first. The tile's edge changes the result, so that
+        """Yield the ways to cut an image, best first. The tile's edge changes the result, so that
         only as a last resort.
         """
         padded = Size(*(max(round_up(side, self.align), MIN_TILE) for side in size))
@@ -155,7 +155,7 @@ class Denoiser:
         return self.check_finite(out), again
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return the picture of `latents`, (1, 3, 4·h, 4·w), in 0..1. Raises Failed if not
+        """Return the image of `latents`, (1, 3, 4·h, 4·w), in 0..1. Raises Failed if not
         finite.
         """
         vae = self.parts.vae

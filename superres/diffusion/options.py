@@ -13,7 +13,7 @@ _RANDOM_SEEDS = 2**32  # enough to choose from, and short enough to type again
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one picture is made; the defaults are the publisher's."""
+    """How one image is made; the defaults are the publisher's."""
 
     seed: int
     prompt: str = ""
@@ -32,7 +32,7 @@ class Sampling:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What another request needs for the same picture, the prompts apart.
+        """What another request needs for the same image, the prompts apart.
 
         A seed that a float would round is given as digits.
         """

@@ -1,8 +1,8 @@
 """The Stable Diffusion x4 upscaler: guided by a prompt, repeatable by a seed, for any size.
 
-Latents and input share one grid of pixels. At every step the network sees the picture tile by tile
+Latents and input share one grid of pixels. At every step the network sees the image tile by tile
 and the predictions are blended over the whole, so that tiles agree long before they become visible
-(Bar-Tal et al., "MultiDiffusion", ICML 2023). Noise is drawn once for the whole picture.
+(Bar-Tal et al., "MultiDiffusion", ICML 2023). Noise is drawn once for the whole image.
 """
 
 import time
@@ -33,7 +33,7 @@ _BAND_ROWS = 256  # rows that are converted to whole numbers at once
 
 
 class DiffusionUpscaler(Upscaler):
-    """Enlarges pictures four times as the options of one request say; safe to share.
+    """Enlarges images four times as the options of one request say; safe to share.
 
     Requests take turns network call by network call.
     """
@@ -46,7 +46,7 @@ class DiffusionUpscaler(Upscaler):
 
     @property
     def report(self) -> dict[str, Any]:
-        """What makes the same picture again, for the answer: seed, steps, guidance, noise level."""
+        """What makes the same image again, for the answer: seed, steps, guidance, noise level."""
         return self.sampling.report
 
     def stream(
@@ -113,7 +113,7 @@ class DiffusionUpscaler(Upscaler):
             raise OutOfMemory(
                 f"{self.spec.name}: {size} pixels, about {plan.memory >> 20} MB, do not fit into "
                 "device memory",
-                allowed="a smaller picture or tile, or a device with more free memory",
+                allowed="a smaller image or tile, or a device with more free memory",
             ) from error
 
     @torch.inference_mode()
@@ -182,7 +182,7 @@ class DiffusionUpscaler(Upscaler):
         return without + self.sampling.guidance_scale * (towards - without), again
 
     def decode(self, latents: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
-        """Return the picture (3, 4·h, 4·w) in 0..1, in main memory: it may be larger than the
+        """Return the image (3, 4·h, 4·w) in 0..1, in main memory: it may be larger than the
         device's.
         """
         size = plan.size.times(self.spec.scale)
@@ -196,7 +196,7 @@ class DiffusionUpscaler(Upscaler):
 
 
 class DiffusionProgress:
-    """Counts what is done of one picture, and lets others take their turns in between."""
+    """Counts what is done of one image, and lets others take their turns in between."""
 
     def __init__(self, line: RequestQueue, total: int, progress: Progress) -> None:
         self.line = line
@@ -229,7 +229,7 @@ def _pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
 
 
 def draw_noise(size: Size, seed: int, *channels: int) -> list[Tensor]:
-    """Return gaussian noise (1, c, h, w) for the whole picture, for the input and for the latents.
+    """Return gaussian noise (1, c, h, w) for the whole image, for the input and for the latents.
 
     Drawn on the CPU in fp32, in the order of diffusers' pipeline: the same on every device.
     """

@@ -1,13 +1,13 @@
 """What a request will take before any of it is done: bytes of memory and seconds.
 
-    estimate    the whole of it, from a picture's dimensions, the model and the answer's format
+    estimate    the whole of it, from an image's dimensions, the model and the answer's format
     network     the model's part
 
-The host holds the file that came, the decoded picture, for a while what its decoder needs beside
+The host holds the file that came, the decoded image, for a while what its decoder needs beside
 it, the part of the result that is not in the file yet, the growing file, and copies of the finished
 one on their way out. PNG and JPEG take the result strip by strip; the other formats take the whole.
-Activations belong to one tile, or one step of row streaming, of one picture at a time, so that
-pictures that are worked on side by side need them only once.
+Activations belong to one tile, or one step of row streaming, of one image at a time, so that
+images that are worked on side by side need them only once.
 
 The coefficients are data: bytes per pixel or sample here, seconds per megapixel of the models in
 calibration.py. `python -m benchmarks.cost` measures them again and says how far they are off.
@@ -34,7 +34,7 @@ GPU_SPEED = 100.0  # times a CPU core; learned better from the first requests
 
 
 class Decoding(NamedTuple):
-    """What reading a format takes: `bytes` per pixel beside the decoded picture, seconds per MP."""
+    """What reading a format takes: `bytes` per pixel beside the decoded image, seconds per MP."""
 
     bytes: float
     seconds: float
@@ -204,7 +204,7 @@ def estimate_network(
 
 
 class TileGrid(NamedTuple):
-    """The tiles of a picture: their size, the rows that one adds, pixels computed in all."""
+    """The tiles of an image: their size, the rows that one adds, pixels computed in all."""
 
     outer: Size
     rows: int

@@ -1,8 +1,8 @@
-"""Face enhancement: faces are found, restored by GFPGAN, and put into the enlarged picture.
+"""Face enhancement: faces are found, restored by GFPGAN, and put into the enlarged image.
 
 As gfpgan's GFPGANer and facexlib's FaceRestoreHelper do it, with four differences: the restored
-face stays in floating point and 16-bit pictures keep their depth, only the area of a face is
-touched, the decoder's noise is the stored one, and a picture without colour stays without.
+face stays in floating point and 16-bit images keep their depth, only the area of a face is
+touched, the decoder's noise is the stored one, and an image without colour stays without.
 """
 
 import threading
@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Landmarks = NDArray[np.float64]  # (5, 2): x, y of left and right eye, nose, corners of the mouth
 Matrix = NDArray[np.float64]  # (2, 3): an affine map of x, y
-Detect = Callable[[Bytes], list[Landmarks]]  # from an RGB picture (h, w, 3)
+Detect = Callable[[Bytes], list[Landmarks]]  # from an RGB image (h, w, 3)
 Network = Callable[[Tensor], Tensor]  # from a face (1, 3, 512, 512), RGB in -1..1
 
 GFPGAN = "https://github.com/TencentARC/GFPGAN"
@@ -90,17 +90,17 @@ TEMPLATE: Landmarks = np.array(
         [313.08905, 371.15118],
     ]
 )
-_BEYOND = (132, 133, 135)  # RGB of an aligned face past the picture's border
+_BEYOND = (132, 133, 135)  # RGB of an aligned face past the image's border
 _CONFIDENCE = 0.97
-_EYE_DISTANCE = 5  # pixels of the picture; below, there is nothing to restore from
-DETECTION_PIXELS = 1600 * 2150  # RetinaFace's own largest picture; larger ones are shrunk to it
+_EYE_DISTANCE = 5  # pixels of the image; below, there is nothing to restore from
+DETECTION_PIXELS = 1600 * 2150  # RetinaFace's own largest image; larger ones are shrunk to it
 LEFT_OUT = (0, 14, 16, 17, 18)  # ParseNet's background, hat, necklace, neck and cloth
 BLUR, SIGMA, RIM = 101, 11, 10  # of the mask, in pixels of an aligned face
 BLOCK = Size(1024, 1024)  # pasted at once: bounds memory whatever the size of the face
 
 
 class FaceEnhancer:
-    """Restores the faces of enlarged pictures; safe to call from several threads.
+    """Restores the faces of enlarged images; safe to call from several threads.
 
     Calls take turns face by face. Everything is computed in fp32.
     """
@@ -167,7 +167,7 @@ class FaceEnhancer:
                 progress(done, len(matrices))
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
-                f"face_enhance of a picture of {width}x{height} pixels does not fit into device "
+                f"face_enhance of an image of {width}x{height} pixels does not fit into device "
                 "memory",
                 allowed="face_enhance=false, or a device with more free memory",
             ) from error
@@ -214,7 +214,7 @@ def load_network(
 
 @torch.inference_mode()
 def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
-    """Return the landmarks of the faces that RetinaFace sees in an RGB picture (h, w, 3), best
+    """Return the landmarks of the faces that RetinaFace sees in an RGB image (h, w, 3), best
     first.
     """
     height, width, _ = picture.shape
@@ -267,7 +267,7 @@ def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
 
 
 def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
-    """Return the face (512, 512, 3) that `matrix` cuts out of an RGB picture."""
+    """Return the face (512, 512, 3) that `matrix` cuts out of an RGB image."""
     face = cv2.warpAffine(
         picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=_BEYOND
     )
@@ -275,7 +275,7 @@ def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
 
 
 def invert_alignment(matrix: Matrix, scale: int) -> Matrix:
-    """Return the map from an aligned face to the picture enlarged `scale` times; facexlib's
+    """Return the map from an aligned face to the image enlarged `scale` times; facexlib's
     offset.
     """
     inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64) * scale
@@ -320,7 +320,7 @@ def _warp(values: Floats, matrix: Matrix, size: Size) -> Floats:
 
 
 def bound_face(inverse: Matrix, size: Size) -> Box:
-    """Return the part of a picture of `size` in which the aligned face comes to lie."""
+    """Return the part of an image of `size` in which the aligned face comes to lie."""
     corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse.T
     # A pixel of the face spreads to its neighbours, hence one more on every side.
     left, top = (int(edge) for edge in np.floor(corners.min(axis=0)) - 1)

@@ -15,7 +15,7 @@ from torch import nn
 from superres.networks.torchvision_compat import repair_torchvision
 
 FACE = 512  # the side of the aligned face that GFPGAN and ParseNet work on
-CLASSES = 19  # the parts of a picture that ParseNet tells apart
+CLASSES = 19  # the parts of an image that ParseNet tells apart
 
 
 def gfpgan() -> nn.Module:
@@ -45,7 +45,7 @@ def gfpgan() -> nn.Module:
 def retinaface(device: torch.device) -> nn.Module:
     """RetinaFace on ResNet-50, already on `device`, where it also makes tensors of its own.
 
-    Its `detect_faces` takes a BGR picture (h, w, 3) of 0..255, subtracts the mean (104, 117, 123)
+    Its `detect_faces` takes a BGR image (h, w, 3) of 0..255, subtracts the mean (104, 117, 123)
     and gives rows of 15: box, score, and x, y of eyes, nose and corners of the mouth. It keeps
     working data in itself: one call at a time.
     """
@@ -60,7 +60,7 @@ def retinaface(device: torch.device) -> nn.Module:
 
 
 def parsenet() -> nn.Module:
-    """ParseNet: a face (n, 3, 512, 512), RGB in -1..1, to (scores (n, 19, 512, 512), a picture)."""
+    """ParseNet: a face (n, 3, 512, 512), RGB in -1..1, to (scores (n, 19, 512, 512), an image)."""
     repair_torchvision()
     from facexlib.parsing.parsenet import ParseNet
 

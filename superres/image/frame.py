@@ -1,4 +1,4 @@
-"""A picture in memory: its frames, and what lies under its transparent parts."""
+"""An image in memory: its frames, and what lies under its transparent parts."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture: `colour` (h, w, 3) RGB or (h, w, 1) grey, `alpha` (h, w) or None.
+    """One image: `colour` (h, w, 3) RGB or (h, w, 1) grey, `alpha` (h, w) or None.
 
     Both are uint8, or both uint16 with 65535 as white and opaque; colour is not premultiplied.
     `milliseconds` is how long an animation shows it.
@@ -111,7 +111,7 @@ class Image:
 
 
 def read_tensor(array: object) -> Image:
-    """Return the picture in a tensor (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, at 8 bits.
+    """Return the image in a tensor (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA, at 8 bits.
 
     Values are uint8, or floating point in 0..1, rounded to the nearest level. Anything NumPy takes
     will do. Raises BadImage with DTYPE, SHAPE, NON_FINITE or RANGE.

@@ -1,7 +1,7 @@
-"""Pictures at another size, by antialiased Lanczos-3, a few rows at a time.
+"""Images at another size, by antialiased Lanczos-3, a few rows at a time.
 
 Rows are resampled horizontally as they come; then those that the filter reaches make the next rows
-of the result. The result is that of Pillow's `resize` of the whole picture, horizontally first.
+of the result. The result is that of Pillow's `resize` of the whole image, horizontally first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ Plane = NDArray[Any]  # (h, w) of any type that Pillow resamples, or (h, w, 3) u
 
 
 def needs_premultiplication(frame: Frame) -> bool:
-    """Return whether some of a picture is more transparent than the rest, so that colours need
+    """Return whether some of an image is more transparent than the rest, so that colours need
     weights.
     """
     return frame.alpha is not None and bool(frame.alpha.min() < frame.alpha.max())
@@ -33,7 +33,7 @@ def needs_premultiplication(frame: Frame) -> bool:
 def resize_stream(scroll: FrameStream, size: Size, weighted: bool) -> FrameStream:
     """Return `scroll` at `size`, 16 bits kept; hidden colour never bleeds.
 
-    `weighted` is what `needs_premultiplication` says of the whole picture.
+    `weighted` is what `needs_premultiplication` says of the whole image.
     """
     if size == scroll.size:
         return scroll

@@ -1,6 +1,6 @@
-"""ScaleExpression: the size that FFmpeg's `scale` filter gives a picture, from the same text.
+"""ScaleExpression: the size that FFmpeg's `scale` filter gives an image, from the same text.
 
-Follows FFmpeg 9.0.2 for RGB pictures with square pixels. Refused although FFmpeg takes them: the
+Follows FFmpeg 9.0.2 for RGB images with square pixels. Refused although FFmpeg takes them: the
 empty text, quoting, control characters, what is longer than MAX_LENGTH or deeper than 50 brackets,
 functions without end or with another value each time, and values beyond 32 bits.
 """
@@ -61,7 +61,7 @@ MODIFIERS = (
 
 @dataclass(frozen=True)
 class SizeExpression:
-    """A checked `scale` option: what size a picture is to have, given its own."""
+    """A checked `scale` option: what size an image is to have, given its own."""
 
     text: str
     width: Expression
@@ -88,7 +88,7 @@ class SizeExpression:
         )
 
     def target(self, source: Size) -> Size:
-        """Return the size that FFmpeg gives a picture of size `source`.
+        """Return the size that FFmpeg gives an image of size `source`.
 
         Raises BadOption with code SCALE_VALUE where a side is not a positive number of pixels, with
         SCALE_TOO_LARGE beyond what FFmpeg can hold: about 2**28 pixels.
@@ -105,11 +105,11 @@ class SizeExpression:
         return size
 
     def bounded(self, source: Size, largest: Size) -> Size:
-        """Return the size for a picture of size `source`, in neither direction beyond `largest`.
+        """Return the size for an image of size `source`, in neither direction beyond `largest`.
 
         Raises BadOption with code SCALE_TOO_LARGE, which names `largest`, or SCALE_VALUE.
         """
-        limit = f"{largest} for a picture of {source}"
+        limit = f"{largest} for an image of {source}"
         try:
             size = self._size(source)
         except OverflowError as error:
@@ -126,7 +126,7 @@ class SizeExpression:
         """Return the positive size, however large; OverflowError where a side is beyond 32 bits."""
         size = _force_aspect(_derive_side(self._asked(source), source), source, self)
         if min(size) < 1:
-            allowed = f"a width and a height of at least 1, not {size} for a picture of {source}"
+            allowed = f"a width and a height of at least 1, not {size} for an image of {source}"
             raise BadOption("scale", self.text, allowed, code="SCALE_VALUE")
         return size
 

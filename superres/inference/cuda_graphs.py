@@ -20,7 +20,7 @@ Function = Callable[[Tensor], tuple[Tensor, ...]]
 MIN_BATCH_FILL = 0.75  # of a padded batch that must be wanted
 MAX_GRAPHS = 16  # on a device
 _GRAPH_MEMORY_SHARE = 0.4  # of the device's memory that graphs may hold
-# A shape is captured when it comes for the third time: most pictures' sizes never come again, and
+# A shape is captured when it comes for the third time: most images' sizes never come again, and
 # a capture takes as long as about ten runs.
 CAPTURE_AFTER_RUNS = 2
 MAX_TRACKED_SHAPES = 1000  # shapes that are counted

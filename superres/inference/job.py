@@ -1,4 +1,4 @@
-"""A picture under way: how far it is, whom to tell, and what it has cost."""
+"""An image under way: how far it is, whom to tell, and what it has cost."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from superres.inference.result import Cost, Progress
 
 @dataclass
 class FrameJob:
-    """One picture. `done` counts the rows of the result that were given out."""
+    """One image. `done` counts the rows of the result that were given out."""
 
     pixels: Pixels
     progress: Progress

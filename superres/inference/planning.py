@@ -1,4 +1,4 @@
-"""How a picture is gone through, whole, in tiles, or row by row, and which way is the cheapest."""
+"""How an image is gone through, whole, in tiles, or row by row, and which way is the cheapest."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""An enlarged picture as it is made, from top to bottom, and what it cost."""
+"""An enlarged image as it is made, from top to bottom, and what it cost."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from superres.image.frame import Pixels
 
 Progress = Callable[[int, int], None]  # parts done and in all
 
-_STRIP_ROWS = 256  # rows of a strip where the whole picture is there already
+_STRIP_ROWS = 256  # rows of a strip where the whole image is there already
 
 
 @dataclass
@@ -84,5 +84,5 @@ class RowStream:
 
 
 def split_into_strips(pixels: Pixels) -> Iterator[Pixels]:
-    """Return a whole picture (h, w, c) in strips."""
+    """Return a whole image (h, w, c) in strips."""
     return (pixels[top : top + _STRIP_ROWS] for top in range(0, len(pixels), _STRIP_ROWS))

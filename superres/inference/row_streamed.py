@@ -1,4 +1,4 @@
-"""A picture streamed through a network row by row (superres/networks/streaming/stages.py)."""
+"""An image streamed through a network row by row (superres/networks/streaming/stages.py)."""
 
 import time
 from collections import deque
@@ -56,7 +56,7 @@ class StreamableNetwork:
     @classmethod
     def through_network(cls, spec: NetworkSpec, network: nn.Module) -> "StreamableNetwork":
         """Return the way through a network, as it lies on its device. Prepared once for all
-        pictures.
+        images.
         """
         assert spec.stream is not None
         like = next(network.parameters())
@@ -64,10 +64,10 @@ class StreamableNetwork:
 
 
 class PanelStream:
-    """One panel of a picture on its way through a network.
+    """One panel of an image on its way through a network.
 
-    `panel.outer` is what the network sees, a part of the picture's columns in full height; what
-    sticks out of the picture repeats the border. Only the columns of `panel.core` are given back.
+    `panel.outer` is what the network sees, a part of the image's columns in full height; what
+    sticks out of the image repeats the border. Only the columns of `panel.core` are given back.
     """
 
     def __init__(self, way: StreamableNetwork, pixels: Pixels, panel: Tile) -> None:
@@ -77,7 +77,7 @@ class PanelStream:
         self.panel = panel
         self.device = way.device
         self.dtype = way.dtype
-        self.made = 0  # rows of the result, those below the picture's end included
+        self.made = 0  # rows of the result, those below the image's end included
 
     def __call__(self, steps: Sequence[Step]) -> list[StepResult]:
         """Return the next rows of the result, for each of the next steps. Raises NotFinite."""

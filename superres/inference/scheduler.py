@@ -2,7 +2,7 @@
 
 Every request has a Line of its own. Lines share the device by start-time fair queueing: each has a
 virtual time that grows by the cost of what it was served, and the one that is least ahead is next
-(Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996). So a small picture waits for about
+(Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996). So a small image waits for about
 one running batch of a large one, never for the whole, and many small ones do not starve a large
 one. Nothing waits for a batch to fill: what is there is taken.
 """

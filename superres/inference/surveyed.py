@@ -1,4 +1,4 @@
-"""A picture in tiles for a network that sees the whole of it: surveyed first (surveying.py)."""
+"""An image in tiles for a network that sees the whole of it: surveyed first (surveying.py)."""
 
 import time
 from collections.abc import Iterator, Sequence

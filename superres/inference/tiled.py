@@ -1,4 +1,4 @@
-"""A picture computed tile by tile: submitted ahead, put together in full-width strips."""
+"""An image computed tile by tile: submitted ahead, put together in full-width strips."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How a picture is cut for a network: which tiles cost least, and what lies in each."""
+"""How an image is cut for a network: which tiles cost least, and what lies in each."""
 
 from math import lcm
 
@@ -22,7 +22,7 @@ def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = 
         max(tile.height, spec.input_size.minimum) + 2 * rim,
     )
     made = split_into_tiles(covered, asked, overlap, align, rim)
-    # What a network of the whole picture would see past the border is not there for the whole.
+    # What a network of the whole image would see past the border is not there for the whole.
     outer = covered if spec.global_context else Size(made[-1].outer.right, made[-1].outer.bottom)
     return [Tile(_clip_box(t.outer, outer), _clip_box(t.core, size)) for t in made]
 
@@ -35,7 +35,7 @@ def pad_to_minimum(size: Size, spec: NetworkSpec) -> Size:
 
 
 def _clip_box(box: Box, size: Size) -> Box:
-    """Return `box` without what lies right of and below a picture of `size`."""
+    """Return `box` without what lies right of and below an image of `size`."""
     return Box(box.left, box.top, min(box.right, size.width), min(box.bottom, size.height))
 
 
@@ -44,7 +44,7 @@ def find_cheapest_tiles(
 ) -> list[Tile]:
     """Return the tiles of at most about `pixels` each that compute the fewest pixels in all.
 
-    Candidates: the whole picture, full-width strips, full-height strips, squares.
+    Candidates: the whole image, full-width strips, full-height strips, squares.
     """
     edge = max(1, int(pixels**0.5))
     shapes = [

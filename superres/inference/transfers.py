@@ -67,7 +67,7 @@ class CopyStreams:
                 staged.copy_(tensor, non_blocking=True)
                 tensor.record_stream(self.down)
                 made.append(staged)
-            # Blocking: who waits must not keep a core busy that encodes pictures.
+            # Blocking: who waits must not keep a core busy that encodes images.
             arrived = torch.cuda.Event(enable_timing=True, blocking=True)
             arrived.record(self.down)
         return Download(made, begun, arrived)

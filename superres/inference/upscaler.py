@@ -1,4 +1,4 @@
-"""An Upscaler: one model on one device, ready to enlarge pictures of any size."""
+"""An Upscaler: one model on one device, ready to enlarge images of any size."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -167,7 +167,7 @@ class NetworkUpscaler(Upscaler):
         return StreamableNetwork.through_network(self.spec, self.network)
 
     def plan(self, size: Size, tile: int = 0, overlap: int | None = None) -> Plan:
-        """Return how a picture of `size` is gone through."""
+        """Return how an image of `size` is gone through."""
         if tile:
             return plan_for_tile_size(size, self.spec, tile, overlap)
         share = self.runner.dtype.itemsize / torch.float32.itemsize
@@ -195,6 +195,6 @@ class NetworkUpscaler(Upscaler):
         if smaller.pixels >= failed.pixels or self.max_tile_pixels < MIN_TILE**2:
             raise OutOfMemory(
                 f"{self.spec.name}: a tile of {failed} pixels does not fit into device memory",
-                allowed="a smaller picture, or a device with more free memory",
+                allowed="a smaller image, or a device with more free memory",
             ) from error
         return tile // 2

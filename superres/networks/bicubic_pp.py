@@ -13,7 +13,7 @@ class BicubicPPNetwork(nn.Module):
 
     A stride-2 convolution halves the resolution, two 3×3 layers with one skip work there, and a
     pixel shuffle by `2·scale` comes back. No layer has a bias, so the network is positively
-    homogeneous: a darker picture gives exactly the darker result.
+    homogeneous: a darker image gives exactly the darker result.
     """
 
     def __init__(self, scale: int, channels: int = 32) -> None:

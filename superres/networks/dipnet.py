@@ -15,10 +15,10 @@ MIN_SIDE = 15  # below it the attention's pooling window does not fit
 
 
 class SpatialAttention(nn.Module):
-    """Enhanced spatial attention (ESA): a mask from a grid six times coarser than the picture.
+    """Enhanced spatial attention (ESA): a mask from a grid six times coarser than the image.
 
-    The grid counts from the picture's left top corner and its interpolation from the picture's
-    size, so the mask of a tile differs from the same place in the whole picture.
+    The grid counts from the image's left top corner and its interpolation from the image's
+    size, so the mask of a tile differs from the same place in the whole image.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -36,7 +36,7 @@ class SpatialAttention(nn.Module):
         return max_pool2d(self.conv2(near), 7, stride=3)
 
     def forward(self, x: Tensor, grid: Tensor | None = None) -> Tensor:
-        """Return `x` masked; `grid` is that of a larger picture, interpolated to the pixels
+        """Return `x` masked; `grid` is that of a larger image, interpolated to the pixels
         of `x`.
         """
         near = self.conv1(x)
@@ -74,7 +74,7 @@ class Block(nn.Module):
 class DIPNetNetwork(nn.Module):
     """`(n, 3, h, w)` RGB in 0..1, sides of at least 15, to `(n, 3, 4·h, 4·w)`.
 
-    With the grids of a larger picture it computes a part of it (networks/global_grid.py).
+    With the grids of a larger image it computes a part of it (networks/global_grid.py).
     """
 
     grid_stride = 6

@@ -1,9 +1,9 @@
-"""Tiles of a network that sees the whole picture, made exact: the picture is surveyed first.
+"""Tiles of a network that sees the whole image, made exact: the image is surveyed first.
 
-DIPNet's attention reads a coarse grid pooled from the whole picture, so no overlap makes tiles
+DIPNet's attention reads a coarse grid pooled from the whole image, so no overlap makes tiles
 equal it. But the grid is small and each of its cells has a small field. Block after block, a pass
 over all tiles collects the cells of the next grid; then each tile is computed with its part of
-every grid. Four passes of growing depth and the last cost about 3.5 times the whole picture's
+every grid. Four passes of growing depth and the last cost about 3.5 times the whole image's
 arithmetic, and memory only for one tile.
 """
 
@@ -17,7 +17,7 @@ from superres.geometry import Box, Size, Tile
 
 
 class GlobalGridNetwork(Protocol):
-    """A network whose blocks each read a grid of the whole picture."""
+    """A network whose blocks each read a grid of the whole image."""
 
     grid_stride: int  # pixels between cells
     block_count: int
@@ -40,7 +40,7 @@ def count_passes(network: GlobalGridNetwork, tiles: int) -> int:
 
 
 class Survey:
-    """The grids of a picture, as far as they are known."""
+    """The grids of an image, as far as they are known."""
 
     def __init__(self, network: GlobalGridNetwork, size: Size) -> None:
         self.network = network

@@ -1,4 +1,4 @@
-"""LapSRN: a pyramid of x2 levels, each adding learned detail to the picture of the level before.
+"""LapSRN: a pyramid of x2 levels, each adding learned detail to the image of the level before.
 
 Sources: Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution", CVPR
 2017, and "Fast and Accurate Image Super-Resolution with Deep Laplacian Pyramid Networks", TPAMI
@@ -137,12 +137,12 @@ def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
 
 
 def _picture_doubling() -> nn.ConvTranspose2d:
-    """Return the learned interpolation of the picture itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
+    """Return the learned interpolation of the image itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
     return nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 
 
 def levels(scale: int) -> range:
-    """Return the numbers of the x2 levels that make `scale`, from the smallest picture to the
+    """Return the numbers of the x2 levels that make `scale`, from the smallest image to the
     largest.
     """
     assert scale in {2, 4, 8}, f"scale {scale}: the pyramid makes 2, 4 or 8"

@@ -1,4 +1,4 @@
-"""Any picture for a network that only takes whole windows."""
+"""Any image for a network that only takes whole windows."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,11 +13,11 @@ _INNER = "network."  # where the wrapped network's entries lie among the wrapper
 
 
 class Windowed(nn.Module):
-    """`network` for pictures of any size: `(n, c, h, w)` to `(n, c, scale·h, scale·w)`.
+    """`network` for images of any size: `(n, c, h, w)` to `(n, c, scale·h, scale·w)`.
 
-    The picture is continued to the right and below by reflection up to the next multiple of
+    The image is continued to the right and below by reflection up to the next multiple of
     `window`, as the publishers' networks do inside; a side that is a multiple already stays as it
-    is. The publishers' test scripts continue every picture by 1 to 8 pixels, divisible or not, and
+    is. The publishers' test scripts continue every image by 1 to 8 pixels, divisible or not, and
     repeat the border pixel: near those two borders their results differ slightly from these.
 
     The state dict has the network's own keys, so that published files load strictly.

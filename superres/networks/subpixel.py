@@ -1,4 +1,4 @@
-"""The last layer of a network that ends in a pixel shuffle, in the order of the picture's bytes.
+"""The last layer of a network that ends in a pixel shuffle, in the order of the image's bytes.
 
 A shuffle of floats and a conversion to whole numbers move the largest tensor of all several times.
 Where the layer's channels are sorted by row, column and colour, and it gives levels instead of

@@ -1,4 +1,4 @@
-"""The networks of Swin2SR, from transformers, for pictures of any size, and their two file layouts.
+"""The networks of Swin2SR, from transformers, for images of any size, and their two file layouts.
 
 Source: Conde et al., "Swin2SR: SwinV2 Transformer for Compressed Image Super-Resolution and
 Restoration", ECCVW 2022; Liu et al., "Swin Transformer V2", CVPR 2022. Importing this module is
@@ -29,12 +29,12 @@ def build_lightweight() -> nn.Module:
 
 
 def build_compressed() -> nn.Module:
-    """Swin2SR x4 for JPEG files; its auxiliary picture, for training, is left out."""
+    """Swin2SR x4 for JPEG files; its auxiliary image, for training, is left out."""
     return build_padded_swin2sr(4, "pixelshuffle_aux", patch=48)
 
 
 def build_real() -> nn.Module:
-    """Swin2SR x4 for pictures from the real world."""
+    """Swin2SR x4 for images from the real world."""
     return build_padded_swin2sr(4, "nearest+conv")
 
 
@@ -64,7 +64,7 @@ class Swin2SRNetwork(nn.Module):
     """`(n, 3, h, w)`, sides multiples of 8, to `(n, 3, scale·h, scale·w)`: transformers' parts.
 
     It computes what the publisher's network computes, where transformers 5.23 differs from it:
-    the mask of shifted windows is added once, not twice, and for compressed pictures the bicubic
+    the mask of shifted windows is added once, not twice, and for compressed images the bicubic
     enlargement is taken after the mean is subtracted, not before.
     """
 

@@ -1,6 +1,6 @@
 """The blocks of SwinIR and Swin2SR, rearranged: the same numbers, 1.5 to 2.5 times as fast.
 
-Every step of a block works on windows alone. So a picture's tokens stay sorted by windows from
+Every step of a block works on windows alone. So an image's tokens stay sorted by windows from
 block to block, where the packages go back to rows and columns after each; one gather leads from
 plain windows to shifted ones; only the windows at the lower and right border, which a shift fills
 from two sides, are given a mask; and on a CPU a few windows at a time go through a whole block
@@ -39,7 +39,7 @@ class BlockVariant(NamedTuple):
 class Sorting(NamedTuple):
     """Tokens by windows: those that a shift leaves whole first, then those it mixes."""
 
-    order: Tensor  # (n·h·w,) where each token lies in the pictures, row by row
+    order: Tensor  # (n·h·w,) where each token lies in the images, row by row
     whole: int  # how many windows need no mask
     mask: Tensor  # (mixed windows, 1, 64, 64), 0 or APART
 
@@ -103,7 +103,7 @@ def inverse(order: Tensor) -> Tensor:
 
 
 def sorting(shape: tuple[int, int, int], shift: int, like: Tensor) -> Sorting:
-    """Return how the tokens of pictures of `shape` (n, h, w), moved by `shift`, are sorted by
+    """Return how the tokens of images of `shape` (n, h, w), moved by `shift`, are sorted by
     windows.
     """
     n, height, width = shape
@@ -127,7 +127,7 @@ def borders(ends: Tensor) -> Tensor:
     """Return the mask (m, 1, 64, 64) of windows in the last row, the last column, or both: `ends`
     (m, 2).
 
-    Their last four rows, or columns, come from the other end of the picture.
+    Their last four rows, or columns, come from the other end of the image.
     """
     far = torch.arange(WINDOW, device=ends.device) >= WINDOW - SHIFT
     below = ends[:, 0, None, None] & far[:, None]

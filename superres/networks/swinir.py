@@ -1,4 +1,4 @@
-"""The networks of SwinIR, from basicsr, for pictures of any size.
+"""The networks of SwinIR, from basicsr, for images of any size.
 
 Source: Liang et al., "SwinIR: Image Restoration Using Swin Transformer", ICCVW 2021. Importing
 this module is cheap; basicsr is imported when a network is built.
@@ -29,12 +29,12 @@ def build_lightweight(scale: int) -> nn.Module:
 
 
 def build_real(scale: int) -> nn.Module:
-    """SwinIR-M x2 or x4 for pictures from the real world."""
+    """SwinIR-M x2 or x4 for images from the real world."""
     return build_padded_swinir(scale, 64, layers=6, channels=180, upsampler="nearest+conv")
 
 
 def build_real_large() -> nn.Module:
-    """SwinIR-L x4 for pictures from the real world."""
+    """SwinIR-L x4 for images from the real world."""
     return build_padded_swinir(
         4, 64, layers=9, channels=240, heads=8, upsampler="nearest+conv", resi_connection="3conv"
     )

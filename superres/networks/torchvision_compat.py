@@ -34,7 +34,7 @@ def repair_torchvision() -> None:
         _declare_operators()
         _replace_suppression()
     _restore_moved_module()
-    # basicsr 1.4.2 imports names that SciPy moved; nobody who serves pictures can act on that.
+    # basicsr 1.4.2 imports names that SciPy moved; nobody who serves images can act on that.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"basicsr\.")
 
 

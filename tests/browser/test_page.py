@@ -209,7 +209,7 @@ def test_a_wrong_scale_is_explained_beside_its_field(page: Browser, photo: Path)
 
 def test_what_is_no_picture_is_refused(page: Browser, tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
-    text.write_text("no picture at all")
+    text.write_text("no image at all")
     choose(page, text)
     assert page.value(SHOWN.format("preview-note"))
     page.click("#start")

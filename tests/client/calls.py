@@ -52,6 +52,6 @@ docs = DocumentArray(
 answers = model.upscale(docs=docs, scale="300:-1")
 calls["docs"] = [[doc.id, *told(doc.blob), doc.tags["upscale"]["model"]] for doc in answers]
 calls["too large"] = failure(lambda: model.upscale(image=str(photo), scale="601:-1"))
-calls["not a picture"] = failure(lambda: model.upscale(image=b"nonsense"))
+calls["not an image"] = failure(lambda: model.upscale(image=b"nonsense"))
 calls["still there"] = told(model.upscale(image=str(photo)))
 print(json.dumps(calls))

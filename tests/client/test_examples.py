@@ -96,7 +96,7 @@ def test_curl_upscales_bytes_a_form_and_json(service: Service, photo: Path, tmp_
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_curl_ends_with_the_message_of_an_error(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     done = subprocess.run(
         [EXAMPLES / "upscale.sh", tmp_path / "broken.jpg", tmp_path / "made"],
         env=os.environ | {"SUPERRES_ENDPOINT": f"http://localhost:{service.port}"},
@@ -117,7 +117,7 @@ def test_a_browser_shows_the_larger_picture_or_the_error(
     output = "document.querySelector('output').dataset.state"
     with chromium(tmp_path) as browser:
         browser.open(f"{page}?endpoint=http://localhost:{service.port}")
-        browser.type("[name=picture]", str(photo))
+        browser.type("[name=image]", str(photo))
         browser.type("[name=scale]", "iw*2:-1")
         browser.click("button")
         browser.wait(f"{output} == 'done'")

@@ -47,7 +47,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Iterator[Service]:
-    """A Flow with a key, whose operator lets it fetch pictures from the recorder."""
+    """A Flow with a key, whose operator lets it fetch images from the recorder."""
     opened = {"uri_private_networks": ["127.0.0.1/32"], "uri_ports": [recorder.port]}
     keyed = {"uses_with": {"api_keys": ["the key"]}}
     with serving(tmp_path_factory.mktemp("inside"), keyed, opened) as running:
@@ -104,7 +104,7 @@ def url(service: Service) -> str:
     return f"http://localhost:{service.port}"
 
 
-# Pictures by URL
+# Images by URL
 
 
 def test_a_small_picture_by_url_is_fetched_by_the_client_alone(
@@ -177,11 +177,11 @@ def test_a_file_that_is_no_picture_is_an_error_without_its_content(
     client: Client, recorder: Recorder, service: Service, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret.txt"
-    secret.write_text("the content of a file that is no picture at all")
+    secret.write_text("the content of a file that is no image at all")
     assert client.upscale(url(service), image=str(secret)).thrown == CLIENT_SAYS
     reply = service.http("/post", client.sends(recorder, image=str(secret)).body)
     assert (reply.status, reply.body["code"]) == (422, "UNDECODABLE")
-    assert "no picture at all" not in json.dumps(reply.body)
+    assert "no image at all" not in json.dumps(reply.body)
 
 
 def test_a_file_that_is_not_there_is_an_error_about_its_path(

@@ -75,7 +75,7 @@ def test_documents_keep_their_order(calls: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("call", "words"),
-    [("too large", "scale .*at most 600x600"), ("not a picture", "document .*expected")],
+    [("too large", "scale .*at most 600x600"), ("not an image", "document .*expected")],
 )
 def test_an_error_says_what_was_wrong(calls: dict[str, Any], call: str, words: str) -> None:
     assert re.search(words, calls[call], re.DOTALL), calls[call]

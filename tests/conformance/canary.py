@@ -48,7 +48,7 @@ class Canary:
 
 
 class Redirector(ThreadingHTTPServer):
-    """`/picture` is one, `/to/<quoted URL>` leads there, `/hops/3` to the picture in three."""
+    """`/picture` is one, `/to/<quoted URL>` leads there, `/hops/3` to the image in three."""
 
     host = "127.0.0.2"  # all of 127.0.0.0/8 is this machine; this address alone is allowed
     daemon_threads = True

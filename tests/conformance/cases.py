@@ -51,9 +51,9 @@ DEPTH = "protobuf's own parser gives up before anyone can say where"
 class Case:
     """A question and what it is answered.
 
-    `sizes` of the pictures that come back, None for a Document that fails; `codes` and `option` of
-    the problem where the request fails. `json_codes` replaces `codes` over JSON (an empty set: a
-    picture comes back), and `differs` says why the protocols' answers cannot be the same.
+    `sizes` of the images that come back, None for a Document that fails; `codes` and `option` of
+    the problem where the request fails. `json_codes` replaces `codes` over JSON (an empty set: an
+    image comes back), and `differs` says why the protocols' answers cannot be the same.
     """
 
     name: str
@@ -74,7 +74,7 @@ def asked(*documents: Fields, **parameters: Any) -> Question:
 def good(
     name: str, content: bytes | Mapping[str, Any], size: Size = (60, 42), **parameters: Any
 ) -> Case:
-    """A case of one picture, given as a file or a Document's fields."""
+    """A case of one image, given as a file or a Document's fields."""
     fields = {"blob": content} if isinstance(content, bytes) else content
     return Case(name, asked(fields, **parameters), (size,))
 
@@ -93,7 +93,7 @@ def frames(format_name: str) -> bytes:
 
 
 def oriented(orientation: int) -> bytes:
-    """A picture that is 20x14 upright, stored as `orientation` says."""
+    """An image that is 20x14 upright, stored as `orientation` says."""
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation)
     upright = Image.open(BytesIO(png()))
     exif = Image.Exif()
@@ -164,7 +164,7 @@ def pictures() -> Iterator[Case]:
 
 
 def sources() -> Iterator[Case]:
-    """Rows 53 to 60: where the picture may be."""
+    """Rows 53 to 60: where the image may be."""
     encoded, safe = b64encode(png()).decode(), urlsafe_b64encode(png()).decode()
     yield good("53 data:", {"uri": f"data:image/png;base64,{encoded}"})
     yield good("54 percent", {"uri": "data:image/png," + quote(png())})

@@ -56,7 +56,7 @@ def service(both: tuple[Service, Service]) -> Service:
 
 @pytest.fixture(scope="session")
 def strained(both: tuple[Service, Service]) -> Service:
-    """The default Flow with room for four pictures."""
+    """The default Flow with room for four images."""
     return ready(both[1])
 
 

@@ -190,7 +190,7 @@ def test_the_unary_call_answers_as_the_stream(wires: Wires) -> None:
 
 
 def test_browsers_of_other_sites_are_told_nothing(service: Service) -> None:
-    """No CORS by default; and a browser must not guess what a picture is."""
+    """No CORS by default; and a browser must not guess what an image is."""
     headers = {"origin": "https://example.org", "content-type": "image/png"}
     reply = service.bytes("/upscale", png(), headers=headers)
     assert reply.status == 200 and reply.headers["x-content-type-options"] == "nosniff"

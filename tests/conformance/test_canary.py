@@ -1,7 +1,7 @@
 """Nothing that a client sends makes the service visit an address of its own network.
 
 The Flow allows the canary's port and one other address of loopback, where redirects come from; so
-it is the address that refuses, and a picture that is fetched shows that fetching works.
+it is the address that refuses, and an image that is fetched shows that fetching works.
 """
 
 import json
@@ -93,7 +93,7 @@ def test_a_url_in_place_of_base64_is_guarded_too(wires: Wires, canary: Canary) -
 
 
 def test_with_a_picture_the_uri_is_not_visited(wires: Wires, canary: Canary) -> None:
-    question = asked({"blob": b"no picture", "uri": f"http://127.0.0.1:{canary.port}/"})
+    question = asked({"blob": b"no image", "uri": f"http://127.0.0.1:{canary.port}/"})
     for ask in wires.ways.values():
         answer = ask(question)
         assert answer.problem is not None and answer.problem["option"] != "uri"

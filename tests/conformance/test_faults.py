@@ -192,7 +192,7 @@ Busy = Callable[[Service, str], AbstractContextManager[None]]
 def test_clients_that_vanish_free_their_workers_within_a_tile(
     strained: Service, busy: Busy
 ) -> None:
-    """Four of four workers; a fifth picture is refused until they are free."""
+    """Four of four workers; a fifth image is refused until they are free."""
     names = [f"{busy.__name__}-{number}" for number in range(4)]
     with wires_to(strained) as wires, ExitStack() as progress:
         with ExitStack() as stack:

@@ -38,7 +38,7 @@ class Caller:
 
 
 def opened(document: Document) -> Image.Image:
-    """The picture in an answer, read by Pillow."""
+    """The image in an answer, read by Pillow."""
     picture = Image.open(BytesIO(document.blob))
     picture.load()
     return picture

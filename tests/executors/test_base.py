@@ -1,4 +1,4 @@
-"""The Executor beside pictures: start, limits, cancellation, what it tells of itself."""
+"""The Executor beside images: start, limits, cancellation, what it tells of itself."""
 
 import asyncio
 import json

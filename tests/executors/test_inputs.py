@@ -1,4 +1,4 @@
-"""Bad and odd inputs through the Executor: a clear refusal or an exact picture, and it lives on.
+"""Bad and odd inputs through the Executor: a clear refusal or an exact image, and it lives on.
 
 Numbers are the rows of the project's test matrix of inputs.
 """

@@ -87,7 +87,7 @@ def test_an_unknown_model_does_not_harm_its_neighbours(client: Client) -> None:
 
 def test_a_failed_picture_does_not_harm_its_neighbours(client: Client) -> None:
     docs = asked("lanczos.x2", "bicubic_pp.x3")
-    docs[1].blob = b"no picture"
+    docs[1].blob = b"no image"
     answers = client.post("/upscale", docs, request_size=10)
     assert [bool(a.blob) for a in answers] == [True, False]
     assert answers[1].tags["error"]["code"]

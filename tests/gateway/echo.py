@@ -25,7 +25,7 @@ class Echo(Executor):
 
     @requests(on="/upscale")
     async def upscale(self, docs: DocumentArray, parameters: dict[str, Any], **_: Any) -> None:
-        """Echoes pictures after `steps` of 0.2 s each; the model `none` takes no picture."""
+        """Echoes images after `steps` of 0.2 s each; the model `none` takes no image."""
         self.echo(docs, parameters)
         for doc in docs:
             total = int(doc.tags.get("steps", 0))

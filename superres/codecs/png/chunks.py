@@ -47,7 +47,7 @@ def find_damage(data: bytes, most_chunks: int) -> Damage | None:
         if end > size:
             left = max(size - at - 12, 0)
             return Damage(f"chunk {kind!r} of {length} bytes ends after {left}", True)
-        # Lower case marks chunks that a picture does not need.
+        # Lower case marks chunks that an image does not need.
         if (kind[:1].isupper() or kind == b"fdAT") and (
             isal_zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]
         ):

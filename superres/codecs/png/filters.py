@@ -1,4 +1,4 @@
-"""PNG's filters: a picture's bytes as differences to their neighbours, which compress better.
+"""PNG's filters: an image's bytes as differences to their neighbours, which compress better.
 
 Source: Portable Network Graphics (Third Edition), section 9. Of 3840x2160 RGB, one thread: Up 4 ms,
 Average 9 ms, Paeth 20 ms, the best of each row 57 ms.

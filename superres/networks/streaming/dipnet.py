@@ -1,6 +1,6 @@
-"""DIPNet row by row, in one pass over the picture for each of its blocks and a last one.
+"""DIPNet row by row, in one pass over the image for each of its blocks and a last one.
 
-The attention of a block reads a grid pooled from the whole picture, so a block must have seen all
+The attention of a block reads a grid pooled from the whole image, so a block must have seen all
 rows before the first can be masked. Between passes only what the masks apply to is held, 60
 channels of the network's 300 and more; masking belongs to the pass that follows, so every layer is
 computed once, in the caches.
@@ -55,7 +55,7 @@ class Unmasked:
 
 
 class Mask:
-    """The attention of a block, whose cells are known, for the rows of a picture of `size`."""
+    """The attention of a block, whose cells are known, for the rows of an image of `size`."""
 
     def __init__(self, block: Block, near: Tensor, size: Size) -> None:
         self.attention = block.esa
@@ -67,7 +67,7 @@ class Mask:
         self.grid = torch.einsum("cyx,wx->ywc", grid, across).contiguous()
 
     def masked(self, x: Tensor, top: int) -> Tensor:
-        """Return `x` (1, c, n, w), which is the picture's rows from `top` on."""
+        """Return `x` (1, c, n, w), which is the image's rows from `top` on."""
         bottom = top + x.shape[2]
         weights = make_bilinear_weights(self.size.height, len(self.grid), top, bottom)
         used = weights.any(0).nonzero()[:, 0]
@@ -82,7 +82,7 @@ class Mask:
 
 
 class Passes:
-    """The passes over one picture; each is given all of its rows. Only the last gives any back."""
+    """The passes over one image; each is given all of its rows. Only the last gives any back."""
 
     def __init__(self, layers: Layers, size: Size) -> None:
         self.layers = layers
@@ -142,7 +142,7 @@ class Passes:
 
 
 def make_dipnet_stages(network: DIPNetNetwork) -> StageMaker:
-    """Return the stages of DIPNet, to be given all rows of a picture in each of its passes."""
+    """Return the stages of DIPNet, to be given all rows of an image in each of its passes."""
     layers = Layers(network)
     return lambda size: Passes(layers, size)
 

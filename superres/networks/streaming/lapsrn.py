@@ -1,4 +1,4 @@
-"""LapSRN row by row: equal to the whole picture to float rounding."""
+"""LapSRN row by row: equal to the whole image to float rounding."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ class LevelLayers:
 
 
 class Level:
-    """One doubling of the pyramid: features deepened and doubled, their detail on the picture."""
+    """One doubling of the pyramid: features deepened and doubled, their detail on the image."""
 
     def __init__(self, layers: LevelLayers) -> None:
         trunk: list[Stage] = [Convolution(layer, activated) for layer in layers.trunk]
@@ -68,7 +68,7 @@ class Level:
         self.delay = Delay()
 
     def push(self, features: Tensor, picture: Tensor, last: bool) -> tuple[Tensor, Tensor]:
-        """Return the next rows of the features and of the picture, both doubled."""
+        """Return the next rows of the features and of the image, both doubled."""
         features = activated(self.features.push(features, last))
         self.delay.put(self.picture.push(picture, last))
         detail = self.detail.push(features, last)
@@ -90,7 +90,7 @@ class Luma:
 
 
 class Chroma:
-    """The bicubic enlargement of whole rows; the picture is mirrored at its borders."""
+    """The bicubic enlargement of whole rows; the image is mirrored at its borders."""
 
     def __init__(self, bicubic: BicubicUpscaler) -> None:
         self.bicubic = bicubic

@@ -1,4 +1,4 @@
-"""RRDBNet row by row: equal to the whole picture to float rounding, in memory of its width.
+"""RRDBNet row by row: equal to the whole image to float rounding, in memory of its width.
 
 The layers are basicsr's, so their weights are whatever the network was given.
 """
@@ -84,7 +84,7 @@ class DenseBlock:
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         new = to_row_layout(rows)
-        first = self.ends[_LAYERS] - 1  # the picture's row that is row 0 of all features
+        first = self.ends[_LAYERS] - 1  # the image's row that is row 0 of all features
         features = self.gathered(new, last)
         self.ends[0] += len(new)
         for number in range(1, _LAYERS):
@@ -151,14 +151,14 @@ class Around:
     """The first layer, and what the body makes of it added.
 
     The layer is computed again for the rows that the body has completed: of the hundreds of rows
-    between, only the three channels of the picture are remembered.
+    between, only the three channels of the image are remembered.
     """
 
     def __init__(self, first: Packed, body: Stage) -> None:
         self.branch = Chain([Convolution(first), body])
         self.again = Convolution(first)
         self.delay = Delay()
-        self.come = 0  # rows of the picture
+        self.come = 0  # rows of the image
         self.seen = 0  # rows of them that `again` was given
         self.done = 0  # rows of the result
 
@@ -167,7 +167,7 @@ class Around:
         self.come += rows.shape[2]
         made = self.branch.push(rows, last)
         self.done += made.shape[2]
-        # The layer lags a row behind the picture, up to the picture's end.
+        # The layer lags a row behind the image, up to the image's end.
         needed = min(self.done + 1, self.come) - self.seen if self.done else 0
         self.seen += needed
         return made.add_(self.again.push(self.delay.take(needed), last))

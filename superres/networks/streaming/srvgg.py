@@ -1,4 +1,4 @@
-"""SRVGGNetCompact row by row: equal to the whole picture to float rounding."""
+"""SRVGGNetCompact row by row: equal to the whole image to float rounding."""
 
 from typing import Any
 

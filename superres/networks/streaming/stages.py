@@ -1,13 +1,13 @@
-"""Row streaming: a network of stages that take the next rows of a picture and give those of theirs.
+"""Row streaming: a network of stages that take the next rows of an image and give those of theirs.
 
 A 3×3 layer needs one row beyond those it computes, so each stage lags a row behind the one before
-and remembers two rows of its input; a skip connection remembers the rows its branch lags. Pushing a
-picture through from top to bottom gives what the whole picture would, to float rounding: nothing
+and remembers two rows of its input; a skip connection remembers the rows its branch lags. Pushing an
+image through from top to bottom gives what the whole image would, to float rounding: nothing
 is computed twice, and memory grows with the width only. The working set of a few rows stays in a
-processor's cache, where the layers of a whole picture would not.
+processor's cache, where the layers of a whole image would not.
 
-Rows are tensors (1, c, n, w) in channels_last, where n may be 0; `last` marks those that end a
-picture. A stage serves one picture, after which it is used up.
+Rows are tensors (1, c, n, w) in channels_last, where n may be 0; `last` marks those that end an
+image. A stage serves one image, after which it is used up.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Activation = Callable[[Tensor], Tensor]  # of its argument, possibly in place
 
 
 class Stage(Protocol):
-    """Part of a network for the rows of one picture."""
+    """Part of a network for the rows of one image."""
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         """Return the rows of the result that are complete once `rows` have come."""
@@ -33,7 +33,7 @@ class Stage(Protocol):
 
 StageMaker = Callable[
     [Size], Stage
-]  # of a network that is ready: its stages for one picture of a size
+]  # of a network that is ready: its stages for one image of a size
 
 
 def make_leaky_relu(slope: float) -> Activation:
@@ -109,8 +109,8 @@ class Convolution:
 class Chain:
     """Stages one after the other.
 
-    When a picture ends, each stage has a row more to give than the one before. None is given more
-    rows at a time than the first one was, so that the end of a picture fits the caches, too.
+    When an image ends, each stage has a row more to give than the one before. None is given more
+    rows at a time than the first one was, so that the end of an image fits the caches, too.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:

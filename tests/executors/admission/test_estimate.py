@@ -1,4 +1,4 @@
-"""Pictures are let in by what they will take, before anything is decoded."""
+"""Images are let in by what they will take, before anything is decoded."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ WORKERS = 2
 
 @pytest.fixture(scope="module")
 def tight() -> Iterator[BicubicPP]:
-    """An Executor with the least memory there can be: 8 MiB for small pictures, 56 for large."""
+    """An Executor with the least memory there can be: 8 MiB for small images, 56 for large."""
     executor = BicubicPP(offline=True, host_memory_mb=1, workers=WORKERS, max_waiting=40)
     yield executor
     executor.close()
@@ -105,7 +105,7 @@ def roomy() -> Iterator[BicubicPP]:
 
 
 def large() -> Document:
-    """A picture of so many tiles that nobody waits for its end."""
+    """An image of so many tiles that nobody waits for its end."""
     return Document(blob=png(size=(2000, 1500)), tags={"tile": 20})
 
 

@@ -1,4 +1,4 @@
-"""Who may come in, whose picture may take memory, and in which order."""
+"""Who may come in, whose image may take memory, and in which order."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Small pictures have threads and memory of their own."""
+"""Small images have threads and memory of their own."""
 
 from collections.abc import Iterator
 

@@ -248,7 +248,7 @@ def test_a_connection_that_is_never_accepted_ends_at_the_deadline() -> None:
 
 
 def chain(length: int) -> Script:
-    """`length` redirects, then the picture; the path counts."""
+    """`length` redirects, then the image; the path counts."""
 
     def script(connection: socket.socket, path: str) -> None:
         step = int(path.strip("/") or 0)

@@ -1,4 +1,4 @@
-"""What a server may answer to a picture, and what is made of it."""
+"""What a server may answer to an image, and what is made of it."""
 
 import json
 import threading

@@ -99,7 +99,7 @@ def test_a_folder_is_upscaled_into_another(
     (folder / "deeper").mkdir(parents=True)
     for name in ("b.png", "a.JPG", "deeper/c.png", ".hidden.png", "a.x3.JPG"):
         picture().save(folder / name)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     assert run("upscale", folder, "-o", "large") == 0
     assert sorted(path.name for path in Path("large").iterdir()) == ["a.x3.jpg", "b.x3.png"]
     assert capsys.readouterr().out.split() == ["large/a.x3.jpg", "large/b.x3.png"]
@@ -160,7 +160,7 @@ def test_a_failure_is_one_line_and_harms_no_other(
     lines = printed.err.splitlines()
     assert [line.partition(":")[0] for line in lines] == inputs[:3]
     assert "No such file" in lines[1]
-    assert "no pictures directly" in lines[2]
+    assert "no images directly" in lines[2]
 
 
 def test_too_large_a_scale_is_a_failure_of_the_picture(
@@ -247,7 +247,7 @@ def test_fetch_fails_where_downloads_are_forbidden(
 
 
 class Slow(BaseHTTPRequestHandler):
-    """Takes a picture and never answers; says when it has one."""
+    """Takes an image and never answers; says when it has one."""
 
     arrived = threading.Event()
     released = threading.Event()

@@ -54,7 +54,7 @@ def test_a_folder_names_its_pictures_in_order(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = [source.path for source in list_inputs(str(tmp_path))]
     assert found == [tmp_path / name for name in ("a.ppm", "b.PNG", "c.tif")]
-    with pytest.raises(BadImage, match="no pictures directly in this folder"):
+    with pytest.raises(BadImage, match="no images directly in this folder"):
         list_inputs(str(tmp_path / "folder.png"))
 
 

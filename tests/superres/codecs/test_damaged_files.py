@@ -125,7 +125,7 @@ def test_random_damage_never_raises_anything_but_a_refusal() -> None:
         try:
             image = decode(damaged.tobytes(), Limits(max_pixels=100_000))
         except Refused as error:
-            assert error.code  # noqa: PT017 - either a picture or a refusal
+            assert error.code  # noqa: PT017 - either an image or a refusal
         else:
             assert image.size.pixels <= 100_000
 
@@ -139,7 +139,7 @@ def test_random_damage_never_raises_anything_but_a_refusal() -> None:
         b"BM" + struct.pack("<IIIIiiHH24x", 54, 0, 54, 40, 30_000, 30_000, 1, 24),
         b"P6 30000 30000 255\n" + bytes(100),
         b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b",\0\0\0\0\1\0\1\0\0\2\0",
-        # A frame that sticks out of a small picture.
+        # A frame that sticks out of a small image.
         b"GIF89a"
         + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
         + b",\0\0\0\0\1\0\1\0\0\2\0"

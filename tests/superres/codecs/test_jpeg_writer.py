@@ -19,7 +19,7 @@ from superres.image.frame_stream import FrameStream
 
 
 def levels(height: int, width: int, channels: int) -> Any:
-    """A soft picture with some noise."""
+    """A soft image with some noise."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     waves = 120 + 70 * np.sin(x / 9) * np.cos(y / 7)
     noise = np.random.default_rng(height).normal(0, 9, (height, width, channels))
@@ -63,7 +63,7 @@ def restarts(data: bytes) -> list[int]:
 
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strips of one row of units, so that small pictures have many."""
+    """Strips of one row of units, so that small images have many."""
     monkeypatch.setattr(jpeg_writer, "STRIP", 1)
 
 

@@ -1,4 +1,4 @@
-"""What a header tells of a picture is what decoding makes of it, and comes without decoding."""
+"""What a header tells of an image is what decoding makes of it, and comes without decoding."""
 
 import zlib
 from collections.abc import Callable

@@ -103,7 +103,7 @@ def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, sca
     x, y = (LANDMARKS.mean(axis=0) - [0, 42.5 * 52 / 126]) * scale
     assert np.median(columns) == pytest.approx(x, abs=3 * scale)
     assert np.median(rows) == pytest.approx(y, abs=3 * scale)
-    # 40 dB with the exact offset: facexlib's is half a pixel of the enlarged picture more.
+    # 40 dB with the exact offset: facexlib's is half a pixel of the enlarged image more.
     assert psnr(same[pasted], big[pasted]) > 33
 
 
@@ -262,7 +262,7 @@ def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
     assert out.dtype == np.uint16
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
-    # The same picture at both depths: within rounding and the noise that was put in.
+    # The same image at both depths: within rounding and the noise that was put in.
     assert np.abs(out / 257 - shallow).max() < 2.5
     assert len(np.unique(out[pasted] % 257)) > 200, "the face has only 8-bit levels"
 

@@ -19,7 +19,7 @@ HD = Size(1920, 1080)
 
 
 class Difference(NamedTuple):
-    """A text that ffmpeg and we read differently, for a picture of 200x300, and why."""
+    """A text that ffmpeg and we read differently, for an image of 200x300, and why."""
 
     text: str
     ffmpeg: Size
@@ -41,9 +41,7 @@ DIFFERENCES = (
     Difference("while(0,1);600:-1", Size(600, 900), "SCALE_SYNTAX", ENDLESS),
     Difference("0*random(0)+600:-1", Size(600, 900), "SCALE_SYNTAX", "not the same twice"),
     Difference("0*time(0)+600:-1", Size(600, 900), "SCALE_SYNTAX", "not the same twice"),
-    Difference(
-        "n*600+600:-1:eval=frame", Size(600, 900), "SCALE_SYNTAX", "pictures have no number"
-    ),
+    Difference("n*600+600:-1:eval=frame", Size(600, 900), "SCALE_SYNTAX", "images have no number"),
     Difference("1e10:-1", PORTRAIT, "SCALE_TOO_LARGE", NO_32_BITS),
     Difference("-1e10:-1", PORTRAIT, "SCALE_VALUE", NO_32_BITS),
     Difference("oh*2:ow", PORTRAIT, "SCALE_VALUE", NO_32_BITS),

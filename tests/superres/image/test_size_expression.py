@@ -120,7 +120,7 @@ MEASURED: tuple[tuple[Size, str, Size | str], ...] = (
     (Size(1, 20000), "iw*4:-1", Size(4, 80000)),
 )
 
-# Cases of the data file whose picture we never have: here all are RGB with square pixels.
+# Cases of the data file whose image we never have: here all are RGB with square pixels.
 OTHER_PICTURES = {
     ("a*600:sar*600", "rgb24", "2/1"): Size(400, 600),
     ("iw*sar:ih", "rgb24", "2/1"): Size(200, 300),
@@ -171,7 +171,7 @@ def test_the_message_says_what_would_do() -> None:
 def test_asking_for_more_than_the_largest_names_the_largest(text: str) -> None:
     error = refusal(text)
     assert error.code == "SCALE_TOO_LARGE"
-    assert "at most 800x1200 for a picture of 200x300, not " in str(error)
+    assert "at most 800x1200 for an image of 200x300, not " in str(error)
 
 
 def test_the_largest_size_itself_is_allowed() -> None:

@@ -15,7 +15,7 @@ MEMORY = 512 * 2**20
 
 
 def covers(plan: Plan, size: Size) -> bool:
-    """Whether the cores partition a picture of `size`."""
+    """Whether the cores partition an image of `size`."""
     cores = [tile.core for tile in plan.tiles]
     within = all(c.left >= 0 and c.top >= 0 for c in cores)
     within = within and all(c.right <= size.width and c.bottom <= size.height for c in cores)

@@ -37,7 +37,7 @@ def upscaler(name: str) -> NetworkUpscaler:
 
 
 class Fails(nn.Module):
-    """Doubles a picture as long as `breaks` does not say otherwise."""
+    """Doubles an image as long as `breaks` does not say otherwise."""
 
     def __init__(self, breaks: str, limit: int = 0) -> None:
         super().__init__()

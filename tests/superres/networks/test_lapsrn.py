@@ -188,7 +188,7 @@ def enlarged(network: nn.Module, pixels: Pixels) -> Pixels:
 
 
 def quality(network: LumaUpscaler, scale: int, path: Path) -> tuple[float, float]:
-    """The PSNR for one picture of the network and of bicubic interpolation."""
+    """The PSNR for one image of the network and of bicubic interpolation."""
     hr = crop_to_multiple(read_rgb(path), scale)
     lr = bicubic(hr, hr.shape[1] // scale, hr.shape[0] // scale)
     plain = bicubic(lr, hr.shape[1], hr.shape[0])

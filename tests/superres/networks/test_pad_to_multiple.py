@@ -1,4 +1,4 @@
-"""Pictures of any size for a network that takes whole windows."""
+"""Images of any size for a network that takes whole windows."""
 
 from copy import deepcopy
 

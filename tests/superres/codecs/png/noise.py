@@ -1,4 +1,4 @@
-"""Pixels that no rule predicts, for tests of pictures."""
+"""Pixels that no rule predicts, for tests of images."""
 
 import numpy as np
 from hypothesis import strategies as st

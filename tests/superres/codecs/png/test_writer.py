@@ -51,7 +51,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strips of a few rows, so that small pictures have many."""
+    """Strips of a few rows, so that small images have many."""
     monkeypatch.setattr(writer, "STRIP", 700)
 
 

@@ -1,4 +1,4 @@
-"""Row streaming gives what the whole picture would, however its rows are cut."""
+"""Row streaming gives what the whole image would, however its rows are cut."""
 
 from collections.abc import Callable
 from typing import Any
