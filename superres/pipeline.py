@@ -105,6 +105,29 @@ def _target_size(
     return target
 
 
+def upscale_frame(frame: Frame, upscaler: Upscaler, options: OutputOptions) -> Frame:
+    """Upscale one frame, without encoding it.
+
+    Args:
+        frame: Grey or RGB, with alpha or without.
+        upscaler: The model.
+        options: `scale`, `tile` and `overlap` count.
+
+    Returns:
+        The frame at the size that `options.scale` says, of the same depth.
+
+    Raises:
+        BadOption: The scale is wrong, or larger than the model's.
+    """
+    largest = frame.size.times(upscaler.spec.scale)
+    target = options.scale.bounded(frame.size, largest) if options.scale else largest
+    work = FrameWork(frame, upscaler, options, lambda done, total: None, None, None)
+    try:
+        return work.scroll(target).whole()
+    finally:
+        work.close()
+
+
 class FrameWork:
     """One frame on its way through a model, which begins when its first rows are taken."""
 

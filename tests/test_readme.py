@@ -1,10 +1,13 @@
 """The README tells the truth: what it names exists, and what it shows compiles."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +58,25 @@ def test_the_readme_has_python_to_try() -> None:
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 def test_the_python_of_the_readme_compiles(code: str) -> None:
     compile(code, "README.md", "exec")
+
+
+def test_the_python_without_a_server_runs(tmp_path: Path) -> None:
+    (code,) = (code for code in PYTHON if "import superres" in code)
+    image = Image.effect_noise((60, 40), 40).convert("RGB")
+    image.save(tmp_path / "photo.jpg")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == "photo.jpg (80, 120, 3)"
+    with Image.open(tmp_path / "large.jpg") as large:
+        assert (large.format, large.size) == ("JPEG", (180, 120))
 
 
 def test_the_pipeline_runs_what_the_readme_says() -> None:

@@ -38,7 +38,6 @@ class Format:
     mime_type: str
     names: tuple[str, ...]  # other names and file name endings
     largest_side: int
-    lossy: bool = False  # `quality` matters
     alpha: bool = True
     depth16: bool = False
     animation: bool = True  # or pages
@@ -58,11 +57,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
                 "image/jpeg",
                 ("jpg", "jpe", "jfif"),
                 65_500,
-                lossy=True,
                 alpha=False,
                 animation=False,
             ),
-            Format("webp", "image/webp", (), 16_383, lossy=True, grey=False),
+            Format("webp", "image/webp", (), 16_383, grey=False),
             Format("tiff", "image/tiff", ("tif",), _UNBOUNDED, depth16=True),
             Format(
                 "bmp",
@@ -76,7 +74,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             ),
             Format("gif", "image/gif", (), 65_535, icc=False, metadata=False),
             # libavif writes more, but reads up to this.
-            Format("avif", "image/avif", ("avifs",), 32_768, lossy=True),
+            Format("avif", "image/avif", ("avifs",), 32_768),
         )
     }
 )
@@ -124,15 +122,32 @@ class Effort:
 
 def encode(
     image: Image,
-    format: Format,  # noqa: A002
+    format: Format | str,  # noqa: A002
     quality: int = 95,
     keep_metadata: bool = False,
     png_compression: int = writer.DEFAULT_COMPRESSION,
 ) -> Encoded:
-    """Return `image` as a file of `format`; see `encode_streams`."""
-    scrolls = [FrameStream.of(frame) for frame in image.frames]
+    """Encode an image as a file.
+
+    Args:
+        image: Frames of 8 or 16 bits; what the format cannot hold is converted, see
+            `encode_streams`.
+        format: A format or its name, e.g. "png".
+        quality: 0..100, of lossy formats.
+        keep_metadata: Whether EXIF and XMP travel.
+        png_compression: 0 (none) .. 9 (smallest), of PNG.
+
+    Returns:
+        The file, and what of the image is in it.
+
+    Raises:
+        BadOption: The format is unknown, a number is out of range, or the image is too large for
+            the format.
+    """
+    chosen = find_format(format) if isinstance(format, str) else format
+    streams = [FrameStream.of(frame) for frame in image.frames]
     effort = Effort(quality, png_compression)
-    return encode_streams(scrolls, image.metadata, format, effort, keep_metadata)
+    return encode_streams(streams, image.metadata, chosen, effort, keep_metadata)
 
 
 def encode_streams(

@@ -8,7 +8,6 @@ Sources: Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Supe
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, leaky_relu, pad
 
-from superres.model_spec import StateDict
 from superres.networks.luma_chroma import LumaNetwork
 
 _CHANNELS = 64
@@ -19,7 +18,7 @@ class LapSRNNetwork(LumaNetwork):
     """`(n, 1, h, w)` studio-range luma to `(n, 1, scale·h, scale·w)`, `scale` 2, 4 or 8.
 
     The published depth is 10, for x8 5. `kernel` 4 and no `bias` make the network of the
-    MIT-licensed retraining (see `retrained_keys`). In colour, measured with the published weights:
+    MIT-licensed retraining. In colour, measured with the published weights:
 
     ==========  =============  =====================================  ======================
     scale       exact overlap  least overlap within one 8-bit step    peak per input pixel
@@ -147,27 +146,3 @@ def levels(scale: int) -> range:
     """
     assert scale in {2, 4, 8}, f"scale {scale}: the pyramid makes 2, 4 or 8"
     return range(scale.bit_length() - 1, 0, -1)
-
-
-def retrained_keys(state: StateDict) -> StateDict:
-    """Return the state of `LapSRN(4, 10, kernel=4, bias=False)` from the keys of twtygqyy's
-    retraining.
-
-    There `convt_F{n}` is the trunk of the n-th level from the smallest, its even entries 0..18 the
-    layers and 20 the doubling.
-    """
-    return {_retrained_key(key): tensor for key, tensor in state.items()}
-
-
-def _retrained_key(key: str) -> str:
-    """Return one key of the retraining as LapSRN names it."""
-    if key == "conv_input.weight":
-        return "input_conv.weight"
-    branch, *trunk = key.removeprefix("convt_").removesuffix(".weight").split(".")
-    kind, level = branch[0], 3 - int(branch[1:])
-    if kind == "F":
-        entry = int(trunk[-1])
-        layer = "upconv" if entry == 20 else f"conv{entry // 2 + 1}"
-    else:
-        layer = {"I": "img_up", "R": "residual_conv"}[kind]
-    return f"level{level}_{layer}.weight"

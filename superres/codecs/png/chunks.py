@@ -14,14 +14,13 @@ class PngHeader(NamedTuple):
     width: int
     height: int
     bit_depth: int
-    colour_type: int
 
 
 def read_header(data: bytes) -> PngHeader | None:
     """Return the first chunk of the PNG file `data`, or None where it is not a header."""
     if len(data) < 33 or data[12:16] != b"IHDR":
         return None
-    return PngHeader(*struct.unpack_from(">IIBB", data, 16))
+    return PngHeader(*struct.unpack_from(">IIB", data, 16))
 
 
 class Damage(NamedTuple):

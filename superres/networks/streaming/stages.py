@@ -1,9 +1,9 @@
 """Row streaming: a network of stages that take the next rows of an image and give those of theirs.
 
 A 3×3 layer needs one row beyond those it computes, so each stage lags a row behind the one before
-and remembers two rows of its input; a skip connection remembers the rows its branch lags. Pushing an
-image through from top to bottom gives what the whole image would, to float rounding: nothing
-is computed twice, and memory grows with the width only. The working set of a few rows stays in a
+and remembers two rows of its input; a skip connection remembers the rows its branch lags. Pushing
+an image through from top to bottom gives what the whole image would, to float rounding: nothing is
+computed twice, and memory grows with the width only. The working set of a few rows stays in a
 processor's cache, where the layers of a whole image would not.
 
 Rows are tensors (1, c, n, w) in channels_last, where n may be 0; `last` marks those that end an

@@ -212,7 +212,7 @@ def test_files_grow_with_quality_and_every_quality_is_valid(form: Any) -> None:
 def test_quality_changes_nothing_where_nothing_is_lost() -> None:
     image = still(frame())
     for form in FORMATS.values():
-        if not form.lossy:
+        if form.name not in {"jpeg", "webp", "avif"}:
             assert encode(image, form, 0).data == encode(image, form, 100).data
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
 from superres.model_spec import StateDict
-from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork, retrained_keys
+from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork
 from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, ReducedNetwork, wrap_keys
 
 retrained = partial(LapSRNNetwork, 4, 10, kernel=4, bias=False)
@@ -230,9 +230,33 @@ def test_official_weights_reach_their_psnr(
     assert result == pytest.approx(expected, abs=0.02)
 
 
+def convert_retrained(state: StateDict) -> StateDict:
+    """Return the state of `LapSRN(4, 10, kernel=4, bias=False)` from the keys of twtygqyy's
+    retraining.
+
+    There `convt_F{n}` is the trunk of the n-th level from the smallest, its even entries 0..18 the
+    layers and 20 the doubling.
+    """
+    return {convert_key(key): tensor for key, tensor in state.items()}
+
+
+def convert_key(key: str) -> str:
+    """Return one key of the retraining as LapSRN names it."""
+    if key == "conv_input.weight":
+        return "input_conv.weight"
+    branch, *trunk = key.removeprefix("convt_").removesuffix(".weight").split(".")
+    kind, level = branch[0], 3 - int(branch[1:])
+    if kind == "F":
+        entry = int(trunk[-1])
+        layer = "upconv" if entry == 20 else f"conv{entry // 2 + 1}"
+    else:
+        layer = {"I": "img_up", "R": "residual_conv"}[kind]
+    return f"level{level}_{layer}.weight"
+
+
 @pytest.mark.weights
 def test_the_retrained_weights_reach_their_psnr(shared_data: Path) -> None:
-    network = upscaler(shared_data, "LapSRN_x4_twtygqyy", retrained(), retrained_keys)
+    network = upscaler(shared_data, "LapSRN_x4_twtygqyy", retrained(), convert_retrained)
     assert set5(network, 4, shared_data) == pytest.approx(31.63, abs=0.02)
 
 
