@@ -40,9 +40,12 @@ demo: $(SERVING_READY) $(CLIENT_READY)  ## Upscale a photo through the official 
 test: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests
 	@OMP_NUM_THREADS=1 $(SERVER) -m pytest -q -n 2 --dist loadfile
 
-lint: $(DEVELOPING_READY)  ## Check style and types
+lint: $(DEVELOPING_READY)  ## Check style, types, imports, docstrings and sizes
 	@echo "ruff …" && $(SERVER) -m ruff check . && $(SERVER) -m ruff format --check .
 	@echo "mypy …" && $(SERVER) -m mypy
+	@echo "import-linter …" && .venv/bin/lint-imports --no-logo
+	@echo "pydoclint …" && .venv/bin/pydoclint --quiet contract superres executors gateway evaluation
+	@echo "measures …" && $(SERVER) -m tools.measure
 
 format: $(DEVELOPING_READY)  ## Rewrite the sources in the project's style
 	@$(SERVER) -m ruff check --fix . ; $(SERVER) -m ruff format .
@@ -64,7 +67,7 @@ bench-gpu:  ## Measure on CUDA, at most 8 minutes; in any environment with torch
 	@$(PYTHON) -m benchmarks.gpu
 
 clean:  ## Remove the environments, caches and the demo's images
-	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an installation is repeated only when its requirements changed.

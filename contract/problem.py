@@ -121,6 +121,12 @@ def make_problem(
 def parse_problem(line: str) -> Problem:
     """Read what `Problem.as_json` wrote.
 
+    Args:
+        line: One JSON object; a status that it lacks is its code's.
+
+    Returns:
+        The Problem.
+
     Raises:
         ValueError, KeyError, TypeError: The line is no Problem, or its status is no error's.
     """

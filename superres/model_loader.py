@@ -39,6 +39,9 @@ class LoadedModel(ABC):
             size: Of the frame, in pixels.
             tile: Edge of the tiles in input pixels that a request asks for, 0 to choose.
             overlap: Overlap in input pixels that a request asks for, None for the model's own.
+
+        Returns:
+            Bytes on the host and on the device, and seconds.
         """
 
 

@@ -59,6 +59,9 @@ def plan_cheapest(
             precision.
         on_cpu: Whether the network runs on a CPU.
         overlap: What a request asks for; by default the row's own, which is exact.
+
+    Returns:
+        Tiles, or panels that are streamed row by row.
     """
     pixels = max(int(memory / max(spec.bytes_per_pixel * per_pixel, 1)), MIN_TILE**2)
     tiles = _plan_tiles(size, find_cheapest_tiles(size, spec, pixels, overlap), spec, overlap)
