@@ -67,7 +67,7 @@ bench-gpu:  ## Measure on CUDA, at most 8 minutes; in any environment with torch
 	@$(PYTHON) -m benchmarks.gpu
 
 clean:  ## Remove the environments, caches and the demo's images
-	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-client examples/node_modules demo .coverage .coverage.* .hypothesis .grimp_cache .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an installation is repeated only when its requirements changed.

@@ -4,7 +4,7 @@
     OPERATOR_OPTIONS    what the operator of an Executor may set, in YAML or in the environment
 
 The reader of Documents, the operator's settings, the command line, OpenAPI, the pages and the
-tables of docs/reference.md (`python -m contract.reference`) follow from them.
+tables of docs/reference.md (`python -m tools.reference`) follow from them.
 """
 
 import tomllib

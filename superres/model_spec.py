@@ -73,6 +73,14 @@ class ModelSpec:
     seconds_per_megapixel: float  # of input, fp32, both cores of an Intel Xeon (benchmarks.cost)
     options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
 
+    @property
+    def download_size(self) -> str:
+        """The megabytes to download, or that there are none."""
+        if all(weights.embedded for weights in self.weights):
+            return "embedded" if self.weights else "none"
+        sizes = [weights.size for weights in self.weights if weights.size]
+        return f"{sum(sizes) / 1e6:.1f} MB" if len(sizes) == len(self.weights) else "not published"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec(ModelSpec):

@@ -1,7 +1,10 @@
 """The service's HTTP side in OpenAPI 3.1: what is accepted, what comes back, what goes wrong."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
+
+import yaml
 
 from contract.option import Option
 from contract.options import REQUEST_OPTIONS
@@ -231,19 +234,6 @@ def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _object(description: str, properties: Json, *required: str) -> Json:
-    fields = {"type": "object", "description": description, "properties": properties}
-    return fields | ({"required": list(required)} if required else {})
-
-
-def _string(description: str) -> Json:
-    return {"type": "string", "description": description}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
 def _meaning(name: str, option: Option) -> str:
     """Return what an option does, in words: alias, models, default."""
     if name != option.name:
@@ -254,126 +244,16 @@ def _meaning(name: str, option: Option) -> str:
     return f"{where}{option.meaning}{models}{default}"
 
 
-_MAYBE_STRING = {"type": ["string", "null"]}
-SIZE = {**_list({"type": "integer"}), "minItems": 2, "maxItems": 2, "description": "width, height"}
-_COUNT = {"type": "integer", "minimum": 0}
+def _load_schemas() -> Json:
+    """Load the components of the document, with the options and the error codes filled in."""
+    text = Path(__file__).with_name("schemas.yml").read_text(encoding="utf-8")
+    schemas: Json = yaml.safe_load(text.replace("{codes}", _ERROR_CODES))
+    schemas["Options"]["properties"] = {
+        name: option.schema | {"description": _meaning(name, option)}
+        for option in REQUEST_OPTIONS.values()
+        for name in option.names
+    }
+    return schemas
 
-_SCHEMAS: Json = {
-    "Options": _object(
-        "Options of /upscale, as tags of a Document or as parameters of a request; tags win. "
-        "Numbers may be strings of digits.",
-        {
-            name: option.schema | {"description": _meaning(name, option)}
-            for option in REQUEST_OPTIONS.values()
-            for name in option.names
-        },
-    ),
-    "Document": _object(
-        "One image: blob, else tensor, else uri.",
-        {
-            "id": _string("Comes back unchanged."),
-            "blob": {"type": "string", "contentEncoding": "base64", "description": "A file."},
-            "tensor": {"description": "H×W or H×W×C: 0..255, or floating point 0..1"},
-            "uri": _string("data:, or http(s): to public addresses."),
-            "mime_type": _string("Of an answer's blob."),
-            "tags": {"allOf": [_ref("Options")], "description": "Unknown tags are echoed."},
-        },
-    ),
-    "Request": _object(
-        "Jina's request.",
-        {
-            "data": _list(_ref("Document")),
-            "parameters": _ref("Options"),
-            "exec_endpoint": _string("For /post only."),
-            "target_executor": _string("Executors by name, a|b for several; all by default."),
-        },
-        "data",
-    ),
-    "Answer": _object(
-        "Jina's answer.",
-        {
-            "header": {"type": "object"},
-            "parameters": {"type": "object"},
-            "routes": _list({"type": "object"}),
-            "data": _list(_ref("Answered")),
-        },
-        "data",
-    ),
-    "Answered": {
-        "allOf": [_ref("Document")],
-        "description": "With the tag upscale, or without blob and with the tag error.",
-        "properties": {
-            "tags": _object("", {"upscale": _ref("Record"), "error": _ref("DocumentError")})
-        },
-    },
-    "Record": _object(
-        "What was done.",
-        {
-            "model": {"type": "string"},
-            "model_scale": _COUNT,
-            "input_size": SIZE,
-            "output_size": SIZE,
-            "image_format": {"type": "string"},
-            "bit_depth": _COUNT,
-            "frames": _COUNT,
-            "frames_dropped": _COUNT,
-            "seconds": {"type": "number", "description": "The model's time."},
-            "peak_memory_mb": {"type": ["number", "null"], "description": "On the device."},
-            "tiles": _COUNT,
-            "tile_overlap": _COUNT | {"description": "Input pixels on each side of a tile."},
-            "tiles_redone_in_fp32": _COUNT,
-        },
-    ),
-    "DocumentError": _object(
-        "Why a Document of several failed.",
-        {
-            "code": {"type": "string"},
-            "message": {"type": "string"},
-            "option": _MAYBE_STRING,
-            "allowed": _MAYBE_STRING,
-        },
-        "code",
-        "message",
-    ),
-    "Error": _object(
-        "Why a request failed.",
-        {
-            "code": _string(f"In capitals; the gateway's and the commonest: {_ERROR_CODES}."),
-            "message": _string("What had which value, and what would do."),
-            "option": {**_MAYBE_STRING, "description": "The option or field at fault."},
-            "allowed": {**_MAYBE_STRING, "description": "What would do."},
-            "doc_id": _string("The Document at fault, where there is exactly one."),
-            "request_id": _string("The request's id."),
-        },
-        "code",
-        "message",
-        "option",
-        "allowed",
-        "request_id",
-    ),
-    "Models": _object(
-        "What the Flow serves.",
-        {
-            "models": _list(
-                _object(
-                    "A model.",
-                    {
-                        "name": _string("For the option model."),
-                        "scale": _COUNT,
-                        "default": {"type": "boolean", "description": "Of its Executor."},
-                        "system": {"type": "string"},
-                        "options": {
-                            **_list({"type": "string"}),
-                            "description": "The model's own, beside those of every model.",
-                        },
-                    },
-                    "name",
-                )
-            )
-        },
-        "models",
-    ),
-    "Status": _object("Jina's status; code 0 is success.", {"code": _COUNT}),
-    "Version": _object("Jina's version.", {"jina": {"type": "object"}}),
-    "Empty": _object("Nothing: {}.", {}),
-}
+
+_SCHEMAS = _load_schemas()

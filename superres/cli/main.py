@@ -181,12 +181,11 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
 def list_models(_given: argparse.Namespace) -> int:
     """Print the models that --model takes, in aligned columns."""
     from superres.catalogue import CATALOGUE
-    from superres.cli.tables import describe_size
 
     rows = [("model", "scale", "weights", "licence", "speed", "good at")]
     for spec in CATALOGUE.values():
         licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
-        facts = (f"x{spec.scale}", describe_size(spec), licences, spec.speed.value)
+        facts = (f"x{spec.scale}", spec.download_size, licences, spec.speed.value)
         rows.append((spec.name, *facts, spec.description))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

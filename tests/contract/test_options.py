@@ -10,7 +10,7 @@ import pytest
 
 from contract.option import EXACT_FLOAT, WrongValue
 from contract.options import IMAGE_FORMATS, OPERATOR_OPTIONS, REQUEST_OPTIONS, SAMPLING_OPTIONS
-from contract.reference import replace_tables
+from tools.reference import replace_tables
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(REQUEST_OPTIONS)

@@ -1,7 +1,7 @@
 """The catalogue as Markdown: README's table of models, and NOTICE.md.
 
-python -m superres.cli.tables models
-python -m superres.cli.tables notice > NOTICE.md
+python -m tools.tables models
+python -m tools.tables notice > NOTICE.md
 """
 
 import sys
@@ -17,7 +17,7 @@ _NOTICE_HEAD = """# Notice
 
 The code of this project is under the Apache License 2.0 (LICENSE). Weights have licences of their
 own. Only the embedded ones are part of the repository; all others are downloaded by the user from
-their publishers. This file is generated from the catalogue: `python -m superres.cli.tables notice`.
+their publishers. This file is generated from the catalogue: `python -m tools.tables notice`.
 
 """
 
@@ -44,7 +44,7 @@ def write_models_table() -> str:
             (
                 f"`{spec.name}`",
                 f"x{spec.scale}",
-                describe_size(spec),
+                spec.download_size,
                 ", ".join(dict.fromkeys(w.licence for w in spec.weights)) or "–",
                 spec.speed.value,
                 spec.description,
@@ -52,16 +52,6 @@ def write_models_table() -> str:
             for spec in DESCRIBED
         ),
     )
-
-
-def describe_size(spec: ModelSpec) -> str:
-    """Return the megabytes to download, or that there are none."""
-    if not spec.weights:
-        return "none"
-    if all(weights.embedded for weights in spec.weights):
-        return "embedded"
-    sizes = [weights.size for weights in spec.weights if weights.size]
-    return f"{sum(sizes) / 1e6:.1f} MB" if len(sizes) == len(spec.weights) else "not published"
 
 
 def write_notice() -> str:

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from superres.catalogue import ROWS
-from superres.cli.tables import write_models_table, write_notice
+from tools.tables import write_models_table, write_notice
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_notice_is_that_of_the_catalogue() -> None:

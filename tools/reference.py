@@ -1,6 +1,6 @@
 """The tables of docs/reference.md, made from the table of options.
 
-python -m contract.reference
+python -m tools.reference
 """
 
 import sys
