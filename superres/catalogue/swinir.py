@@ -78,104 +78,43 @@ def _describe_real(
     )
 
 
+# Scale, bytes and SHA-256 of the file, peak bytes per input pixel, seconds per megapixel.
+_CLASSICAL_DF2K = (
+    (2, 67277475, "2032ebf8f401dd3ce2fae5f3852117cb72101ec6ed8358faa64c2a3fa09ed4ac", 3_600, 108),
+    (3, 68016035, "6eca3aee41f53322cd2f5a13650e212b80be8f3c0439d6fe19aef13ab1f509c7", 6_000, 110),
+    (4, 67869037, "4e78e33f22c1aa8a773db0cf4a7381bae97c2362c717f155439ebc690cbd9215", 8_500, 113),
+    (8, 68460535, "6b522c1ea5c21006ce3398797eb20b131ca0024cc6e7b8f3d5d29fad1310a49c", 36_000, 136),
+)
+_CLASSICAL_DIV2K = (
+    (2, 59019939, "ac6d4895f73aa1b3d563937e29dcedcfdff4d401280e248f23db3c6f68e8343b", 3_600, 108),
+    (3, 59758497, "d835497f2332aae839ae19a033290ced8686fa2a795f76fc5153ec2c83003f75", 6_000, 110),
+    (4, 59611499, "129dc773ba2d4c07f3eb0bb116fbe692011b7cc072d9ca12797cd3748198610a", 8_500, 118),
+    (8, 60202999, "3c3ae9238a7125e52aab457df052aa8981adb2fb8e42b6d4112a96b3c19432d7", 36_000, 142),
+)
+# Scale, bytes, SHA-256, seconds per megapixel.
+_LIGHTWEIGHT = (
+    (2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5),
+    (3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8),
+    (4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8),
+)
+# Kind, scale, bytes, SHA-256, seconds per megapixel.
+_REAL = (
+    ("GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342", 113),
+    ("PSNR", 2, None, None, 113),
+    ("PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5", 117),
+)
+_REAL_LARGE = (
+    ("GAN", 4, 142473939, "99adfa91350a84c99e946c1eb3d8fce34bc28f57d807b09dc8fe40a316328c0a", 249),
+    ("PSNR", 4, 142473947, "450be6eac63a59959b55a83df6743444de9f018547f81d16f699b3680d366ad7", 246),
+)
+
 ROWS = (
     _describe_real(
         "GAN", 4, 67129861, "b9afb61e65e04eb7f8aba5095d070bbe9af28df76acd0c9405aeb33b814bcfc6", 118
     ),
-    _describe_small(
-        2, 17147989, "193b229909ca89cd8b55de9c9e7fce146ae759d59dfcd78d8feb9dd1d6fa0fd7", 18.5
-    ),
-    _describe_small(
-        3, 17180437, "53af0cf0b15876752c1c2646a71444f739523b3d562e126d200521a817ab5d2c", 19.8
-    ),
-    _describe_small(
-        4, 17225941, "09fad24e32ae62722e1a055efde9921328f4137981bab0a42a4a3a806306c58e", 19.8
-    ),
-    _describe_medium(
-        64,
-        2,
-        67277475,
-        "2032ebf8f401dd3ce2fae5f3852117cb72101ec6ed8358faa64c2a3fa09ed4ac",
-        3_600,
-        108,
-    ),
-    _describe_medium(
-        64,
-        3,
-        68016035,
-        "6eca3aee41f53322cd2f5a13650e212b80be8f3c0439d6fe19aef13ab1f509c7",
-        6_000,
-        110,
-    ),
-    _describe_medium(
-        64,
-        4,
-        67869037,
-        "4e78e33f22c1aa8a773db0cf4a7381bae97c2362c717f155439ebc690cbd9215",
-        8_500,
-        113,
-    ),
-    _describe_medium(
-        64,
-        8,
-        68460535,
-        "6b522c1ea5c21006ce3398797eb20b131ca0024cc6e7b8f3d5d29fad1310a49c",
-        36_000,
-        136,
-    ),
-    _describe_medium(
-        48,
-        2,
-        59019939,
-        "ac6d4895f73aa1b3d563937e29dcedcfdff4d401280e248f23db3c6f68e8343b",
-        3_600,
-        108,
-    ),
-    _describe_medium(
-        48,
-        3,
-        59758497,
-        "d835497f2332aae839ae19a033290ced8686fa2a795f76fc5153ec2c83003f75",
-        6_000,
-        110,
-    ),
-    _describe_medium(
-        48,
-        4,
-        59611499,
-        "129dc773ba2d4c07f3eb0bb116fbe692011b7cc072d9ca12797cd3748198610a",
-        8_500,
-        118,
-    ),
-    _describe_medium(
-        48,
-        8,
-        60202999,
-        "3c3ae9238a7125e52aab457df052aa8981adb2fb8e42b6d4112a96b3c19432d7",
-        36_000,
-        142,
-    ),
-    _describe_real(
-        "GAN", 2, 66974517, "f397408977a3e07eb06afb7238d453a12ef35ebab7328a54241f307860dbe342", 113
-    ),
-    _describe_real("PSNR", 2, None, None, 113),
-    _describe_real(
-        "PSNR", 4, 67129849, "1fd8fed99684bd271db55563e4906d36459cf535446820053f7a1081d4781dc5", 117
-    ),
-    _describe_real(
-        "GAN",
-        4,
-        142473939,
-        "99adfa91350a84c99e946c1eb3d8fce34bc28f57d807b09dc8fe40a316328c0a",
-        249,
-        large=True,
-    ),
-    _describe_real(
-        "PSNR",
-        4,
-        142473947,
-        "450be6eac63a59959b55a83df6743444de9f018547f81d16f699b3680d366ad7",
-        246,
-        large=True,
-    ),
+    *(_describe_small(*row) for row in _LIGHTWEIGHT),
+    *(_describe_medium(64, *row) for row in _CLASSICAL_DF2K),
+    *(_describe_medium(48, *row) for row in _CLASSICAL_DIV2K),
+    *(_describe_real(*row) for row in _REAL),
+    *(_describe_real(*row, large=True) for row in _REAL_LARGE),
 )
