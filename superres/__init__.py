@@ -46,29 +46,17 @@ __all__ = [
     "upscale",
 ]
 
-_MODULES = {
-    "superres.api": ("load", "models", "upscale"),
-    "superres.catalogue": ("CATALOGUE",),
-    "superres.codecs.decode": ("decode",),
-    "superres.codecs.encode": ("encode",),
-    "superres.errors": (
-        "BadImage",
-        "BadOption",
-        "Misconfigured",
-        "SuperresError",
-        "TooLarge",
-        "Unavailable",
-    ),
-    "superres.inference.upscaler": ("Upscaler",),
-    "superres.model_spec": ("ModelSpec",),
-}
+# The light ones first: a name is looked up in one after another.
+_MODULES = ("errors", "model_spec", "catalogue", "codecs.decode", "codecs.encode", "api")
 
 
 def __getattr__(name: str) -> Any:
     """Import an exported name."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(module), name)
+    if name in __all__:
+        for module in _MODULES:
+            found = getattr(import_module(f"superres.{module}"), name, None)
+            if found is not None:
+                return found
     raise AttributeError(f"module 'superres' has no attribute {name!r}")
 
 

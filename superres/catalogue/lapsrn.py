@@ -12,33 +12,15 @@ _LAPSRN = "phoenix104104/LapSRN"
 _LAPSRN_COMMIT = "95154bba82a3aab9bdaec8e0eedd4187babc5ed2"
 
 
-def describe_file(name: str, size: int, sha256: str) -> Weights:
-    """Return a MatConvNet file of LapSRN's authors, who state no licence for it."""
-    url = f"{RAW}/{_LAPSRN}/{_LAPSRN_COMMIT}/pretrained_models/{name}.mat"
-    return Weights(f"{name}.mat", "none stated", f"https://github.com/{_LAPSRN}", url, sha256, size)
-
-
-_LAPSRN_X2 = describe_file(
-    "LapSRN_x2", 1518234, "e368225004e2d5e49d772c5c4eb16c3f28f7fe3b68fec7a9bb91f55e25602baa"
-)
-_LAPSRN_X4 = describe_file(
-    "LapSRN_x4", 3032853, "1d845a3efdca8848968df9e216931419e3b1122373a233d612b4f599985e6367"
-)
-_LAPSRN_X8 = describe_file(
-    "LapSRN_x8", 2486279, "a887221465fe22ebda8ad5963cf812db807e7a9aa8e9d9453aee60e237af5e10"
-)
-_MS_FILES = {
-    2: describe_file(
-        "MSLapSRN_D5R2", 920148, "4b214952ef911a2ff95354c0669f3e0766bc6c5decbfca7ddb39834f3998da11"
-    ),
-    5: describe_file(
-        "MSLapSRN_D5R5", 933421, "149e78a5d7ab1024b3947b46d2b26c86759aa90b261be222cc75c60cf384b25c"
-    ),
-    8: describe_file(
-        "MSLapSRN_D5R8", 987015, "96dbabe91e964a83b545dbd98580586c5ae312b4f7294ea10519100d0dd1d52d"
-    ),
+# Bytes and SHA-256 by file.
+_FILES = {
+    "LapSRN_x2": (1518234, "e368225004e2d5e49d772c5c4eb16c3f28f7fe3b68fec7a9bb91f55e25602baa"),
+    "LapSRN_x4": (3032853, "1d845a3efdca8848968df9e216931419e3b1122373a233d612b4f599985e6367"),
+    "LapSRN_x8": (2486279, "a887221465fe22ebda8ad5963cf812db807e7a9aa8e9d9453aee60e237af5e10"),
+    "MSLapSRN_D5R2": (920148, "4b214952ef911a2ff95354c0669f3e0766bc6c5decbfca7ddb39834f3998da11"),
+    "MSLapSRN_D5R5": (933421, "149e78a5d7ab1024b3947b46d2b26c86759aa90b261be222cc75c60cf384b25c"),
+    "MSLapSRN_D5R8": (987015, "96dbabe91e964a83b545dbd98580586c5ae312b4f7294ea10519100d0dd1d52d"),
 }
-
 
 _LAPSRN_STREAMING = {
     2: RowStreaming(
@@ -57,6 +39,14 @@ _LAPSRN_STREAMING = {
 }
 
 
+def _describe_file(name: str) -> Weights:
+    """Return a MatConvNet file of LapSRN's authors, who state no licence for it."""
+    url = f"{RAW}/{_LAPSRN}/{_LAPSRN_COMMIT}/pretrained_models/{name}.mat"
+    origin = f"https://github.com/{_LAPSRN}"
+    size, sha256 = _FILES[name]
+    return Weights(f"{name}.mat", "none stated", origin, url, sha256, size)
+
+
 def _build_lapsrn(scale: int, depth: int) -> LumaUpscaler:
     """LapSRN on luma, bicubic on chroma."""
     return LumaUpscaler(LapSRNNetwork(scale, depth))
@@ -73,7 +63,7 @@ def _build_ms_lapsrn(scale: int, recursions: int) -> LumaUpscaler:
 
 
 def _describe_lapsrn(
-    scale: int, weights: Weights, overlap: int, bytes_per_pixel: int, seconds: float
+    scale: int, file: str, overlap: int, bytes_per_pixel: int, seconds: float
 ) -> NetworkSpec:
     """Return a row for LapSRN; depth 10, at x8 5."""
     return NetworkSpec(
@@ -83,7 +73,7 @@ def _describe_lapsrn(
         build=_build_lapsrn_x3
         if scale == 3
         else partial(_build_lapsrn, scale, 5 if scale == 8 else 10),
-        weights=(weights,),
+        weights=(_describe_file(file),),
         description="clean photos; the classic of progressive upscaling",
         speed=Speed.MEDIUM,
         overlap=overlap,
@@ -103,7 +93,7 @@ def _describe_ms_lapsrn(
         system="lapsrn",
         scale=scale,
         build=partial(_build_ms_lapsrn, scale, recursions),
-        weights=(_MS_FILES[recursions],),
+        weights=(_describe_file(f"MSLapSRN_D5R{recursions}"),),
         description="as LapSRN with a quarter of its weights, one file for every scale",
         speed=Speed.MEDIUM,
         overlap=overlap,
@@ -114,10 +104,10 @@ def _describe_ms_lapsrn(
 
 
 ROWS = (
-    _describe_lapsrn(4, _LAPSRN_X4, 17, 8_200, 13.6),
-    _describe_lapsrn(2, _LAPSRN_X2, 12, 2_200, 2.67),
-    _describe_lapsrn(8, _LAPSRN_X8, 11, 21_700, 44.2),
-    _describe_lapsrn(3, _LAPSRN_X4, 18, 8_400, 13.5),
+    _describe_lapsrn(4, "LapSRN_x4", 17, 8_200, 13.6),
+    _describe_lapsrn(2, "LapSRN_x2", 12, 2_200, 2.67),
+    _describe_lapsrn(8, "LapSRN_x8", 11, 21_700, 44.2),
+    _describe_lapsrn(3, "LapSRN_x4", 18, 8_400, 13.5),
     _describe_ms_lapsrn(2, 2, 12, 2_300, 2.61),
     _describe_ms_lapsrn(2, 4, 17, 8_400, 13.6),
     _describe_ms_lapsrn(2, 8, 20, 22_000, 68),
