@@ -241,12 +241,7 @@ def once(run: Run) -> tuple[Timing, Output]:
 
 
 def row(
-    case: Case,
-    timing: Timing,
-    output: Output,
-    work: int,
-    peak: float,
-    reference: Pixels | None,
+    case: Case, timing: Timing, output: Output, work: int, peak: float, reference: Pixels | None
 ) -> dict[str, Any]:
     """Return the figures of one contender; `work` operations are asked, `peak` a second can be
     done.

@@ -18,15 +18,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
-from executors.systems import (  # noqa: E402
-    BicubicPP,
-    DIPNet,
-    Lanczos,
-    LapSRN,
-    RealESRGAN,
-    Swin2SR,
-    SwinIR,
-)
+from executors.systems import BicubicPP, DIPNet, Lanczos, LapSRN, RealESRGAN, Swin2SR, SwinIR  # noqa: E402
 
 __all__ = [
     "BicubicPP",

@@ -61,12 +61,7 @@ GOALS = (
         size=VGA,
     ),
     Goal(
-        X4PLUS,
-        "  resident MB then",
-        1200,
-        field("peak_mb", "ours-1.2gb"),
-        at_most=True,
-        size=VGA,
+        X4PLUS, "  resident MB then", 1200, field("peak_mb", "ours-1.2gb"), at_most=True, size=VGA
     ),
     Goal(
         X4PLUS,

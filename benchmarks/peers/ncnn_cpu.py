@@ -13,11 +13,7 @@ from benchmarks.peers.tiles import Floats, in_tiles
 from superres.model_spec import NetworkSpec
 
 TILE, OVERLAP = 220, 10  # a core of 200: what the program takes where memory is scarce
-MODELS = {
-    "realesrgan.animevideo-x4": 2,
-    "realesrgan.anime-x4": 3,
-    "realesrgan.x4plus": 4,
-}
+MODELS = {"realesrgan.animevideo-x4": 2, "realesrgan.anime-x4": 3, "realesrgan.x4plus": 4}
 
 
 def package(case: Case) -> Run:

@@ -47,9 +47,7 @@ def parse_url(source: FetchContext, text: str) -> Url:
     authority = whole and _AUTHORITY.fullmatch(whole[2])
     if not whole or not authority or CONTROL.search(text) or " " in text:
         raise source.refused(
-            "not a plain address",
-            '"http://host/path", no user name, spaces as %20',
-            code="SYNTAX",
+            "not a plain address", '"http://host/path", no user name, spaces as %20', code="SYNTAX"
         )
     scheme = whole[1].lower()
     port = int(authority[2] or DEFAULT_PORTS[scheme])

@@ -53,10 +53,7 @@ def describe_service(pages: PageSettings, version: str) -> Json:
         },
         "paths": paths | _describe_paths(),
         "security": [{"key": []}] if pages.keyed else [],
-        "components": {
-            "schemas": _describe_schemas(),
-            "securitySchemes": {"key": _DATA["key"]},
-        },
+        "components": {"schemas": _describe_schemas(), "securitySchemes": {"key": _DATA["key"]}},
     }
 
 

@@ -58,12 +58,7 @@ def _describe_small(scale: int, size: int, sha256: str, seconds: float) -> Netwo
 
 
 def _describe_real(
-    kind: str,
-    scale: int,
-    size: int | None,
-    sha256: str | None,
-    seconds: float,
-    large: bool = False,
+    kind: str, scale: int, size: int | None, sha256: str | None, seconds: float, large: bool = False
 ) -> NetworkSpec:
     """Return real-world SwinIR; `kind` is GAN or PSNR."""
     network = "BSRGAN_DFOWMFC_s64w8_SwinIR-L" if large else "BSRGAN_DFO_s64w8_SwinIR-M"

@@ -9,12 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # noqa: F401 - they register their writers
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, WebPImagePlugin  # noqa: F401 - they register their writers
 from PIL import Image as Pillow
 
 from superres.codecs import exif_xmp, icc_profile, jpeg_writer, tiff
@@ -53,12 +48,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         for made in (
             Format("png", "image/png", ("apng",), _UNBOUNDED, depth16=True),
             Format(
-                "jpeg",
-                "image/jpeg",
-                ("jpg", "jpe", "jfif"),
-                65_500,
-                alpha=False,
-                animation=False,
+                "jpeg", "image/jpeg", ("jpg", "jpe", "jfif"), 65_500, alpha=False, animation=False
             ),
             Format("webp", "image/webp", (), 16_383, grey=False),
             Format("tiff", "image/tiff", ("tif",), _UNBOUNDED, depth16=True),

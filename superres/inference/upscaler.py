@@ -15,12 +15,7 @@ from superres.image.frame import Pixels
 from superres.inference.batch_runner import BatchRunner
 from superres.inference.device import Device
 from superres.inference.job import FrameJob
-from superres.inference.planning import (
-    MIN_TILE,
-    Plan,
-    plan_cheapest,
-    plan_for_tile_size,
-)
+from superres.inference.planning import MIN_TILE, Plan, plan_cheapest, plan_for_tile_size
 from superres.inference.result import Progress, Result, RowStream
 from superres.inference.row_streamed import NotFinite, StreamableNetwork, stream_rows
 from superres.inference.scheduler import RequestQueue

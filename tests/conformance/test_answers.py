@@ -9,14 +9,7 @@ from jina.proto import jina_pb2
 from PIL import Image
 
 from tests.conformance.cases import CASES, JSON, PROTOBUF, Case, Size
-from tests.conformance.wires import (
-    Answer,
-    Question,
-    Wires,
-    as_json,
-    as_proto,
-    asked_for_picture,
-)
+from tests.conformance.wires import Answer, Question, Wires, as_json, as_proto, asked_for_picture
 from tests.gateway.service import Service
 from tests.inputs import STATUS, png
 

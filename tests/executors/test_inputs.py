@@ -300,11 +300,7 @@ def test_documents_with_one_id_keep_their_order(caller: Caller) -> None:
     assert [opened(doc).size[0] for doc in caller.many(docs)] == [15, 18, 21]
 
 
-@pytest.mark.parametrize(
-    "tensor",
-    TENSORS,
-    ids=lambda a: f"{a.shape} {a.dtype}",
-)
+@pytest.mark.parametrize("tensor", TENSORS, ids=lambda a: f"{a.shape} {a.dtype}")
 def test_tensors_are_enlarged(caller: Caller, tensor: Any) -> None:
     made = caller.one(Document(tensor=tensor))
     assert opened(made).size == (24, 18)

@@ -43,15 +43,9 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service
     certificate = self_signed(folders[1])
     settings = {"api_keys": KEYS, "max_request_mb": 1, "max_in_flight": 2}
     port = free_port()
-    files = {
-        "ssl_certfile": str(certificate),
-        "ssl_keyfile": str(certificate.with_suffix(".key")),
-    }
+    files = {"ssl_certfile": str(certificate), "ssl_keyfile": str(certificate.with_suffix(".key"))}
     guarded = launch(folders[1], flow=flow_yaml(port, settings, files))
-    services = (
-        launch(folders[0]),
-        replace(guarded, port=port, certificate=certificate),
-    )
+    services = (launch(folders[0]), replace(guarded, port=port, certificate=certificate))
     yield services
     for service in services:
         discard(service)

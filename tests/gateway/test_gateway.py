@@ -76,11 +76,7 @@ def told(socket: ClientConnection, text: str | bytes) -> Any:
 
 
 def as_json(endpoint: str, blob: bytes = b"picture", **parameters: Any) -> dict[str, Any]:
-    return {
-        "data": [document(blob, id="d1")],
-        "parameters": parameters,
-        "exec_endpoint": endpoint,
-    }
+    return {"data": [document(blob, id="d1")], "parameters": parameters, "exec_endpoint": endpoint}
 
 
 def test_three_protocols_answer_the_same(service: Service) -> None:

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from executors.source import (
-    SourcePolicy,
-    read_source,
-)
+from executors.source import SourcePolicy, read_source
 from superres.errors import BadImage, BadSource, SuperresError, TooLarge
 
 PICTURE = bytes(range(256)) * 8
@@ -112,9 +109,7 @@ def nobody(host: str) -> list[str]:
 
 
 def refusal(
-    uri: str,
-    guards: SourcePolicy | None = None,
-    resolve: Callable[[str], list[str]] = nobody,
+    uri: str, guards: SourcePolicy | None = None, resolve: Callable[[str], list[str]] = nobody
 ) -> SuperresError:
     """The error of reading `uri`, with what every such error has checked."""
     with pytest.raises((BadSource, BadImage, TooLarge)) as caught:

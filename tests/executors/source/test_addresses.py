@@ -8,11 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from executors.source import (
-    SourcePolicy,
-    is_public,
-    read_source,
-)
+from executors.source import SourcePolicy, is_public, read_source
 from superres.errors import BadSource
 from tests.executors.source.servers import (
     LOOPBACK,

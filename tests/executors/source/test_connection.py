@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from executors.source import (
-    read_source,
-)
+from executors.source import read_source
 from tests.executors.source.servers import PICTURE, Server, names, redirect, refusal, reply, serving
 
 

@@ -10,11 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executors.source import (
-    MAX_CHARACTERS,
-    SourcePolicy,
-    read_source,
-)
+from executors.source import MAX_CHARACTERS, SourcePolicy, read_source
 from superres.errors import SuperresError, TooLarge
 from tests.executors.source.servers import (
     LOOPBACK,

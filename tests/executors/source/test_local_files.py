@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from executors.source import (
-    SourcePolicy,
-    enter_folder,
-    read_source,
-)
+from executors.source import SourcePolicy, enter_folder, read_source
 from superres.errors import BadSetting, BadSource
 from tests.executors.source.servers import PICTURE, refusal
 

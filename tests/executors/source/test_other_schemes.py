@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executors.source import (
-    MAX_CHARACTERS,
-    MAX_ESCAPES,
-    SourcePolicy,
-    read_source,
-)
+from executors.source import MAX_CHARACTERS, MAX_ESCAPES, SourcePolicy, read_source
 from superres.errors import BadImage, SuperresError, TooLarge
 from tests.executors.source.servers import PICTURE, names, nobody, outcome, refusal, reply, serving
 

@@ -98,8 +98,7 @@ def test_grey_levels_become_srgb_where_a_grey_profile_has_no_place(form: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("channels", "icc"),
-    [(1, P3), (3, LINEAR_GREY), (3, b"corrupt"), (3, P3[:150]), (1, b"")],
+    ("channels", "icc"), [(1, P3), (3, LINEAR_GREY), (3, b"corrupt"), (3, P3[:150]), (1, b"")]
 )
 @pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
 def test_a_profile_that_does_not_fit_breaks_no_file(form: Any, channels: int, icc: bytes) -> None:

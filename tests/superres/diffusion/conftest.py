@@ -3,9 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from superres.diffusion.files import (
-    NAME,
-)
+from superres.diffusion.files import NAME
 from superres.diffusion.model import DiffusionModel
 from superres.weights.store import Store
 from tests.superres.diffusion.models import loaded

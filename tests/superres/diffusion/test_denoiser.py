@@ -9,11 +9,7 @@ from contract.options import REQUEST_OPTIONS, SAMPLING_OPTIONS
 from superres.diffusion.denoiser import MAX_PIXELS, UNET_BYTES, VAE_BYTES
 from superres.diffusion.model import DiffusionModel
 from superres.diffusion.options import read_sampling
-from superres.errors import (
-    BadOption,
-    OutOfMemory,
-    TooLarge,
-)
+from superres.errors import BadOption, OutOfMemory, TooLarge
 from superres.geometry import Size
 from superres.request_options import read_option
 from superres.weights.store import Store

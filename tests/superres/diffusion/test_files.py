@@ -25,11 +25,7 @@ from superres.diffusion.files import (
 )
 from superres.diffusion.model import DiffusionModel
 from superres.diffusion.spec import SPEC
-from superres.errors import (
-    WeightsCorrupt,
-    WeightsMismatch,
-    WeightsMissing,
-)
+from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.inference.device import Device
 from superres.model_spec import Weights
 from superres.weights.store import Store

@@ -13,10 +13,7 @@ from superres.diffusion.colour import keep_colours
 from superres.diffusion.model import DiffusionModel
 from superres.diffusion.options import read_sampling
 from superres.diffusion.upscaler import draw_noise
-from superres.errors import (
-    Cancelled,
-    Failed,
-)
+from superres.errors import Cancelled, Failed
 from superres.geometry import Size
 from superres.image.frame import Frame, Image
 from superres.pipeline import OutputOptions, upscale

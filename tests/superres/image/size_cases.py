@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.image.size_expression import (
-    SizeExpression,
-)
+from superres.image.size_expression import SizeExpression
 
 PORTRAIT = Size(200, 300)
 ODD = Size(201, 301)

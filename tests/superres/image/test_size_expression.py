@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 
 from superres.errors import BadOption
 from superres.geometry import Size
-from superres.image.size_expression import (
-    ALGORITHMS,
-    MAX_LENGTH,
-    MODIFIERS,
-    SizeExpression,
-)
+from superres.image.size_expression import ALGORITHMS, MAX_LENGTH, MODIFIERS, SizeExpression
 from tests.superres.image.size_cases import (
     DIFFERENCES,
     HD,

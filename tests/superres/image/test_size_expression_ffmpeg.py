@@ -3,10 +3,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from superres.geometry import Size
-from superres.image.size_expression import (
-    MAX_LENGTH,
-    NAMED_SIZES,
-)
+from superres.image.size_expression import MAX_LENGTH, NAMED_SIZES
 from tests.superres.image.size_cases import DIFFERENCES, HD, ODD, PORTRAIT, Ffmpeg, outcome, refusal
 
 

@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from superres.networks import swin_attention
-from superres.networks.swin_attention import (
-    DOT,
-    SHIFT,
-    TOKENS,
-    Blocks,
-    inverse,
-    portions,
-    sorting,
-)
+from superres.networks.swin_attention import DOT, SHIFT, TOKENS, Blocks, inverse, portions, sorting
 from superres.networks.torchvision_compat import repair_torchvision
 
 # basicsr leaves the indexing of meshgrid open.

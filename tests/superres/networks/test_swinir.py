@@ -78,13 +78,7 @@ def test_its_masks_have_the_size_of_the_training_patch(patch: int, windows: int)
     ],
 )
 def test_it_computes_what_an_independent_implementation_computes(
-    scale: int,
-    patch: int,
-    upsampler: str,
-    layers: int,
-    channels: int,
-    heads: int,
-    connection: str,
+    scale: int, patch: int, upsampler: str, layers: int, channels: int, heads: int, connection: str
 ) -> None:
     from spandrel.architectures.SwinIR import SwinIR  # its own code, the publisher's keys
 

@@ -5,13 +5,7 @@ from typing import NamedTuple
 from superres.errors import WeightsCorrupt, WeightsMissing
 from superres.model_spec import Weights
 from superres.weights.download import download
-from tests.superres.weights.publisher import (
-    CONTENT,
-    HASTE,
-    Behaviour,
-    promised,
-    publishing,
-)
+from tests.superres.weights.publisher import CONTENT, HASTE, Behaviour, promised, publishing
 
 
 def leftovers(target: Path) -> list[str]:
