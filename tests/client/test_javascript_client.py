@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_an_error_about_its_path(
     sent = client.sends(recorder, image="/etc/no/such.png")
     assert sent.body["data"][0]["blob"] == "/etc/no/such.png"
     reply = service.http("/post", sent.body)
-    assert reply.status in (400, 422)
+    assert (reply.status, reply.body["code"]) == (400, "BASE64")
     assert reply.body["option"] == "blob"
 
 
