@@ -157,15 +157,15 @@ class UpscalerExecutor(Executor):
         return [option for option in model.spec.options if option not in without_faces]
 
     async def upscale_all(
-        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, watch: Deadline
+        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, deadline: Deadline
     ) -> None:
         """Upscale the Documents side by side; leave at once when the caller has gone."""
         try:
             errors = await asyncio.gather(
-                *(self.try_upscale(doc, parameters, watch) for doc in docs)
+                *(self.try_upscale(doc, parameters, deadline) for doc in docs)
             )
         except asyncio.CancelledError:
-            watch.cancelled.set()
+            deadline.cancelled.set()
             raise
         for doc, error in zip(docs, errors, strict=True):
             if error is None:
@@ -176,12 +176,12 @@ class UpscalerExecutor(Executor):
             write_error(doc, error)
 
     async def try_upscale(
-        self, document: Document, parameters: Mapping[str, Any], watch: Deadline
+        self, document: Document, parameters: Mapping[str, Any], deadline: Deadline
     ) -> SuperresError | None:
         """Upscale one Document in place; the error if that fails."""
         elsewhere = needs_fetch(document)
         pool = self.worker_pools.readers if elsewhere else self.worker_pools.quick.pool
-        begin = partial(self.begin, document, parameters, watch, not elsewhere)
+        begin = partial(self.begin, document, parameters, deadline, not elsewhere)
         try:
             waiting = await asyncio.get_running_loop().run_in_executor(pool, begin)
             if waiting is not None:
@@ -196,15 +196,15 @@ class UpscalerExecutor(Executor):
         return None
 
     def begin(
-        self, document: Document, parameters: Mapping[str, Any], watch: Deadline, here: bool
+        self, document: Document, parameters: Mapping[str, Any], deadline: Deadline, here: bool
     ) -> "PreparedRequest | None":
         """Return what is left to do, after all of it if the image is small and there is memory
         now.
 
         `here` says that this thread may do that.
         """
-        watch.check()
-        prepared = self.prepare(document, parameters, watch)
+        deadline.check()
+        prepared = self.prepare(document, parameters, deadline)
         if not here or prepared.demand.pool is not self.worker_pools.quick:
             return prepared
         claim = prepared.demand.claim()
@@ -217,7 +217,7 @@ class UpscalerExecutor(Executor):
         return None
 
     def prepare(
-        self, document: Document, parameters: Mapping[str, Any], watch: Deadline
+        self, document: Document, parameters: Mapping[str, Any], deadline: Deadline
     ) -> "PreparedRequest":
         """Return a Document's options, model and image, not decoded, and what it will take."""
         request = read_request(document, parameters, self.settings.defaults)
@@ -227,7 +227,7 @@ class UpscalerExecutor(Executor):
         demand = estimate_demand(
             request, content, self.settings.limits, model, self.worker_pools, pace
         )
-        return PreparedRequest(document, request, model, content, watch, demand)
+        return PreparedRequest(document, request, model, content, deadline, demand)
 
     async def finish_when_granted(self, prepared: "PreparedRequest") -> None:
         """Finish in a thread of the image's lane, once there is memory for it."""

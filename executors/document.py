@@ -121,7 +121,7 @@ def _is_url(blob: bytes) -> bool:
     return len(blob) <= _MAX_URL_CHARACTERS and blob.startswith(_URL_SCHEMES)
 
 
-def read_content(document: Document, guards: SourcePolicy) -> Content:
+def read_content(document: Document, policy: SourcePolicy) -> Content:
     """Return the image in a Document: its blob, else its tensor, else what its uri names.
 
     With a blob the uri is never opened: clients send both, and theirs names their own disk. Only a
@@ -129,11 +129,11 @@ def read_content(document: Document, guards: SourcePolicy) -> Content:
     """
     blob: bytes = document.blob
     if blob:
-        return read_source(blob.decode("latin-1"), guards) if _is_url(blob) else blob
+        return read_source(blob.decode("latin-1"), policy) if _is_url(blob) else blob
     if document.tensor is not None:
         return document.tensor
     if document.uri:
-        return read_source(document.uri, guards)
+        return read_source(document.uri, policy)
     raise BadImage(
         "the Document has no image: set blob (an image file's bytes), tensor or uri",
         code="NO_IMAGE",

@@ -24,7 +24,7 @@ class Workers(NamedTuple):
 
 
 def map_ordered(
-    work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock | None = None
+    work: Callable[[Item], Result], items: Iterable[Item], lock: CpuLock | None = None
 ) -> Iterator[Result]:
     """Return `work` of each of `items`, in their order, made by the pool while the next ones are
     taken.
@@ -33,17 +33,17 @@ def map_ordered(
     it, on a few items at a time. What `work` or `items` raise is raised here, after which nothing
     more is begun. `work` must not use the pool itself.
     """
-    return _map_ahead(work, items) if turn is None else _map_in_turns(work, items, turn)
+    return _map_ahead(work, items) if lock is None else _map_in_turns(work, items, lock)
 
 
 def _map_in_turns(
-    work: Callable[[Item], Result], items: Iterable[Item], turn: CpuLock
+    work: Callable[[Item], Result], items: Iterable[Item], lock: CpuLock
 ) -> Iterator[Result]:
     """Yield `work` of a few items at a time, within a turn."""
     pool, threads = workers(os.getpid())
     left = iter(items)
     while some := list(islice(left, 2 * threads)):
-        with turn():
+        with lock():
             done = list(pool.map(work, some))
         yield from done
 

@@ -10,12 +10,12 @@ from executors.admission.budget import MemoryClaim
 from superres.errors import Cancelled, DeadlineExceeded
 
 
-async def wait_for_memory(claim: MemoryClaim, watch: "Deadline") -> None:
+async def wait_for_memory(claim: MemoryClaim, deadline: "Deadline") -> None:
     """Return once `claim` is granted. Raises DeadlineExceeded."""
     try:
-        await asyncio.wait_for(asyncio.wrap_future(claim.granted), watch.seconds_left())
+        await asyncio.wait_for(asyncio.wrap_future(claim.granted), deadline.seconds_left())
     except TimeoutError as error:
-        raise watch.make_error() from error
+        raise deadline.make_error() from error
 
 
 class Deadline:

@@ -49,7 +49,7 @@ def estimate_demand(
     content: Content,
     limits: Limits,
     model: LoadedModel,
-    lanes: WorkerPools,
+    pools: WorkerPools,
     pace: float,
 ) -> MemoryDemand:
     """Return the demand of an image that is not decoded yet, told by its header.
@@ -59,15 +59,15 @@ def estimate_demand(
     """
     image = probe_content(content, limits)
     if image is None:  # decoding tells what is wrong with the tensor
-        return MemoryDemand(Estimate(0, 0, 0, 0), 0, 0, lanes.quick, None)
+        return MemoryDemand(Estimate(0, 0, 0, 0), 0, 0, pools.quick, None)
     encoded = len(content) if isinstance(content, bytes) else 0
     workload = _describe_workload(request, encoded, image, model)
     needed = estimate_request(workload)
     alone = sum_host_bytes(needed, model.target)
-    if alone > lanes.max_bytes:
-        raise _make_memory_error(workload, model, alone, lanes.max_bytes)
+    if alone > pools.max_bytes:
+        raise _make_memory_error(workload, model, alone, pools.max_bytes)
     shared = alone - needed.host_bytes
-    lane = lanes.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
+    lane = pools.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
     return MemoryDemand(needed, needed.host_bytes, shared, lane, image)
 
 

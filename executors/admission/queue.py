@@ -1,9 +1,4 @@
-"""Which requests may come in, whose image may take memory, and whether it is still wanted.
-
-Room        how many Documents are inside
-Memory      shares bytes among those that work; who does not fit waits in order of arrival
-Watch       whether a request's work is still wanted
-"""
+"""The admission queue: how many Documents are processed or wait."""
 
 import threading
 from collections.abc import Iterator

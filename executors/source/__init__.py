@@ -1,7 +1,7 @@
 """The bytes behind a Document's `uri`: data:, guarded http(s), and folders the operator opened.
 
     read            one uri -> bytes, or an error that names what would do
-    SourceGuards    what the operator allows
+    SourcePolicy    what the operator allows
     public          whether an address belongs to the public internet
 
 One module answers one question:
@@ -45,14 +45,14 @@ __all__ = [
 ]
 
 
-def read_source(uri: str, guards: SourcePolicy, resolve: Resolver = resolve_host) -> bytes:
+def read_source(uri: str, policy: SourcePolicy, resolve: Resolver = resolve_host) -> bytes:
     """Return the bytes behind `uri`, at least one and at most `guards.max_bytes`.
 
     Raises BadSource (SCHEME, SYNTAX, LENGTH, ADDRESS, REDIRECTS, SOURCE_STATUS, SOURCE_TIMEOUT,
     SOURCE_UNREACHABLE, SOURCE_ENCODING, LOCAL_PATH), TooLarge (BYTES) or BadImage (EMPTY), with
     option "uri" and a message that shows the uri as it was given and never a resolved address.
     """
-    data = read_by_scheme(FetchContext(uri, guards, resolve, time.monotonic() + guards.seconds))
+    data = read_by_scheme(FetchContext(uri, policy, resolve, time.monotonic() + policy.seconds))
     if not data:
         raise BadImage(f"uri {quote(uri)}: 0 bytes; expected an image", code="EMPTY", option="uri")
     return data
@@ -69,8 +69,8 @@ def read_by_scheme(source: FetchContext) -> bytes:
         )
     if CONTROL.search(source.uri):
         raise source.refused("a control character", "none", code="SYNTAX")
-    if scheme in DEFAULT_PORTS and source.guards.http:
+    if scheme in DEFAULT_PORTS and source.policy.http:
         return fetch(source)
-    if scheme in ("", "file") and source.guards.folders:
+    if scheme in ("", "file") and source.policy.folders:
         return local(source)
-    raise source.refused("not read here", source.guards.expected(), code="SCHEME")
+    raise source.refused("not read here", source.policy.expected(), code="SCHEME")

@@ -54,7 +54,7 @@ def candidates(source: FetchContext, host: str) -> list[Address]:
     reached.
     """
     addresses = [unwrap_mapped(ip_address(text)) for text in _look_up(source, host)]
-    if not all(map(source.guards.allow, addresses)):
+    if not all(map(source.policy.allow, addresses)):
         raise source.refused("address not allowed", "a host on the public internet", code="ADDRESS")
     return addresses
 

@@ -26,7 +26,7 @@ def read_data_uri(source: FetchContext) -> bytes:
     octets = unquote_to_bytes(payload) if "%" in payload else payload.encode()
     if head.replace(" ", "").lower().endswith(";base64"):
         return _from_base64(source, octets.translate(BASE64, string.whitespace.encode()))
-    if len(octets) > source.guards.max_bytes:
+    if len(octets) > source.policy.max_bytes:
         raise source.too_large(f"{len(octets)} bytes")
     return octets
 
@@ -35,7 +35,7 @@ def _from_base64(source: FetchContext, text: bytes) -> bytes:
     """Return the bytes that `text` encodes, their number checked before they are made."""
     digits = text.rstrip(b"=")
     size = len(digits) * 3 // 4
-    if size > source.guards.max_bytes:
+    if size > source.policy.max_bytes:
         raise source.too_large(f"{size} bytes")
     try:
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)

@@ -21,7 +21,7 @@ class FetchContext:
     """One reading of one uri: what its steps share. `end` is on the monotonic clock."""
 
     uri: str
-    guards: SourcePolicy
+    policy: SourcePolicy
     resolve: Resolver
     end: float
 
@@ -32,7 +32,7 @@ class FetchContext:
 
     def too_large(self, size: str) -> TooLarge:
         """Return the error for `size` (in words), which is beyond the limit."""
-        allowed = f"at most {self.guards.max_bytes} bytes"
+        allowed = f"at most {self.policy.max_bytes} bytes"
         message = f"uri {quote(self.uri)}: {size}; expected {allowed}"
         return TooLarge(message, code="BYTES", option="uri", allowed=allowed)
 

@@ -26,7 +26,7 @@ def fetch(source: FetchContext) -> bytes:
     """
     url = parse_url(source, source.uri)
     try:
-        for _ in range(source.guards.redirects + 1):
+        for _ in range(source.policy.redirects + 1):
             answer = got(source, url)
             if isinstance(answer, bytes):
                 return answer
@@ -34,7 +34,7 @@ def fetch(source: FetchContext) -> bytes:
     except TimeoutError as error:
         raise source.refused(
             "no complete answer in time",
-            f"one within {source.guards.seconds:g} seconds ({CONNECT_SECONDS:g} to connect)",
+            f"one within {source.policy.seconds:g} seconds ({CONNECT_SECONDS:g} to connect)",
             code="SOURCE_TIMEOUT",
         ) from error
     except ssl.SSLCertVerificationError as error:
@@ -47,7 +47,7 @@ def fetch(source: FetchContext) -> bytes:
         raise source.refused(
             "cannot be fetched", "a server that answers in HTTP", code="SOURCE_UNREACHABLE"
         ) from error
-    limit = source.guards.redirects
+    limit = source.policy.redirects
     raise source.refused("too many redirects", f"at most {limit}", code="REDIRECTS")
 
 
@@ -109,7 +109,7 @@ class Wire(io.RawIOBase):
 
 def body(source: FetchContext, response: HTTPResponse) -> bytes:
     """Return the answer's body as sent, complete, at most `max_bytes`."""
-    limit = source.guards.max_bytes
+    limit = source.policy.max_bytes
     announced = response.length
     if announced is not None and announced > limit:
         raise source.too_large(f"{announced} bytes announced")
@@ -140,8 +140,8 @@ def _decode_content_encoding(source: FetchContext, response: HTTPResponse, data:
             f"sent as {quote(encoding, 20)}", "no Content-Encoding, or gzip", code="SOURCE_ENCODING"
         )
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: with a zlib or a gzip header
-    plain = inflate.decompress(data, source.guards.max_bytes + 1)
-    if len(plain) > source.guards.max_bytes:
+    plain = inflate.decompress(data, source.policy.max_bytes + 1)
+    if len(plain) > source.policy.max_bytes:
         raise source.too_large("the answer is longer once decompressed")
     if not inflate.eof or inflate.unused_data:
         raise source.refused(f"broken {encoding}", "one whole stream", code="SOURCE_ENCODING")

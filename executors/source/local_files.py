@@ -17,7 +17,7 @@ def local(source: FetchContext) -> bytes:
     it.
     """
     path = _local_path(source)
-    for folder in source.guards.folders:
+    for folder in source.policy.folders:
         # By name first: whether a file outside exists is nobody's business.
         if path.is_relative_to(os.path.normpath(folder)):
             try:
@@ -52,8 +52,8 @@ def content(source: FetchContext, folder: Path, path: Path) -> bytes:
     with open(name, "rb", opener=partial(enter_folder, file)) as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise OSError("not a regular file")
-        data = opened.read(source.guards.max_bytes + 1)
-    if len(data) > source.guards.max_bytes:
+        data = opened.read(source.policy.max_bytes + 1)
+    if len(data) > source.policy.max_bytes:
         raise source.too_large("the file is larger")
     return data
 

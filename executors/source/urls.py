@@ -51,8 +51,8 @@ def parse_url(source: FetchContext, text: str) -> Url:
         )
     scheme = whole[1].lower()
     port = int(authority[2] or DEFAULT_PORTS[scheme])
-    if port not in source.guards.ports:
-        ports = ", ".join(map(str, source.guards.ports))
+    if port not in source.policy.ports:
+        ports = ", ".join(map(str, source.policy.ports))
         raise source.refused(f"port {port}", f"a port out of {ports}", code="ADDRESS")
     target = quote(whole[3] or "/", safe=string.punctuation)
     return Url(scheme, _host_of(source, authority[1]), port, target)
@@ -66,7 +66,7 @@ def _host_of(source: FetchContext, text: str) -> str:
         raise source.refused("no valid host", "a host name or an address", code="SYNTAX") from error
     if NUMBER.fullmatch(host) and not is_dotted_quad(host):
         raise source.refused("an unusual address", "four decimal numbers", code="ADDRESS")
-    if not source.guards.allow_host(host):
+    if not source.policy.allow_host(host):
         raise source.refused("host not allowed", "a host on the operator's list", code="ADDRESS")
     return host
 

@@ -24,7 +24,7 @@ class RequestsInFlight:
 
     @contextmanager
     def count_one(self) -> Iterator[None]:
-        """Count the current task in. Raises Refusal UNAVAILABLE or OVERLOADED."""
+        """Count the current task in. Raises ProblemError UNAVAILABLE or OVERLOADED."""
         if self.draining:
             raise ProblemError(SHUTTING_DOWN)
         if len(self._tasks) >= self.limit:

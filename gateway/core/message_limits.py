@@ -34,7 +34,7 @@ DTYPE = re.compile(r"[<>|=]?[?a-zA-Z][0-9]{0,3}")
 
 
 def check_documents(count: int) -> None:
-    """Raise Refusal DOCUMENTS for a request with too many Documents to even look at them."""
+    """Raise ProblemError DOCUMENTS for a request with too many Documents to even look at them."""
     if count > MAX_DOCUMENTS:
         allowed = f"at most {MAX_DOCUMENTS}"
         message = f"{count} Documents in one request, or more: expected {allowed}"
@@ -42,7 +42,8 @@ def check_documents(count: int) -> None:
 
 
 def check_message(request: jina_pb2.DataRequestProto) -> None:
-    """Raise Refusal: DOCUMENTS, REQUEST for ids, tags and parameters, DTYPE or SHAPE for arrays.
+    """Raise ProblemError: DOCUMENTS, REQUEST for ids, tags and parameters, DTYPE or SHAPE for
+    arrays.
 
     Every array becomes NumPy's, so that nobody imports a framework because a client names it.
     """
@@ -86,7 +87,7 @@ def _documents(found: Any) -> Iterator[ValueHolder]:
 
 
 def _check_values(structs: list[ValueHolder]) -> None:
-    """Raise Refusal REQUEST for a number that JSON has not, and for too much or too deep."""
+    """Raise ProblemError REQUEST for a number that JSON has not, and for too much or too deep."""
     count = 0
     for where, struct in structs:
         waiting = [(name, value, 1) for name, value in struct.fields.items()]

@@ -174,7 +174,7 @@ class RequestService:
         )
 
     async def list_endpoints(self) -> frozenset[str]:
-        """Return what the Executors listen to. Raises Refusal if they cannot be asked."""
+        """Return what the Executors listen to. Raises ProblemError if they cannot be asked."""
         asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
         try:
             return frozenset(await asyncio.wait_for(asked, _DISCOVERY_SECONDS))
@@ -188,7 +188,7 @@ class RequestService:
         itself.
 
         It passes by the Flow's graph and is no request in flight: for questions about the service.
-        Raises Refusal if an Executor cannot be asked.
+        Raises ProblemError if an Executor cannot be asked.
         """
         await self.list_endpoints()
         names = [n.name for n in self._graph.all_nodes if endpoint in (n.endpoints or ())]
@@ -341,8 +341,8 @@ def read_metadata(context: Any) -> dict[str, Any]:
 
 
 def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
-    """Return `request` with an id that may stand in logs. Raises Refusal if it is no request at
-    all.
+    """Return `request` with an id that may stand in logs. Raises ProblemError if it is no request
+    at all.
     """
     try:
         header = request.proto_with_data.header

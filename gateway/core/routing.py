@@ -37,7 +37,9 @@ class Routes:
         self.names = [one.model for one in served]
 
     def find_executor(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-        """Return the Executor for a Document. Raises Refusal for a model that nobody serves."""
+        """Return the Executor for a Document. Raises ProblemError for a model that nobody
+        serves.
+        """
         asked = tags.get("model")
         name = parameters.get("model") if asked is None else asked
         name = self.default if name is None else name

@@ -1,4 +1,6 @@
-"""Jina's gRPC services over an Exchange: what a gRPC client can call, and nothing it should not."""
+"""Jina's gRPC services over an RequestService: what a gRPC client can call, and nothing it
+should not.
+"""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -18,7 +20,7 @@ from gateway.rpc.cancellation import Cancelling
 class Handler(GatewayRequestHandler):
     """Jina's request handler whose answers come from `exchange`, set by `limit_to`."""
 
-    exchange: RequestService
+    service: RequestService
 
     def __init__(
         self,
@@ -31,26 +33,26 @@ class Handler(GatewayRequestHandler):
 
     def limit_to(self, in_flight: RequestsInFlight) -> RequestService:
         """Return the exchange that every protocol shares from now on."""
-        self.exchange = RequestService(self.streamer, in_flight)
-        self.streamer._streamer.stream = self.exchange.stream  # noqa: SLF001
-        return self.exchange
+        self.service = RequestService(self.streamer, in_flight)
+        self.streamer._streamer.stream = self.service.stream  # noqa: SLF001
+        return self.service
 
     async def stream(
         self, request_iterator: Any, context: Any = None, *args: Any, **kwargs: Any
     ) -> AsyncIterator[DataRequest]:
         """Yield the bidirectional stream that Jina's Client and the official client use."""
-        async for answer in self.exchange.stream(request_iterator, context, *args, **kwargs):
+        async for answer in self.service.stream(request_iterator, context, *args, **kwargs):
             yield answer
 
     Call = stream
 
     async def process_single_data(self, request: DataRequest, context: Any = None) -> DataRequest:
         """Return one request, one answer."""
-        return await self.exchange.answer(request, read_metadata(context).get(HEADER))
+        return await self.service.answer(request, read_metadata(context).get(HEADER))
 
     async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
         """Return whether every Executor answers."""
-        return await self.exchange.dry_run()
+        return await self.service.dry_run()
 
     async def stream_doc(self, _request: Any, context: grpc.aio.ServicerContext) -> Any:
         """Refused: single-Document streaming would pass by the exchange."""

@@ -37,7 +37,7 @@ Read = Callable[[bytes], DataRequest]
 Write = Callable[[DataRequest], Awaitable[Response]]
 
 
-def make_app(exchange: RequestService, max_bytes: int, pages: PageSettings) -> FastAPI:
+def make_app(service: RequestService, max_bytes: int, pages: PageSettings) -> FastAPI:
     """Return the application: the page, health, models, progress, every endpoint, and
     WebSockets.
     """
@@ -52,26 +52,26 @@ def make_app(exchange: RequestService, max_bytes: int, pages: PageSettings) -> F
             allow_headers=["*"],
             expose_headers=_TOLD_HEADERS,
         )
-    _add_health(app, exchange, pages)
+    _add_health(app, service, pages)
     _add_pages(app, pages)
-    _add_questions(app, exchange)
-    _add_posts(app, exchange, max_bytes)
-    add_sockets(app, exchange)
+    _add_questions(app, service)
+    _add_posts(app, service, max_bytes)
+    add_sockets(app, service)
     add_error_handlers(app)
     return app
 
 
-def _add_health(app: FastAPI, exchange: RequestService, pages: PageSettings) -> None:
+def _add_health(app: FastAPI, service: RequestService, pages: PageSettings) -> None:
     @app.api_route("/", methods=["GET", "HEAD"])
     async def health(request: Request) -> Response:
-        draining = exchange.in_flight.draining
+        draining = service.in_flight.draining
         if not draining and static_pages.wants_page(request.headers.get("accept", "")):
             return static_pages.welcome(pages.title)
         return json_response({}, 503 if draining else 200, {"Vary": "Accept"})
 
     @app.get("/dry_run")
     async def dry_run() -> Response:
-        status = await exchange.dry_run()
+        status = await service.dry_run()
         form = {"always_print_fields_with_no_presence": True, "use_integers_for_enums": True}
         return json_response(MessageToDict(status, preserving_proto_field_name=True, **form))
 
@@ -100,43 +100,43 @@ def _add_pages(app: FastAPI, pages: PageSettings) -> None:
     app.mount("/ui", page)
 
 
-def _add_questions(app: FastAPI, exchange: RequestService) -> None:
-    places = progress_events.Places(min(progress_events.MAX_STREAMS, exchange.in_flight.limit))
+def _add_questions(app: FastAPI, service: RequestService) -> None:
+    places = progress_events.Places(min(progress_events.MAX_STREAMS, service.in_flight.limit))
 
     @app.get("/models")
     async def models() -> Response:
-        listed = await exchange.query_executors("/models")
+        listed = await service.query_executors("/models")
         return json_response({"models": [upscale_endpoint.whole_numbers(m) for m in listed if m]})
 
     @app.get("/progress/{request_id}")
     async def events(request_id: str) -> Response:
-        return progress_events.ProgressStream(exchange, places, request_id)
+        return progress_events.ProgressStream(service, places, request_id)
 
 
-def _add_posts(app: FastAPI, exchange: RequestService, limit: int) -> None:
+def _add_posts(app: FastAPI, service: RequestService, limit: int) -> None:
     @app.post("/post")
     async def post(request: Request) -> Response:
-        return await _answer_json(request, exchange, limit, None)
+        return await _answer_json(request, service, limit, None)
 
     @app.post(upscale_endpoint.ENDPOINT)
     async def upscale(request: Request) -> Response:
         call = upscale_endpoint.UpscaleCall(request)
-        return await _answer(request, exchange, limit, call.read, call.write)
+        return await _answer(request, service, limit, call.read, call.write)
 
     @app.api_route("/{endpoint:path}", methods=_ALL_METHODS)
     async def other(request: Request, endpoint: str) -> Response:
         path = f"/{endpoint}"
-        if path not in await exchange.list_endpoints():
+        if path not in await service.list_endpoints():
             raise make_error(
                 "PATH", f"path {quote(path)}: expected /post, or an endpoint as /upscale"
             )
         if request.method != "POST":
             raise make_error("METHOD", f"{quote(request.method)} {quote(path)}: expected POST")
-        return await _answer_json(request, exchange, limit, path)
+        return await _answer_json(request, service, limit, path)
 
 
 async def _answer_json(
-    request: Request, exchange: RequestService, limit: int, endpoint: str | None
+    request: Request, service: RequestService, limit: int, endpoint: str | None
 ) -> Response:
     media = media_type(request)
     if media and not is_json(media):
@@ -148,11 +148,11 @@ async def _answer_json(
         )
     check_coding(request)
     read: Any = partial(request_from_json, endpoint=endpoint)
-    return await _answer(request, exchange, limit, read, answer_response)
+    return await _answer(request, service, limit, read, answer_response)
 
 
 async def _answer(
-    request: Request, exchange: RequestService, limit: int, read: Read, write: Write
+    request: Request, service: RequestService, limit: int, read: Read, write: Write
 ) -> Response:
     try:
         body = await read_body(request, limit)
@@ -160,7 +160,7 @@ async def _answer(
         return Response(status_code=_CLIENT_GONE)
     asked = await offload(len(body), read, body)
     del body
-    answer = await answer_unless_gone(request, exchange.answer(asked, request.state.request_id))
+    answer = await answer_unless_gone(request, service.answer(asked, request.state.request_id))
     if answer is None:
         return Response(status_code=_CLIENT_GONE)
     problem = find_problem(answer)

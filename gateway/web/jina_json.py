@@ -22,7 +22,8 @@ def request_from_json(body: bytes, endpoint: str | None = None) -> DataRequest:
     """Return the request in `body`: `data` a list of Documents or {"docs": [...]}, `parameters`,
     `exec_endpoint` (or execEndpoint) unless `endpoint` is given, `target_executor`.
 
-    Raises Refusal: JSON if it cannot be parsed, BASE64 for a blob, REQUEST for any other shape.
+    Raises ProblemError: JSON if it cannot be parsed, BASE64 for a blob, REQUEST for any other
+    shape.
     """
     return _request_from_dict(_parse_json(body), endpoint)
 

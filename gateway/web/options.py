@@ -21,8 +21,8 @@ IMAGE_OPTIONS = {
 def read_options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the options in a query or form; empty values count as absent.
 
-    Executors check the values. Raises Refusal OPTION for a name that is unknown, which would go
-    unnoticed otherwise, or given twice, or a value beyond all reason.
+    Executors check the values. Raises ProblemError OPTION for a name that is unknown, which would
+    go unnoticed otherwise, or given twice, or a value beyond all reason.
     """
     given: dict[str, str] = {}
     for name, value in pairs:

@@ -50,8 +50,8 @@ class Places:
 class ProgressStream(StreamingResponse):
     """The events of one request until it ends; 429 once all places are taken."""
 
-    def __init__(self, exchange: RequestService, places: Places, request_id: str) -> None:
-        events = _events(exchange, request_id)
+    def __init__(self, service: RequestService, places: Places, request_id: str) -> None:
+        events = _events(service, request_id)
         super().__init__(events, media_type="text/event-stream", headers=HEADERS)
         self._places = places
         self._events = events
@@ -65,11 +65,11 @@ class ProgressStream(StreamingResponse):
             await error_response(refused.problem, read_request_id(scope))(scope, receive, send)
 
 
-async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[str, None]:
+async def _events(service: RequestService, request_id: str) -> AsyncGenerator[str, None]:
     """Yield `{"done", "total"}` whenever it changes, at last `{"finished"}` or `{"unknown"}`."""
     yield ": the events of a request\n\n"  # the client hears at once that it is heard
     spoke = time.monotonic()
-    async with aclosing(_steps(exchange, request_id)) as steps:
+    async with aclosing(_steps(service, request_id)) as steps:
         async for event in steps:
             if event is not None:
                 spoke = time.monotonic()
@@ -80,7 +80,7 @@ async def _events(exchange: RequestService, request_id: str) -> AsyncGenerator[s
 
 
 async def _steps(
-    exchange: RequestService, request_id: str
+    service: RequestService, request_id: str
 ) -> AsyncGenerator[dict[str, Any] | None, None]:
     """Yield what to tell about five times a second, None where there is nothing new.
 
@@ -89,27 +89,25 @@ async def _steps(
     """
     began, seen, told = time.monotonic(), False, Done(0, 0)
     while True:
-        active = request_id in exchange.active
+        active = request_id in service.active
         if seen and not active:
             yield {"finished": True}
             return
         seen = seen or active
-        if not seen and (
-            exchange.in_flight.draining or time.monotonic() - began > _UNKNOWN_SECONDS
-        ):
+        if not seen and (service.in_flight.draining or time.monotonic() - began > _UNKNOWN_SECONDS):
             yield {"unknown": True}
             return
-        now = await _ask_progress(exchange, request_id) if active else None
+        now = await _ask_progress(service, request_id) if active else None
         news = now is not None and now != told
         yield now._asdict() if now is not None and news else None
         told = now or told
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _ask_progress(exchange: RequestService, request_id: str) -> Done | None:
+async def _ask_progress(service: RequestService, request_id: str) -> Done | None:
     """Return how far the Executors are; None where none of them knows."""
     try:
-        answers = await exchange.query_executors(ENDPOINT, {"request_id": request_id})
+        answers = await service.query_executors(ENDPOINT, {"request_id": request_id})
     except ProblemError:
         return None  # the request itself will say what is wrong
     known = [answer for answer in answers if answer.get("known") is True]

@@ -26,14 +26,14 @@ def is_json(media: str) -> bool:
 
 
 def check_coding(request: Request) -> None:
-    """Raise Refusal CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
+    """Raise ProblemError CONTENT_TYPE for a compressed body, which could grow beyond any limit."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise make_error("CONTENT_TYPE", f"content-encoding {quote(coding)}: expected none")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, at most `limit` bytes. Raises Refusal BYTES beyond, BODY_TIMEOUT if it
+    """Return the body, at most `limit` bytes. Raises ProblemError BYTES beyond, BODY_TIMEOUT if it
     stalls.
     """
     announced = request.headers.get("content-length", "0")

@@ -32,7 +32,7 @@ _UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
 class UpscaleCall:
     """One request to `/upscale` in whatever form, and its answer in the form that belongs to it.
 
-    Raises Refusal for a form that is none, before the body is read.
+    Raises ProblemError for a form that is none, before the body is read.
     """
 
     def __init__(self, request: Request) -> None:
@@ -50,7 +50,7 @@ class UpscaleCall:
         self._as_json = wants_json(request.headers.get("accept", ""))
 
     def read(self, body: bytes) -> DataRequest:
-        """Return the request in `body`. Raises Refusal for one that cannot be read."""
+        """Return the request in `body`. Raises ProblemError for one that cannot be read."""
         is_object = self._media in _UNNAMED and body[:64].lstrip()[:1] == b"{"  # no image does
         if is_json(self._media) or is_object:
             self._as_json = True

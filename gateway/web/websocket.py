@@ -31,14 +31,14 @@ class Form(Enum):
     JSON = "json"
 
 
-def add_sockets(app: FastAPI, exchange: RequestService) -> None:
+def add_sockets(app: FastAPI, service: RequestService) -> None:
     """Add Jina's WebSocket routes: `/` for requests, `/dry_run` for readiness."""
 
     @app.websocket("/")
     async def requests(socket: WebSocket) -> None:
         form = await _choose_subprotocol(socket)
         try:
-            if await _answer_all(socket, form, exchange):
+            if await _answer_all(socket, form, service):
                 await asyncio.sleep(_LINGER_SECONDS)
             await socket.close()
         except WebSocketDisconnect:
@@ -48,16 +48,16 @@ def add_sockets(app: FastAPI, exchange: RequestService) -> None:
     async def dry_run(socket: WebSocket) -> None:
         form = await _choose_subprotocol(socket)
         try:
-            await _send_status(socket, form, await exchange.dry_run())
+            await _send_status(socket, form, await service.dry_run())
             await socket.close()
         except WebSocketDisconnect:
             return
 
 
-async def _answer_all(socket: WebSocket, form: Form, exchange: RequestService) -> bool:
+async def _answer_all(socket: WebSocket, form: Form, service: RequestService) -> bool:
     """Return whether any answer was an error."""
     any_failed = False
-    async with aclosing(exchange.stream(_requests(socket, form))) as answers:
+    async with aclosing(service.stream(_requests(socket, form))) as answers:
         async for answer in answers:
             any_failed = any_failed or find_problem(answer) is not None
             await _send(socket, form, answer)

@@ -75,7 +75,7 @@ def write_jpeg(
 
     out = BytesIO()
     out.write(header(made, quality, extras))
-    for number, data in enumerate(map_ordered(coded, frame.bands(made.rows), frame.turn)):
+    for number, data in enumerate(map_ordered(coded, frame.bands(made.rows), frame.lock)):
         if number:
             out.write(bytes((0xFF, 0xD0 + (number - 1) % 8)))
         out.write(data)

@@ -198,8 +198,8 @@ class DiffusionUpscaler(Upscaler):
 class DiffusionProgress:
     """Counts what is done of one image, and lets others take their turns in between."""
 
-    def __init__(self, line: RequestQueue, total: int, progress: Progress) -> None:
-        self.line = line
+    def __init__(self, queue: RequestQueue, total: int, progress: Progress) -> None:
+        self.queue = queue
         self.total = total
         self.progress = progress
         self.done = 0
@@ -209,7 +209,7 @@ class DiffusionProgress:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Return the device for one call; its time counts."""
-        with self.line.lock():
+        with self.queue.lock():
             started = time.perf_counter()
             yield
             self.seconds += time.perf_counter() - started

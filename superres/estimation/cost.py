@@ -222,20 +222,20 @@ def measure_tile_grid(size: Size, model: NetworkSpec, tile: int, overlap: int | 
     return TileGrid(outer, down[0].core.size.height, len(across) * len(down) * outer.pixels)
 
 
-def _estimate_tiles(tiling: TileGrid, model: NetworkSpec, place: ExecutionTarget) -> NetworkCost:
+def _estimate_tiles(tiling: TileGrid, model: NetworkSpec, target: ExecutionTarget) -> NetworkCost:
     """Return what tiles take, one at a time."""
-    used = tiling.outer.pixels * model.bytes_per_pixel * place.bytes_per_value
-    return NetworkCost(0, int(used), estimate_seconds(tiling.computed, model, place), tiling.rows)
+    used = tiling.outer.pixels * model.bytes_per_pixel * target.bytes_per_value
+    return NetworkCost(0, int(used), estimate_seconds(tiling.computed, model, target), tiling.rows)
 
 
-def estimate_seconds(computed: int, model: NetworkSpec, place: ExecutionTarget) -> float:
+def estimate_seconds(computed: int, model: NetworkSpec, target: ExecutionTarget) -> float:
     """Return what it takes that as many pixels pass through the network."""
     seconds = model.seconds_per_megapixel * computed / MEGAPIXEL
-    return seconds if place.on_cpu else seconds / GPU_SPEED
+    return seconds if target.on_cpu else seconds / GPU_SPEED
 
 
 def _estimate_stream(
-    size: Size, plan: Plan, model: NetworkSpec, place: ExecutionTarget
+    size: Size, plan: Plan, model: NetworkSpec, target: ExecutionTarget
 ) -> NetworkCost:
     """Return what row streaming takes: what it remembers between steps, and one step's
     activations.
@@ -245,12 +245,12 @@ def _estimate_stream(
     remembered = (
         model.stream.bytes_per_column * width + model.stream.bytes_per_image_pixel * size.pixels
     )
-    state = int(remembered * place.bytes_per_value)
-    step = int(model.stream.step_bytes * width * plan.rows * place.bytes_per_value)
+    state = int(remembered * target.bytes_per_value)
+    step = int(model.stream.step_bytes * width * plan.rows * target.bytes_per_value)
     # Panels side by side are streamed one after the other, so their rows wait for the last.
     rows = plan.rows if len(plan.tiles) == 1 else size.height
-    seconds = estimate_seconds(plan.computed, model, place)
-    if place.on_cpu:
+    seconds = estimate_seconds(plan.computed, model, target)
+    if target.on_cpu:
         return NetworkCost(state, 2 * step + _STREAM_HEAP_BYTES, seconds, rows)
     return NetworkCost(0, state + step, seconds, rows)
 

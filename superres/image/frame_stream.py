@@ -25,7 +25,7 @@ class FrameStream:
     bit_depth: int
     strips: Iterable[Frame]
     milliseconds: int = 0
-    turn: CpuLock | None = None
+    lock: CpuLock | None = None
 
     @classmethod
     def of(cls, frame: Frame) -> "FrameStream":

@@ -30,23 +30,23 @@ def needs_premultiplication(frame: Frame) -> bool:
     return frame.alpha is not None and bool(frame.alpha.min() < frame.alpha.max())
 
 
-def resize_stream(scroll: FrameStream, size: Size, weighted: bool) -> FrameStream:
+def resize_stream(stream: FrameStream, size: Size, weighted: bool) -> FrameStream:
     """Return `scroll` at `size`, 16 bits kept; hidden colour never bleeds.
 
     `weighted` is what `needs_premultiplication` says of the whole image.
     """
-    if size == scroll.size:
-        return scroll
-    return replace(scroll, size=size, strips=_strips(scroll, size, weighted))
+    if size == stream.size:
+        return stream
+    return replace(stream, size=size, strips=_strips(stream, size, weighted))
 
 
-def _strips(scroll: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
+def _strips(stream: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
     """Yield the resampled strips of `scroll`."""
     slabs: list[Slab] = []
-    made_per_row = size.pixels // scroll.size.height
-    for band in scroll.bands(max(1, BAND // max(scroll.size.width, made_per_row))):
+    made_per_row = size.pixels // stream.size.height
+    for band in stream.bands(max(1, BAND // max(stream.size.width, made_per_row))):
         planes = [_horizontal(plane, size.width) for plane in _planes(band, weighted)]
-        slabs = slabs or [Slab(scroll.size.height, size.height) for _ in planes]
+        slabs = slabs or [Slab(stream.size.height, size.height) for _ in planes]
         made = [slab.push(plane) for slab, plane in zip(slabs, planes, strict=True)]
         if len(made[0]):
             yield _assemble_frame(made, band, weighted)

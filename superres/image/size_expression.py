@@ -1,4 +1,4 @@
-"""ScaleExpression: the size that FFmpeg's `scale` filter gives an image, from the same text.
+"""SizeExpression: the size that FFmpeg's `scale` filter gives an image, from the same text.
 
 Follows FFmpeg 9.0.2 for RGB images with square pixels. Refused although FFmpeg takes them: the
 empty text, quoting, control characters, what is longer than MAX_LENGTH or deeper than 50 brackets,

@@ -90,12 +90,14 @@ class BatchRunner:
         self.batch_sizes: dict[Size, int] = {}
         self.functions_by_format: dict[PixelFormat, list[Function]] = {}
 
-    def make_task(self, part: TileInput) -> Task[TileInput, TileResult]:
+    def make_task(self, tile_input: TileInput) -> Task[TileInput, TileResult]:
         """Return `part` for a line of the device's scheduler."""
-        if part.grids:
-            return Task(self.run, part, None, part.size.pixels)
-        key = (self.identity, part.size, part.format)
-        return Task(self.run, part, key, part.size.pixels, self.max_batch_size(part.size))
+        if tile_input.grids:
+            return Task(self.run, tile_input, None, tile_input.size.pixels)
+        key = (self.identity, tile_input.size, tile_input.format)
+        return Task(
+            self.run, tile_input, key, tile_input.size.pixels, self.max_batch_size(tile_input.size)
+        )
 
     def max_batch_size(self, size: Size) -> int:
         """Return how many tiles of `size` go in one batch; one on a CPU, where batches leave the
@@ -153,32 +155,34 @@ class BatchRunner:
             made.result()
         return (None,)
 
-    def compute(self, part: TileInput) -> TileResult:
+    def compute(self, tile_input: TileInput) -> TileResult:
         """Return what is made of one part, at once."""
         started = time.perf_counter()
-        pixels = self.attempt(part, self.network, self.dtype)
+        pixels = self.attempt(tile_input, self.network, self.dtype)
         redone = pixels is None
         if pixels is None:
-            pixels = self.compute_in_fp32(part)
+            pixels = self.compute_in_fp32(tile_input)
         return TileResult(pixels, redone, time.perf_counter() - started)
 
-    def compute_in_fp32(self, part: TileInput) -> "Pixels":
+    def compute_in_fp32(self, tile_input: TileInput) -> "Pixels":
         """Return the kept pixels of a part whose numbers were not finite, computed in fp32."""
         half = self.dtype != torch.float32
-        pixels = self.attempt(part, self.copy_in_fp32(), torch.float32) if half else None
+        pixels = self.attempt(tile_input, self.copy_in_fp32(), torch.float32) if half else None
         if pixels is None:
             message = f"{self.spec.name} gave numbers that are not finite"
             raise Failed(message, code="NON_FINITE")
         return pixels
 
-    def attempt(self, part: TileInput, network: nn.Module, dtype: torch.dtype) -> "Pixels | None":
+    def attempt(
+        self, tile_input: TileInput, network: nn.Module, dtype: torch.dtype
+    ) -> "Pixels | None":
         """Return the kept pixels of a part; None where some are not finite."""
-        x = self.to_input(part.pixels, dtype)
-        grids = part.grids(x) if part.grids else ()
-        values, gain = self.forward(network, x, part.format, grids)
-        places, rest = snap_to_grid(part.keep, count_pixels_per_side(values.shape[1]))
+        x = self.to_input(tile_input.pixels, dtype)
+        grids = tile_input.grids(x) if tile_input.grids else ()
+        values, gain = self.forward(network, x, tile_input.format, grids)
+        places, rest = snap_to_grid(tile_input.keep, count_pixels_per_side(values.shape[1]))
         values = values[..., places.top : places.bottom, places.left : places.right]
-        levels, finite = quantize(values, gain, part.format.dtype)
+        levels, finite = quantize(values, gain, tile_input.format.dtype)
         return to_host(crop_output(levels[0], rest)) if bool(finite.all()) else None
 
     def to_input(self, pixels: "Pixels", dtype: torch.dtype | None = None) -> Tensor:
@@ -271,10 +275,10 @@ class CudaBatch:
         ]
 
     @torch.inference_mode()
-    def recompute(self, part: TileInput) -> TileResult:
+    def recompute(self, tile_input: TileInput) -> TileResult:
         """Return one part computed in fp32."""
         started = time.perf_counter()
-        pixels = self.runner.compute_in_fp32(part)
+        pixels = self.runner.compute_in_fp32(tile_input)
         return TileResult(pixels, redone=True, seconds=time.perf_counter() - started)
 
 

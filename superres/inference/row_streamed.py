@@ -70,13 +70,13 @@ class PanelStream:
     sticks out of the image repeats the border. Only the columns of `panel.core` are given back.
     """
 
-    def __init__(self, way: StreamableNetwork, pixels: Pixels, panel: Tile) -> None:
-        self.spec = way.spec
-        self.stages = way.stages(panel.outer.size)
+    def __init__(self, network: StreamableNetwork, pixels: Pixels, panel: Tile) -> None:
+        self.spec = network.spec
+        self.stages = network.stages(panel.outer.size)
         self.pixels = pixels
         self.panel = panel
-        self.device = way.device
-        self.dtype = way.dtype
+        self.device = network.device
+        self.dtype = network.dtype
         self.made = 0  # rows of the result, those below the image's end included
 
     def __call__(self, steps: Sequence[Step]) -> list[StepResult]:
@@ -107,25 +107,25 @@ class PanelStream:
 
 
 def stream_rows(
-    plan: Plan, job: FrameJob, line: RequestQueue, way: StreamableNetwork
+    plan: Plan, job: FrameJob, queue: RequestQueue, network: StreamableNetwork
 ) -> Iterator[Pixels]:
     """Yield the rows of the result from `job.done` on; of several panels once all of them are
     there.
     """
-    spec = way.spec
-    streams = [PanelStream(way, job.pixels, tile) for tile in plan.tiles]
+    spec = network.spec
+    streams = [PanelStream(network, job.pixels, tile) for tile in plan.tiles]
     passes = spec.stream.passes if spec.stream else 1
     steps = [passes * _make_steps(tile.outer.bottom, plan.rows) for tile in plan.tiles]
     job.begin(plan, sum(map(len, steps)))
     above = job.rows_done
     if len(streams) == 1:
-        yield from skip_rows(_run_steps(streams[0], steps[0], job, line), above)
+        yield from skip_rows(_run_steps(streams[0], steps[0], job, queue), above)
         return
     height, width, channels = job.pixels.shape
     result = np.empty((height * spec.scale, width * spec.scale, channels), job.pixels.dtype)
     for stream, own in zip(streams, steps, strict=True):
         core, top = stream.panel.core, 0
-        for rows in _run_steps(stream, own, job, line):
+        for rows in _run_steps(stream, own, job, queue):
             bottom = top + len(rows)
             result[top:bottom, core.left * spec.scale : core.right * spec.scale] = rows
             top = bottom
@@ -138,13 +138,13 @@ def _make_steps(height: int, rows: int) -> list[Step]:
 
 
 def _run_steps(
-    stream: PanelStream, steps: list[Step], job: FrameJob, line: RequestQueue
+    stream: PanelStream, steps: list[Step], job: FrameJob, queue: RequestQueue
 ) -> Iterator[Pixels]:
     """Yield the rows of one panel; further steps are submitted before they are taken."""
     width = stream.panel.outer.size.width
     ahead: deque[Future[StepResult]] = deque()
     for step in steps:
-        ahead.append(line.submit(Task(stream, step, None, (step.bottom - step.top) * width)))
+        ahead.append(queue.submit(Task(stream, step, None, (step.bottom - step.top) * width)))
         if len(ahead) > _STEPS_AHEAD:
             yield from _take_rows(ahead.popleft(), job)
     while ahead:

@@ -58,7 +58,7 @@ class QueuedTask:
     """A Work in a line."""
 
     work: Task[Any, Any]
-    line: "RequestQueue"
+    queue: "RequestQueue"
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -176,7 +176,7 @@ class DeviceQueue:
 
     def put(self, task: QueuedTask) -> Future[Any]:
         """Add a task to its line; the thread begins where there is none."""
-        line = task.line
+        line = task.queue
         with self.changed:
             if self.closed:
                 raise RuntimeError("the scheduler is closed")
@@ -193,12 +193,12 @@ class DeviceQueue:
             self.changed.notify_all()
         return task.future
 
-    def drop(self, line: RequestQueue) -> None:
+    def drop(self, queue: RequestQueue) -> None:
         """Cancel the tasks of `line` that wait."""
         with self.changed:
-            tasks = list(line.tasks)
-            line.tasks.clear()
-            self.remove_if_empty(line)
+            tasks = list(queue.tasks)
+            queue.tasks.clear()
+            self.remove_if_empty(queue)
         # Outside: whoever waits for a future may be told in this thread.
         for task in tasks:
             task.future.cancel()
@@ -214,11 +214,11 @@ class DeviceQueue:
         if self.thread and self.thread is not threading.current_thread():
             self.thread.join()
 
-    def remove_if_empty(self, line: RequestQueue) -> None:
+    def remove_if_empty(self, queue: RequestQueue) -> None:
         """Note that `line` may have nothing to do any more; the lock is held."""
-        if line in self.waiting and not line.tasks:
-            self.waiting.pop(line)
-            self.busy -= 0 if line.running else 1
+        if queue in self.waiting and not queue.tasks:
+            self.waiting.pop(queue)
+            self.busy -= 0 if queue.running else 1
 
     # The thread
 
@@ -270,24 +270,24 @@ class DeviceQueue:
         return tasks
 
     def pop_matching(
-        self, line: RequestQueue, key: Hashable | None, matching: bool
+        self, queue: RequestQueue, key: Hashable | None, matching: bool
     ) -> QueuedTask | None:
         """Return the first task of `line`, begun and charged; None where it has another key or
         none.
         """
-        while line.tasks:
-            task = line.tasks[0]
+        while queue.tasks:
+            task = queue.tasks[0]
             if matching and task.work.key != key:
                 return None
-            line.tasks.popleft()
+            queue.tasks.popleft()
             if task.future.set_running_or_notify_cancel():
-                line.running += 1
-                line.time += task.work.cost
-                line.charged += task.work.cost
-                if not line.tasks:
-                    self.waiting.pop(line)
+                queue.running += 1
+                queue.time += task.work.cost
+                queue.charged += task.work.cost
+                if not queue.tasks:
+                    self.waiting.pop(queue)
                 return task
-        self.remove_if_empty(line)
+        self.remove_if_empty(queue)
         return None
 
     def limit_batch_size(self, work: Task[Any, Any]) -> int:
@@ -351,10 +351,10 @@ class DeviceQueue:
     ) -> None:
         """Deliver, after the books are right: whoever waits may look at once."""
         with self.changed:
-            task.line.running -= 1
+            task.queue.running -= 1
             # Every busy line was served its share of this at once.
             self.clock += task.work.cost / max(self.busy, 1)
-            if not task.line.tasks and not task.line.running:
+            if not task.queue.tasks and not task.queue.running:
                 self.busy -= 1
         if error is None:
             task.future.set_result(result)

@@ -1,4 +1,4 @@
-"""An image in tiles for a network that sees the whole of it: surveyed first (surveying.py)."""
+"""An image in tiles for a network with global context, whose grids are collected first."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ class SurveyStep:
 
 
 def survey_tiles(
-    plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
+    plan: Plan, job: FrameJob, queue: RequestQueue, runner: BatchRunner
 ) -> Iterator[Pixels]:
     """Yield the rows of the result, from `job.done` on, after a pass over all tiles for
     every grid.
@@ -47,13 +47,13 @@ def survey_tiles(
     look = SurveyStep(survey, runner, job.pixels)
     for _ in range(survey.network.block_count):
         for tile in plan.tiles:
-            job.finish_part(line.submit(Task(look, tile, None, tile.outer.size.pixels)).result())
+            job.finish_part(queue.submit(Task(look, tile, None, tile.outer.size.pixels)).result())
         survey.close_pass()
 
     def submit(tile: Tile) -> Future[TileResult]:
         seen = crop_with_border(job.pixels, tile.outer)
         keep = locate_core(tile, runner.spec.scale)
-        return line.submit(
+        return queue.submit(
             runner.make_task(
                 TileInput(seen, keep, lambda x: survey.interpolate_grids(tile.outer, x))
             )

@@ -19,7 +19,7 @@ Submit = Callable[[Tile], Future[TileResult]]
 
 
 def compute_tiles(
-    plan: Plan, job: FrameJob, line: RequestQueue, runner: BatchRunner
+    plan: Plan, job: FrameJob, queue: RequestQueue, runner: BatchRunner
 ) -> Iterator[Pixels]:
     """Return the rows of the result, from `job.done` on."""
 
@@ -27,7 +27,7 @@ def compute_tiles(
         part = TileInput(
             crop_with_border(job.pixels, tile.outer), locate_core(tile, runner.spec.scale)
         )
-        return line.submit(runner.make_task(part))
+        return queue.submit(runner.make_task(part))
 
     rest = list_remaining(plan, job, runner)
     job.begin(plan, len(rest))

@@ -142,7 +142,7 @@ class NetworkUpscaler(Upscaler):
         job.cost.peak_memory = peak()
 
     def execute(
-        self, plan: Plan, job: FrameJob, line: RequestQueue, full: bool
+        self, plan: Plan, job: FrameJob, queue: RequestQueue, full: bool
     ) -> Iterator[Pixels]:
         """Return the rows of a plan that are not done; streamed in `full` precision where asked."""
         if plan.rows:
@@ -151,10 +151,10 @@ class NetworkUpscaler(Upscaler):
                 if full
                 else self.streamable_network
             )
-            return stream_rows(plan, job, line, way)
+            return stream_rows(plan, job, queue, way)
         if self.spec.global_context and len(plan.tiles) > 1:
-            return survey_tiles(plan, job, line, self.runner)
-        return compute_tiles(plan, job, line, self.runner)
+            return survey_tiles(plan, job, queue, self.runner)
+        return compute_tiles(plan, job, queue, self.runner)
 
     @cached_property
     def streamable_network(self) -> StreamableNetwork:

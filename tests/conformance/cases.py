@@ -1,7 +1,7 @@
 """The table of questions: what each must be answered, over every protocol alike.
 
 Numbers are the rows of the project's test matrix of inputs. Rows 43 to 50 need a server of their
-own (test_canary.py, tests/executors/test_source.py); row 76 is about JSON itself (test_answers.py).
+own (test_canary.py, tests/executors/source); row 76 is about JSON itself (test_answers.py).
 """
 
 import math

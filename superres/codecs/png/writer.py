@@ -139,7 +139,7 @@ def _compress_frame(frame: FrameStream, recipe: Recipe) -> Iterator[bytes]:
         )
 
     head, sums = deflate.HEAD, []
-    for part in map_ordered(work, _rows(frame, pixel), frame.turn):
+    for part in map_ordered(work, _rows(frame, pixel), frame.lock):
         yield head + part.blocks
         head = b""
         sums.append((part.length, part.adler))
