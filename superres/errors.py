@@ -7,7 +7,7 @@ SuperresError
 │   ├── BadSource           a uri that may not or cannot be read
 │   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit
 ├── Unavailable         the same request may succeed later (HTTP 429/503/504)
-│   ├── Overloaded          the waiting room is full
+│   ├── Overloaded          the admission queue is full
 │   ├── DeadlineExceeded    the request's time is over
 │   ├── Cancelled           nobody waits for the answer any more
 │   └── OutOfMemory         the device cannot hold even the smallest tile
@@ -94,7 +94,7 @@ class Unavailable(SuperresError):
 
 
 class Overloaded(Unavailable):
-    """The waiting room is full: retry after about `retry_after` seconds."""
+    """The admission queue is full: retry after about `retry_after` seconds."""
 
     code = "OVERLOADED"
 

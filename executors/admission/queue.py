@@ -11,7 +11,7 @@ MAX_RETRY_SECONDS = 600  # seconds
 
 
 class AdmissionQueue:
-    """Counts the Documents that are inside and the work they are; refuses beyond its capacity."""
+    """Limits how many Documents are processed or waiting; raises Overloaded beyond `capacity`."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -20,7 +20,7 @@ class AdmissionQueue:
         self._expected: list[float] = []  # seconds of the Documents whose images are known
 
     def admit(self, count: int) -> None:
-        """Let `count` Documents in, or raise Overloaded. An empty room takes any request."""
+        """Let `count` Documents in, or raise Overloaded. An empty queue takes any request."""
         if self.admitted and self.admitted + count > self.capacity:
             seconds = self.estimate_seconds(self.admitted + count - self.capacity)
             raise Overloaded(

@@ -1,4 +1,4 @@
-"""Where images are worked on: small ones never wait for what large ones have."""
+"""Two worker pools, for small and large images, each with its own memory budget."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ class WorkerPool(NamedTuple):
 
 
 class WorkerPools:
-    """The `quick` lane and the `slow` one, each of `workers` threads, with `capacity` bytes in all.
+    """The pool `quick` and the pool `slow`, each of `workers` threads, with `capacity` bytes in all.
 
     An image is quick that takes little time, and little enough memory for one on each thread of
     the quick lane. `readers` are threads that wait for other servers.

@@ -1,4 +1,4 @@
-"""Jina's gRPC services over an RequestService: what a gRPC client can call, and nothing it
+"""Jina's gRPC services over a RequestService: what a gRPC client can call, and nothing it
 should not.
 """
 

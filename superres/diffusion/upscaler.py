@@ -33,7 +33,7 @@ _BAND_ROWS = 256  # rows that are converted to whole numbers at once
 
 
 class DiffusionUpscaler(Upscaler):
-    """Enlarges images four times as the options of one request say; safe to share.
+    """Upscales images four times as the options of one request say; safe to share.
 
     Requests take turns network call by network call.
     """

@@ -24,9 +24,7 @@ Plane = NDArray[Any]  # (h, w) of any type that Pillow resamples, or (h, w, 3) u
 
 
 def needs_premultiplication(frame: Frame) -> bool:
-    """Return whether some of an image is more transparent than the rest, so that colours need
-    weights.
-    """
+    """Return whether alpha varies: then colour must be premultiplied before resampling."""
     return frame.alpha is not None and bool(frame.alpha.min() < frame.alpha.max())
 
 

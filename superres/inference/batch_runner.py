@@ -1,7 +1,7 @@
-"""What one network computes of equal tiles: whole numbers in, whole numbers out.
+"""Batched inference of one network on equally sized tiles.
 
-Levels cross the bus as the 8 or 16 bits they are; they become a network's numbers, and its numbers
-levels again, on the device.
+Tiles are uint8 or uint16 on their way to the device and back; they become a network's numbers, and
+its numbers are quantized, on the device.
 """
 
 import time

@@ -118,8 +118,9 @@ def _choose_storage_dtype(dtype: np.dtype[Any], device: torch.device) -> torch.d
 
 
 def crop_output(levels: Tensor, keep: Box) -> Tensor:
-    """Return the pixels (h, w, c) in `keep`, contiguous, of `levels` that hold 1 or more in each
-    place.
+    """Crop to `keep` (output pixels), shuffling pixels first where `levels` is still unshuffled.
+
+    Returns the pixels (h, w, c), contiguous.
     """
     factor = count_pixels_per_side(levels.shape[2])
     places, rest = snap_to_grid(keep, factor)
