@@ -62,6 +62,9 @@ def split_axis(
     its ends, or up to the image's border. `rim` pixels before and behind the image belong to
     the axis: the caller fills them. All lengths are multiples of `align`.
     """
+    #      ├──── tile ────┤                  what a tile sees
+    #      ├─ margin ┼─ kept ─┼─ margin ─┤   neighbours overlap by twice the margin,
+    #                     ├──── tile ────┤   and are cut in the middle of what both see
     whole = round_up(length + 2 * rim, align)
     tile = max(round_up(min(tile, whole), align), 2 * round_up(overlap, align) + align)
     if tile >= whole:

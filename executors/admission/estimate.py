@@ -27,7 +27,9 @@ COPIES = 4
 
 
 class MemoryDemand(NamedTuple):
-    """What an image takes, and where it may have it; `held` and `shared` are those of a MemoryClaim."""
+    """What an image takes, and where it may have it; `held` and `shared` are those of a
+    MemoryClaim.
+    """
 
     estimate: Estimate
     held_bytes: int

@@ -25,7 +25,8 @@ class WorkerPool(NamedTuple):
 
 
 class WorkerPools:
-    """The pool `quick` and the pool `slow`, each of `workers` threads, with `capacity` bytes in all.
+    """The pool `quick` and the pool `slow`, each of `workers` threads, with `capacity` bytes in
+    all.
 
     An image is quick that takes little time, and little enough memory for one on each thread of
     the quick lane. `readers` are threads that wait for other servers.

@@ -122,8 +122,8 @@ class DiffusionUpscaler(Upscaler):
         peak = self.model.device.peak()
         calls = len(plan.tiles) * self.sampling.steps + len(plan.decoder_tiles)
         source = to_tensor(_pad_by_reflection(pixels, plan.size), self.model.device.device)
-        with self.model.device.scheduler.open_queue() as line:
-            work = DiffusionProgress(line, calls, progress)
+        with self.model.device.scheduler.open_queue() as queue:
+            work = DiffusionProgress(queue, calls, progress)
             latents = self.denoise(source * 2 - 1, plan, work)
             picture = self.decode(latents, plan, work)
         if self.model.keep_colours:

@@ -91,7 +91,7 @@ class BatchRunner:
         self.functions_by_format: dict[PixelFormat, list[Function]] = {}
 
     def make_task(self, tile_input: TileInput) -> Task[TileInput, TileResult]:
-        """Return `part` for a line of the device's scheduler."""
+        """Return `part` for a queue of the device's scheduler."""
         if tile_input.grids:
             return Task(self.run, tile_input, None, tile_input.size.pixels)
         key = (self.identity, tile_input.size, tile_input.format)
@@ -128,9 +128,9 @@ class BatchRunner:
         part = TileInput(pixels, Box(0, 0, *size.times(self.spec.scale)))
         counts = [1 << power for power in range(self.max_batch_size(size).bit_length())]
         captured = self.device.cuda and self.device.optimize != "none"
-        with self.device.scheduler.open_queue() as line:
+        with self.device.scheduler.open_queue() as queue:
             for count in counts * (CAPTURE_AFTER_RUNS + 1 if captured else 1):
-                line.submit(Task(self.rehearse, [part] * count)).result()
+                queue.submit(Task(self.rehearse, [part] * count)).result()
 
     # What the scheduler's thread does
 

@@ -189,6 +189,9 @@ class CudaCapture:
 
     def __call__(self, function: Function, like: Tensor) -> CapturedGraph:
         """Return a graph of `function` for batches as `like`, after it ran a few times."""
+        # current stream   ──┐ waits ┌───────────────────►   runs other work meanwhile
+        # capture stream     └► warm-up runs ─► capture      its memory comes from the shared pool
+        # Later `replay` reads `source` and writes `results`, always at the same addresses.
         source = like.clone()
         current = torch.cuda.current_stream(like.device)
         self.stream = stream = self.stream or torch.cuda.Stream(like.device)

@@ -1,10 +1,10 @@
 """Who uses a device next: one queue per device, fair between requests, in batches of equal work.
 
-Every request has a Line of its own. Lines share the device by start-time fair queueing: each has a
-virtual time that grows by the cost of what it was served, and the one that is least ahead is next
-(Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996). So a small image waits for about
-one running batch of a large one, never for the whole, and many small ones do not starve a large
-one. Nothing waits for a batch to fill: what is there is taken.
+Every request has a RequestQueue of its own. Queues share the device by start-time fair queueing:
+each has a virtual time that grows by the cost of what it was served, and the one that is least
+ahead is next (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996). So a small image
+waits for about one running batch of a large one, never for the whole, and many small ones do not
+starve a large one. Nothing waits for a batch to fill: what is there is taken.
 """
 
 import os
@@ -49,13 +49,13 @@ class Task(Generic[Item, Result]):
     run: Callable[[Sequence[Item]], Sequence[Result] | PendingBatch[Result]]
     item: Item
     key: Hashable | None = None  # the same for the same model, shape and number format
-    cost: float = 1.0  # what the line is charged: input pixels
+    cost: float = 1.0  # what the queue is charged: input pixels
     max_batch_size: int = 1  # items of a call; 1 where batching does not pay
 
 
 @dataclass(eq=False)
 class QueuedTask:
-    """A Work in a line."""
+    """A Task in its queue."""
 
     work: Task[Any, Any]
     queue: "RequestQueue"
@@ -73,7 +73,7 @@ class LaunchedBatch:
 class RequestQueue:
     """One request's works, served in their order. Leaving it drops what has not begun.
 
-    Not to be shared by requests: each line gets an equal share of the device.
+    Not to be shared by requests: each queue gets an equal share of the device.
     """
 
     def __init__(self, scheduler: "Scheduler") -> None:
@@ -106,7 +106,7 @@ class RequestQueue:
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """Return the device for the calling thread alone, once it is this line's turn."""
+        """Return the device for the calling thread alone, once it is this queue's turn."""
         begun, over = threading.Event(), threading.Event()
 
         def lend(_: Sequence[None]) -> Sequence[None]:
@@ -142,13 +142,13 @@ class Scheduler:
             os.register_at_fork(after_in_child=partial(_restart_after_fork, weakref.ref(self)))
 
     def open_queue(self) -> RequestQueue:
-        """Return a new request's line, which begins level with those that are served."""
+        """Return a new request's queue, which begins level with those that are served."""
         return RequestQueue(self)
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """Return the device for the calling thread alone, in a line of its own."""
-        with self.open_queue() as line, line.lock(cost):
+        """Return the device for the calling thread alone, in a queue of its own."""
+        with self.open_queue() as queue, queue.lock(cost):
             yield
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Scheduler:
 
 
 class DeviceQueue:
-    """The lines that wait and the thread that serves them. Apart from its Scheduler, so that the
+    """The queues that wait and the thread that serves them. Apart from its Scheduler, so that the
     thread does not keep that alive.
     """
 
@@ -168,24 +168,24 @@ class DeviceQueue:
         """Begin with nothing waiting and no thread: at first, and in a forked process."""
         self.changed = threading.Condition()
         self.waiting: dict[RequestQueue, None] = {}  # in the order they came; each has tasks
-        self.clock = 0.0  # virtual time of a device that serves all lines at once
-        self.busy = 0  # lines with tasks that wait or run
+        self.clock = 0.0  # virtual time of a device that serves all queues at once
+        self.busy = 0  # queues with tasks that wait or run
         self.limits: dict[Hashable, int] = {}  # items of a call, learned from running out of memory
         self.thread: threading.Thread | None = None
         self.closed = False
 
     def put(self, task: QueuedTask) -> Future[Any]:
-        """Add a task to its line; the thread begins where there is none."""
-        line = task.queue
+        """Add a task to its queue; the thread begins where there is none."""
+        queue = task.queue
         with self.changed:
             if self.closed:
                 raise RuntimeError("the scheduler is closed")
-            if not line.tasks:
-                self.waiting[line] = None
-                if not line.running:
+            if not queue.tasks:
+                self.waiting[queue] = None
+                if not queue.running:
                     self.busy += 1
-                line.time = max(line.time, self.clock)
-            line.tasks.append(task)
+                queue.time = max(queue.time, self.clock)
+            queue.tasks.append(task)
             if self.thread is None:
                 thread = threading.Thread(target=self.serve, name="device", daemon=True)
                 thread.start()
@@ -194,7 +194,7 @@ class DeviceQueue:
         return task.future
 
     def drop(self, queue: RequestQueue) -> None:
-        """Cancel the tasks of `line` that wait."""
+        """Cancel the tasks of `queue` that wait."""
         with self.changed:
             tasks = list(queue.tasks)
             queue.tasks.clear()
@@ -207,15 +207,15 @@ class DeviceQueue:
         """Cancel what waits; the thread finishes what has begun, and ends."""
         with self.changed:
             self.closed = True
-            lines = list(self.waiting)
+            queues = list(self.waiting)
             self.changed.notify_all()
-        for line in lines:
-            self.drop(line)
+        for queue in queues:
+            self.drop(queue)
         if self.thread and self.thread is not threading.current_thread():
             self.thread.join()
 
     def remove_if_empty(self, queue: RequestQueue) -> None:
-        """Note that `line` may have nothing to do any more; the lock is held."""
+        """Note that `queue` may have nothing to do any more; the lock is held."""
         if queue in self.waiting and not queue.tasks:
             self.waiting.pop(queue)
             self.busy -= 0 if queue.running else 1
@@ -248,19 +248,22 @@ class DeviceQueue:
             return tasks
 
     def collect_batch(self) -> list[QueuedTask]:
-        """Return the tasks of the next batch, out of their lines; the lock is held.
+        """Return the tasks of the next batch, out of their queues; the lock is held.
 
-        The first of the line that is least ahead; with it equal ones, one of each other line, then
+        The first of the queue that is least ahead; with it equal ones, one of each other, then
         more of all.
         """
-        lines = sorted(self.waiting, key=lambda line: (line.time, line.charged))
+        # queue A (least ahead)  a a b     a sets the key of the batch; then one of each queue
+        # queue B                a c       that begins with the same key, and round again:
+        # queue C                c a       taken a(A) a(B) a(A); C waits, for its first is c
+        queues = sorted(self.waiting, key=lambda queue: (queue.time, queue.charged))
         tasks: list[QueuedTask] = []
         key, most = None, 1
-        while lines:
-            for line in list(lines):
-                task = self.pop_matching(line, key, bool(tasks))
+        while queues:
+            for queue in list(queues):
+                task = self.pop_matching(queue, key, bool(tasks))
                 if task is None:
-                    lines.remove(line)
+                    queues.remove(queue)
                     continue
                 if not tasks:
                     key, most = task.work.key, self.limit_batch_size(task.work)
@@ -272,7 +275,7 @@ class DeviceQueue:
     def pop_matching(
         self, queue: RequestQueue, key: Hashable | None, matching: bool
     ) -> QueuedTask | None:
-        """Return the first task of `line`, begun and charged; None where it has another key or
+        """Return the first task of `queue`, begun and charged; None where it has another key or
         none.
         """
         while queue.tasks:
@@ -352,7 +355,7 @@ class DeviceQueue:
         """Deliver, after the books are right: whoever waits may look at once."""
         with self.changed:
             task.queue.running -= 1
-            # Every busy line was served its share of this at once.
+            # Every busy queue was served its share of this at once.
             self.clock += task.work.cost / max(self.busy, 1)
             if not task.queue.tasks and not task.queue.running:
                 self.busy -= 1

@@ -127,8 +127,8 @@ class NetworkUpscaler(Upscaler):
         while job.rows_done < job.size.height * self.spec.scale:
             plan = plan or self.plan(job.size, tile, overlap)
             try:
-                with self.device.scheduler.open_queue() as line:
-                    for rows in self.execute(plan, job, line, full):
+                with self.device.scheduler.open_queue() as queue:
+                    for rows in self.execute(plan, job, queue, full):
                         job.rows_done += len(rows)
                         yield rows
             except torch.OutOfMemoryError as error:

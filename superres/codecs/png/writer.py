@@ -131,6 +131,9 @@ def _control(frame: FrameStream) -> bytes:
 
 def _compress_frame(frame: FrameStream, recipe: Recipe) -> Iterator[bytes]:
     """Yield the zlib stream of a frame in parts."""
+    # strip 1 ─► filter ─► deflate blocks, Adler-32 ┐ each strip on a thread of its own; its blocks
+    # strip 2 ─► filter ─► deflate blocks, Adler-32 ┤ end on a byte, so they are only put in a row,
+    # strip 3 ─► filter ─► …                        ┘ and the sums are combined for the tail
     pixel = frame.channels * frame.bit_depth // 8
 
     def work(strip: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> DeflateBlock:

@@ -65,6 +65,13 @@ class DenseLayers:
 class DenseBlock:
     """Five layers, each of which reads the block's input and all layers before it.
 
+    Each layer ends a row above the one that it reads, so a step of two rows works on a staircase:
+
+        input   ■ ■ ■ ■ ■ ■ □ □     ■ remembered, □ new
+        conv1   ■ ■ ■ ■ ■ □ □
+        conv2   ■ ■ ■ ■ □ □
+        conv5   □ □                 what the step gives back
+
     `ends` counts the rows of the input and of each layer that are complete. What is remembered are,
     from the row before the last layer's end on, the complete rows of all but the last: in `memory`,
     which is the block's own from the start.
