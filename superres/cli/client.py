@@ -1,20 +1,18 @@
 """A server that upscales over HTTP: an image's bytes go to /upscale, a larger one's come back."""
 
-import http.client
 import json
 import socket
 import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
+
+import requests
 
 from contract.problem import quote
 from superres.errors import BadOption, BadSetting, Refused, SuperresError, Unavailable
@@ -54,81 +52,77 @@ class Server:
         Raises BadSetting where the server cannot be reached, is of another kind or wants another
         key; Refused or Unavailable, with the server's own message, where it answers an error.
         """
-        request = self._request(data, options)
+        given = {name: str(value) for name, value in options.items() if value is not None}
+        headers = {"Content-Type": BYTES, "Accept": "image/*"}
         if progress is not None:
-            name = uuid4().hex
-            request.add_header("X-Request-ID", name)
+            headers["X-Request-ID"] = name = uuid4().hex
             threading.Thread(target=self._follow, args=(name, progress), daemon=True).start()
         for left in reversed(range(_TRIES)):
             try:
-                return self._answer(request)
+                return self._post(data, given, headers)
             except _BusyError as error:
                 if not left:
                     raise error.told from None
                 time.sleep(error.seconds)
         raise AssertionError
 
-    def _request(self, data: bytes, options: Mapping[str, object]) -> urllib.request.Request:
-        given = {name: value for name, value in options.items() if value is not None}
-        headers = {"Content-Type": BYTES, "Accept": "image/*", "User-Agent": "superres"}
-        if self.key:
-            headers["Authorization"] = self.key
-        query = f"?{urlencode(given)}" if given else ""
-        # __post_init__ has seen that the scheme is http or https
-        return urllib.request.Request(  # noqa: S310
-            f"{self.url.rstrip('/')}/upscale{query}", data, headers, method="POST"
-        )
+    def _post(self, data: bytes, options: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+        try:
+            with self._open_session() as session:
+                # No redirects, which would carry image and key elsewhere.
+                answer = session.post(
+                    f"{self.url.rstrip('/')}/upscale",
+                    params=options,
+                    data=data,
+                    headers=headers,
+                    timeout=SECONDS,
+                    allow_redirects=False,
+                )
+        except requests.RequestException as error:
+            raise self._unreached(error) from error
+        if answer.status_code >= 300:
+            raise _read_failure(answer.status_code, answer.headers, answer.content)
+        return read_image(answer)
 
     def _follow(self, name: str, progress: Progress) -> None:
         """Tell `progress` what the server's event stream for a request says, until it ends."""
-        request = urllib.request.Request(  # noqa: S310 - __post_init__ has seen the scheme
-            f"{self.url.rstrip('/')}/progress/{name}", headers={"User-Agent": "superres"}
-        )
-        if self.key:
-            request.add_header("Authorization", self.key)
         # A server without this endpoint, or a broken stream, costs the bar and nothing else.
-        with (
-            suppress(OSError, http.client.HTTPException, ValueError, KeyError),
-            self._opener().open(request, timeout=SECONDS) as events,
-        ):
-            for line in events:
-                event = json.loads(line[5:]) if line.startswith(b"data:") else {}
-                if event.get("total"):
-                    progress(int(event["done"]), int(event["total"]))
+        with suppress(OSError, ValueError, KeyError), self._open_session() as session:
+            address = f"{self.url.rstrip('/')}/progress/{name}"
+            with session.get(address, timeout=SECONDS, stream=True) as events:
+                events.raise_for_status()
+                for line in events.iter_lines():
+                    event = json.loads(line[5:]) if line.startswith(b"data:") else {}
+                    if event.get("total"):
+                        progress(int(event["done"]), int(event["total"]))
 
-    def _answer(self, request: urllib.request.Request) -> bytes:
-        try:
-            with self._opener().open(request, timeout=SECONDS) as answer:
-                return read_image(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _read_failure(error.code, error.headers, error.read(2**16)) from None
-        except urllib.error.URLError as error:
-            raise self._unreached(error.reason) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreached(str(error) or type(error).__name__) from error
-
-    def _unreached(self, reason: object) -> SuperresError:
-        said = getattr(reason, "strerror", None) or reason
+    def _unreached(self, error: requests.RequestException) -> SuperresError:
+        causes = list(_list_causes(error))
+        reason = next((cause for cause in causes if isinstance(cause, _NOBODY_THERE)), causes[-1])
+        said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         if isinstance(reason, _NOBODY_THERE):
             return BadSetting(f"{self.url} cannot be reached ({said})", option="--server")
         return Unavailable(f"{self.url}: the connection broke ({said})")
 
-    def _opener(self) -> urllib.request.OpenerDirector:
-        """Return no redirects, which would carry image and key elsewhere; no proxy for this
-        machine.
-        """
-        local = urlsplit(self.url).hostname in LOOPBACK
-        director = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler({} if local else None),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(),
-            urllib.request.HTTPDefaultErrorHandler(),
-            urllib.request.HTTPErrorProcessor(),
-        ):
-            director.add_handler(handler)
-        return director
+    def _open_session(self) -> requests.Session:
+        """Open a session that has the key, and no proxy to this machine."""
+        session = requests.Session()
+        session.trust_env = urlsplit(self.url).hostname not in LOOPBACK
+        session.auth = self._add_key  # whatever a .netrc says
+        session.headers["User-Agent"] = "superres"
+        return session
+
+    def _add_key(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.key:
+            request.headers["Authorization"] = self.key
+        return request
+
+
+def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it, outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _is_address(url: str) -> bool:
@@ -154,20 +148,20 @@ class _BusyError(Exception):
         self.seconds = seconds
 
 
-def read_image(answer: http.client.HTTPResponse) -> bytes:
+def read_image(answer: requests.Response) -> bytes:
     """Return the body of an answer that is an image. Raises BadSetting where it is
     something else.
     """
-    kind = answer.headers.get_content_type()
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not kind.startswith("image/"):
         raise BadSetting(
             f"{answer.url} answered {kind}, no image: is a service of this kind there?",
             option="--server",
         )
-    return answer.read()
+    return answer.content
 
 
-def _read_failure(status: int, headers: Message, body: bytes) -> Exception:
+def _read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Exception:
     """Return the error in an answer {code, message, option, allowed}, or in one from something
     between.
     """
@@ -199,7 +193,7 @@ def _read_fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in parsed.items() if isinstance(value, str)}
 
 
-def _read_waiting_time(headers: Message) -> float:
+def _read_waiting_time(headers: Mapping[str, str]) -> float:
     """Return the seconds that Retry-After asks for, 1 where it asks for none, within
     LONGEST_WAIT.
     """
