@@ -24,7 +24,7 @@ def end_with_parent(is_busy: Callable[[], bool] = lambda: False) -> None:
 
 
 def _watch(parent: int, is_busy: Callable[[], bool]) -> None:
-    """Return with the process's end."""
+    """End the process once its parent is gone."""
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     deadline = time.monotonic() + _GRACE_SECONDS

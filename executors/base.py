@@ -198,8 +198,7 @@ class UpscalerExecutor(Executor):
     def begin(
         self, document: Document, parameters: Mapping[str, Any], deadline: Deadline, here: bool
     ) -> "PreparedRequest | None":
-        """Return what is left to do, after all of it if the image is small and there is memory
-        now.
+        """Do all of it if the image is small and there is memory now; return what is left to do.
 
         `here` says that this thread may do that.
         """
@@ -230,7 +229,7 @@ class UpscalerExecutor(Executor):
         return PreparedRequest(document, request, model, content, deadline, demand)
 
     async def finish_when_granted(self, prepared: "PreparedRequest") -> None:
-        """Finish in a thread of the image's lane, once there is memory for it."""
+        """Finish in a thread of the image's pool, once there is memory for it."""
         demand = prepared.demand
         claim = demand.claim()
         try:
@@ -255,7 +254,7 @@ class UpscalerExecutor(Executor):
         write_answer(prepared.document, prepared.request, name, made)
 
     def answer(self, prepared: "PreparedRequest") -> Answer:
-        """Return the finished image."""
+        """Upscale the image."""
         document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None

@@ -77,7 +77,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         self._pages = _pages(title, description, cors, expose_endpoints, bool(self._keys))
         super().__init__(**kwargs | {"req_handler_cls": Handler})
         in_flight = RequestsInFlight(int(_positive("max_in_flight", max_in_flight)))
-        self._exchange = self._request_handler.limit_to(in_flight)
+        self._service = self._request_handler.limit_to(in_flight)
         end_with_parent()
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -116,7 +116,7 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
     async def _stop(self) -> None:
         self._port.stop_listening()
         await self._grpc.health_servicer.enter_graceful_shutdown()
-        late = await self._exchange.in_flight.drain(self.drain_seconds)
+        late = await self._service.in_flight.drain(self.drain_seconds)
         if late:
             log.warning("%d requests cancelled: not done in %g s", late, self.drain_seconds)
         await asyncio.gather(self._stop_grpc(), self._stop_web())
@@ -144,9 +144,9 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         return server
 
     def _web_config(self) -> Config:
-        app = KeyedApp(make_app(self._exchange, self.max_bytes, self._pages), self._keys)
+        app = KeyedApp(make_app(self._service, self.max_bytes, self._pages), self._keys)
         return Config(
-            app=Identified(app, self._exchange.active),
+            app=Identified(app, self._service.active),
             http=PromptHead,
             ws="websockets",
             ws_max_size=self.max_bytes,

@@ -107,7 +107,7 @@ def _raise_stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _kill_now(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Return the second signal: no more patience."""
+    """Kill all processes at the second signal."""
     _kill(multiprocessing.active_children())
     os._exit(1)
 

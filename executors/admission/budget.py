@@ -30,7 +30,7 @@ class MemoryBudget:
         self._running: list[MemoryClaim] = []
 
     def claim(self, held: int, shared: int = 0) -> MemoryClaim:
-        """Return a claim, granted at once if it fits and nobody waits. It must be released."""
+        """Claim bytes; granted at once if it fits and nobody waits. It must be released."""
         made = MemoryClaim(held, shared)
         with self._lock:
             self._waiting.append(made)

@@ -11,7 +11,7 @@ from superres.errors import Cancelled, DeadlineExceeded
 
 
 async def wait_for_memory(claim: MemoryClaim, deadline: "Deadline") -> None:
-    """Return once `claim` is granted. Raises DeadlineExceeded."""
+    """Wait until `claim` is granted. Raises DeadlineExceeded."""
     try:
         await asyncio.wait_for(asyncio.wrap_future(claim.granted), deadline.seconds_left())
     except TimeoutError as error:

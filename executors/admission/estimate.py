@@ -38,7 +38,7 @@ class MemoryDemand(NamedTuple):
     image: Dimensions | None  # None where decoding tells what is wrong
 
     def claim(self) -> MemoryClaim:
-        """Return a claim to the lane's memory. It must be released."""
+        """Claim the pool's memory. It must be released."""
         return self.pool.memory.claim(self.held_bytes, self.shared_bytes)
 
     def release(self, claim: MemoryClaim) -> None:
@@ -69,8 +69,8 @@ def estimate_demand(
     if alone > pools.max_bytes:
         raise _make_memory_error(workload, model, alone, pools.max_bytes)
     shared = alone - needed.host_bytes
-    lane = pools.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
-    return MemoryDemand(needed, needed.host_bytes, shared, lane, image)
+    pool = pools.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
+    return MemoryDemand(needed, needed.host_bytes, shared, pool, image)
 
 
 def _describe_workload(

@@ -29,7 +29,7 @@ class WorkerPools:
     all.
 
     An image is quick that takes little time, and little enough memory for one on each thread of
-    the quick lane. `readers` are threads that wait for other servers.
+    the quick pool. `readers` are threads that wait for other servers.
     """
 
     def __init__(self, capacity: int, workers: int, name: str) -> None:
@@ -47,7 +47,7 @@ class WorkerPools:
         return self.slow.memory.capacity
 
     def choose_pool(self, held: int, shared: int, seconds: float) -> WorkerPool:
-        """Return the lane for an image that takes so many bytes, see Claim, and seconds."""
+        """Choose the pool for an image that takes so many bytes, see MemoryClaim, and seconds."""
         fits = held * self.workers + shared <= self.quick.memory.capacity
         return self.quick if fits and seconds <= QUICK_SECONDS else self.slow
 

@@ -94,7 +94,7 @@ class Wire(io.RawIOBase):
         self.connection = connection
 
     def readable(self) -> bool:
-        """Return always."""
+        """Return True: http.client asks."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:

@@ -37,7 +37,7 @@ class SourcePolicy:
                 raise BadSetting(f"{name} {getattr(self, name)}: expected at least {least}")
 
     def networks(self) -> list[IPv4Network | IPv6Network]:
-        """Return `private_networks`, parsed."""
+        """Parse `private_networks`."""
         try:
             return [ip_network(network) for network in self.private_networks]
         except ValueError as error:

@@ -43,7 +43,7 @@ class RequestsInFlight:
                 self._idle.set()
 
     async def drain(self, seconds: float) -> int:
-        """Return how many requests were cancelled because `seconds` were not enough to
+        """Refuse new requests; return how many were cancelled because `seconds` were not enough to
         finish them.
         """
         self.draining = True

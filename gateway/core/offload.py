@@ -12,7 +12,5 @@ QUICK_BYTES = 2**16
 
 
 async def offload(size: int, work: Callable[[Given], Result], given: Given) -> Result:
-    """Return `work` of what is `given`, done in a thread where it concerns more than a few
-    bytes.
-    """
+    """Do `work`, in a thread where it concerns more than a few bytes."""
     return work(given) if size <= QUICK_BYTES else await asyncio.to_thread(work, given)

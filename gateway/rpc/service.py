@@ -18,7 +18,7 @@ from gateway.rpc.cancellation import Cancelling
 
 
 class Handler(GatewayRequestHandler):
-    """Jina's request handler whose answers come from `exchange`, set by `limit_to`."""
+    """Jina's request handler whose answers come from `service`, set by `limit_to`."""
 
     service: RequestService
 
@@ -32,7 +32,7 @@ class Handler(GatewayRequestHandler):
         super().__init__(*args, aio_tracing_client_interceptors=interceptors, **kwargs)
 
     def limit_to(self, in_flight: RequestsInFlight) -> RequestService:
-        """Return the exchange that every protocol shares from now on."""
+        """Set the service that every protocol shares from now on."""
         self.service = RequestService(self.streamer, in_flight)
         self.streamer._streamer.stream = self.service.stream  # noqa: SLF001
         return self.service
@@ -40,14 +40,14 @@ class Handler(GatewayRequestHandler):
     async def stream(
         self, request_iterator: Any, context: Any = None, *args: Any, **kwargs: Any
     ) -> AsyncIterator[DataRequest]:
-        """Yield the bidirectional stream that Jina's Client and the official client use."""
+        """Answer the bidirectional stream that Jina's Client and the official client use."""
         async for answer in self.service.stream(request_iterator, context, *args, **kwargs):
             yield answer
 
     Call = stream
 
     async def process_single_data(self, request: DataRequest, context: Any = None) -> DataRequest:
-        """Return one request, one answer."""
+        """Answer one request."""
         return await self.service.answer(request, read_metadata(context).get(HEADER))
 
     async def dry_run(self, _empty: Any, _context: Any) -> jina_pb2.StatusProto:
@@ -55,7 +55,7 @@ class Handler(GatewayRequestHandler):
         return await self.service.dry_run()
 
     async def stream_doc(self, _request: Any, context: grpc.aio.ServicerContext) -> Any:
-        """Refused: single-Document streaming would pass by the exchange."""
+        """Refused: single-Document streaming would pass by the service."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "use JinaRPC/Call")
         yield  # an asynchronous generator, as streaming responses need
 

@@ -55,7 +55,7 @@ def add_sockets(app: FastAPI, service: RequestService) -> None:
 
 
 async def _answer_all(socket: WebSocket, form: Form, service: RequestService) -> bool:
-    """Return whether any answer was an error."""
+    """Send all answers; return whether any was an error."""
     any_failed = False
     async with aclosing(service.stream(_requests(socket, form))) as answers:
         async for answer in answers:

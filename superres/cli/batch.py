@@ -114,7 +114,9 @@ class Run:
     failed: int = 0
 
     def upscale_all(self, arguments: Iterable[str]) -> int:
-        """Return how many images failed. Raises what every further image would meet as well."""
+        """Upscale all; return how many images failed. Raises what every further image would
+        meet as well.
+        """
         for argument in arguments:
             with self.tolerate(argument):
                 for source in list_inputs(argument):

@@ -106,9 +106,7 @@ def _mismatch(source: Path, part: str, kind: str, lacking: list[str]) -> Weights
 
 
 def _name_errors(source: Path, build: Callable[[], Any]) -> Any:
-    """Return what `build` gives; what the libraries raise about the files becomes an error with a
-    name.
-    """
+    """Build, and turn what the libraries raise about the files into an error with a name."""
     try:
         return build()
     except SuperresError:

@@ -208,7 +208,7 @@ class DiffusionProgress:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Return the device for one call; its time counts."""
+        """Hold the device for one call, whose time counts."""
         with self.queue.lock():
             started = time.perf_counter()
             yield
@@ -229,7 +229,7 @@ def _pad_by_reflection(pixels: Pixels, size: Size) -> Pixels:
 
 
 def draw_noise(size: Size, seed: int, *channels: int) -> list[Tensor]:
-    """Return gaussian noise (1, c, h, w) for the whole image, for the input and for the latents.
+    """Draw Gaussian noise (1, c, h, w) for the whole image, for the input and for the latents.
 
     Drawn on the CPU in fp32, in the order of diffusers' pipeline: the same on every device.
     """

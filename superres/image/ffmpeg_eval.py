@@ -152,9 +152,7 @@ class _Parser:
         return node
 
     def power(self) -> Node:
-        """Return `-2^2` is -4 and `2^3^2` is 64: powers bind to the left, the first sign comes
-        last.
-        """
+        """Parse a power: `-2^2` is -4 and `2^3^2` is 64, bound to the left, the first sign last."""
         sign, node = self.signed()
         while self.take("^"):
             exponent_sign, exponent = self.signed()

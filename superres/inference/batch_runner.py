@@ -91,7 +91,7 @@ class BatchRunner:
         self.functions_by_format: dict[PixelFormat, list[Function]] = {}
 
     def make_task(self, tile_input: TileInput) -> Task[TileInput, TileResult]:
-        """Return `part` for a queue of the device's scheduler."""
+        """Make the task of a tile, for a queue of the device's scheduler."""
         if tile_input.grids:
             return Task(self.run, tile_input, None, tile_input.size.pixels)
         key = (self.identity, tile_input.size, tile_input.format)
@@ -136,7 +136,7 @@ class BatchRunner:
 
     @torch.inference_mode()
     def run(self, parts: Sequence[TileInput]) -> Sequence[TileResult] | PendingBatch[TileResult]:
-        """Return what is made of parts of one shape and format.
+        """Compute tiles of one shape and format.
 
         Raises OutOfMemoryError, and Failed where the output is not finite even in fp32.
         """
@@ -149,14 +149,14 @@ class BatchRunner:
             raise
 
     def rehearse(self, batches: Sequence[Sequence[TileInput]]) -> tuple[None]:
-        """Return nothing, once a batch was made."""
+        """Compute a batch and forget it."""
         made = self.run(batches[0])
         if not isinstance(made, Sequence):
             made.result()
         return (None,)
 
     def compute(self, tile_input: TileInput) -> TileResult:
-        """Return what is made of one part, at once."""
+        """Compute one tile, at once."""
         started = time.perf_counter()
         pixels = self.attempt(tile_input, self.network, self.dtype)
         redone = pixels is None
@@ -212,7 +212,7 @@ class BatchRunner:
     # On CUDA
 
     def launch(self, parts: Sequence[TileInput]) -> "CudaBatch":
-        """Return a batch on its way through a CUDA device."""
+        """Start a batch on a CUDA device."""
         with torch.cuda.device(self.device.device):
             raw = self.copy_streams.upload([part.pixels for part in parts])
             begun = self.copy_streams.begin()
@@ -276,7 +276,7 @@ class CudaBatch:
 
     @torch.inference_mode()
     def recompute(self, tile_input: TileInput) -> TileResult:
-        """Return one part computed in fp32."""
+        """Compute one tile again, in fp32."""
         started = time.perf_counter()
         pixels = self.runner.compute_in_fp32(tile_input)
         return TileResult(pixels, redone=True, seconds=time.perf_counter() - started)

@@ -35,7 +35,7 @@ class PixelFormat(NamedTuple):
 
     @classmethod
     def of(cls, pixels: "Pixels") -> "PixelFormat":
-        """Return that of pixels (h, w, 1 or 3)."""
+        """Return the format of pixels (h, w, 1 or 3)."""
         return cls(pixels.dtype, pixels.shape[2])
 
 

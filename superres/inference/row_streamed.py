@@ -55,7 +55,7 @@ class StreamableNetwork:
 
     @classmethod
     def through_network(cls, spec: NetworkSpec, network: nn.Module) -> "StreamableNetwork":
-        """Return the way through a network, as it lies on its device. Prepared once for all
+        """Prepare a network, as it lies on its device. Prepared once for all
         images.
         """
         assert spec.stream is not None

@@ -95,7 +95,7 @@ class RequestQueue:
         self.cancel()
 
     def submit(self, work: Task[Item, Result]) -> Future[Result]:
-        """Return what will be the result of `work`, or its error. Raises RuntimeError after
+        """Add a task; return the future of its result or error. Raises RuntimeError after
         `close`.
         """
         return self.scheduler.queue.put(QueuedTask(work, self))
@@ -106,7 +106,7 @@ class RequestQueue:
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """Return the device for the calling thread alone, once it is this queue's turn."""
+        """Hold the device for the calling thread alone, once it is this queue's turn."""
         begun, over = threading.Event(), threading.Event()
 
         def lend(_: Sequence[None]) -> Sequence[None]:
@@ -147,7 +147,7 @@ class Scheduler:
 
     @contextmanager
     def lock(self, cost: float = 1.0) -> Iterator[None]:
-        """Return the device for the calling thread alone, in a queue of its own."""
+        """Hold the device for the calling thread alone, in a queue of its own."""
         with self.open_queue() as queue, queue.lock(cost):
             yield
 
@@ -229,7 +229,7 @@ class DeviceQueue:
             pass
 
     def step(self, launched: deque[LaunchedBatch]) -> bool:
-        """Return one batch more under way or finished; whether there may be another."""
+        """Start or finish one batch more; return whether there may be another."""
         tasks = self.next(wait=not launched)
         if tasks and tasks[0].work.key is None:
             while launched:

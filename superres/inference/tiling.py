@@ -10,7 +10,7 @@ from superres.model_spec import NetworkSpec
 
 
 def make_tiles(size: Size, spec: NetworkSpec, tile: Size, overlap: int | None = None) -> list[Tile]:
-    """Return tiles of at most `tile` input pixels, rim apart, that the network of `spec`
+    """Return tiles of at most `tile` input pixels, the border apart, that the network of `spec`
     accepts.
     """
     overlap = spec.overlap if overlap is None else overlap

@@ -52,7 +52,7 @@ class CopyStreams:
         return arrived
 
     def begin(self) -> torch.cuda.Event:
-        """Return the moment when the current stream comes to here."""
+        """Record the moment when the current stream comes to here."""
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event

@@ -102,7 +102,7 @@ class BicubicUpscaler(nn.Module):
         return self.within(mirror_pad(x, 2, *self.reach))
 
     def within(self, x: Tensor) -> Tensor:
-        """Return the result of all rows of `x` but those that are there to be read, above and
+        """Compute the result of all rows of `x` but those that are there to be read, above and
         below.
         """
         padded = mirror_pad(x, 3, *self.reach)

@@ -56,7 +56,7 @@ class Blocks(nn.Module):
         self.kind = kind
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return `size` is (h, w), both multiples of the window."""
+        """Compute the blocks; `size` is (h, w), both multiples of the window."""
         return run_blocks(self.blocks, self.kind, x, size)
 
 

@@ -129,7 +129,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
-    """Return no other process or thread downloads `target` meanwhile."""
+    """Keep every other process and thread from downloading `target` meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock", timeout=patience.total)
     try:

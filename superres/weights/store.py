@@ -86,7 +86,7 @@ def _default_offline() -> bool:
 
 
 def locate(weights: Weights, store: Store, explicit: Path | None = None) -> Path:
-    """Return the path of a file that is what `weights` promises, downloaded if it is nowhere yet.
+    """Find a file that is what `weights` promises, and download it if it is nowhere yet.
 
     `explicit` is the operator's own file, whose content only the network can judge, or a folder
     to look in first. Raises WeightsMissing or WeightsCorrupt; a corrupt file is fetched anew only

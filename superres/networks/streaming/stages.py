@@ -169,9 +169,7 @@ class Delay:
         self.first, self.end = 0, len(waiting)
 
     def take(self, count: int) -> Tensor:
-        """Return the oldest `count` rows, as they lie until more are put; some were put, be it
-        none.
-        """
+        """Return the oldest `count` rows, as they lie until more are put."""
         self.first += count
         return to_channel_layout(self.memory[self.first - count : self.first])
 
