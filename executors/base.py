@@ -25,12 +25,12 @@ from executors.document import (
     write_answer,
     write_error,
 )
-from executors.error_response import RequestFailed, list_causes
+from executors.error_response import RequestFailed
 from executors.served_models import load_faces, load_models, warm_up
 from executors.settings import read_settings
 from superres.catalogue import ROWS
 from superres.diffusion.spec import SPEC
-from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge
+from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge, list_causes
 from superres.estimation.calibration import PaceTracker
 from superres.model_loader import LoadedModel
 from superres.model_spec import ModelSpec

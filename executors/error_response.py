@@ -1,7 +1,5 @@
 """How an error of the engine travels: one JSON line in an exception, or a tag of the Document."""
 
-from collections.abc import Iterator
-
 from contract.problem import Problem, status_of
 from superres.errors import Overloaded, SuperresError
 
@@ -27,11 +25,3 @@ def describe(error: SuperresError, document: str | None = None) -> Problem:
         document,
         error.retry_after if isinstance(error, Overloaded) else 1,
     )
-
-
-def list_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what caused it, outermost first: for the log."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__

@@ -19,6 +19,8 @@ SuperresError
 └── Failed              ours: the model produced nothing usable
 """
 
+from collections.abc import Iterator
+
 from contract.problem import quote
 
 
@@ -155,3 +157,11 @@ class Failed(SuperresError):
     """The model produced nothing usable, or a defect of ours."""
 
     code = "FAILED"
+
+
+def list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it, outermost first."""
+    while error is not None:
+        yield error
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)

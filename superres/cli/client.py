@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import uuid4
 import requests
 
 from contract.problem import quote
-from superres.errors import BadOption, BadSetting, Refused, SuperresError, Unavailable
+from superres.errors import BadOption, BadSetting, Refused, SuperresError, Unavailable, list_causes
 
 Progress = Callable[[int, int], None]
 
@@ -97,7 +97,7 @@ class Server:
                         progress(int(event["done"]), int(event["total"]))
 
     def _unreached(self, error: requests.RequestException) -> SuperresError:
-        causes = list(_list_causes(error))
+        causes = list(list_causes(error))
         reason = next((cause for cause in causes if isinstance(cause, _NOBODY_THERE)), causes[-1])
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         if isinstance(reason, _NOBODY_THERE):
@@ -116,13 +116,6 @@ class Server:
         if self.key:
             request.headers["Authorization"] = self.key
         return request
-
-
-def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it, outermost first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _is_address(url: str) -> bool:

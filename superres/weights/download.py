@@ -1,6 +1,5 @@
 """Weights over the network: resumed, checked, and never half a file under the real name."""
 
-import contextlib
 import glob
 import hashlib
 import http.client
@@ -11,19 +10,19 @@ import shutil
 import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
+import requests
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from superres.errors import WeightsCorrupt, WeightsMissing
+from superres.errors import WeightsCorrupt, WeightsMissing, list_causes
 from superres.model_spec import Weights
-from superres.weights.http import make_opener
+from superres.weights.http import open_session
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,8 @@ def download(weights: Weights, target: Path, patience: Timeouts | None = None) -
     try:
         with _lock_file(target, patience):
             if not target.is_file() or find_fault(target, weights):
-                _Transfer(weights, target, patience).run()
+                with closing(_Transfer(weights, target, patience)) as transfer:
+                    transfer.run()
     except Timeout as error:
         reason = f"another process has held {error.lock_file} for {patience.total:g} s"
         raise make_missing_error(weights, target.parent, reason) from error
@@ -127,7 +127,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
     """Keep every other process and thread from downloading `target` meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ class _Transfer:
     def __init__(self, weights: Weights, target: Path, patience: Timeouts) -> None:
         self.weights, self.target, self.patience = weights, target, patience
         self.part = target.with_name(f"{target.name}.{(weights.sha256 or 'unpinned')[:12]}.part")
-        self.opener = make_opener(patience.connect)
+        self.session = open_session()
         self.begun = time.monotonic()
         self.reached = False
         self.resumed = False
@@ -175,6 +175,10 @@ class _Transfer:
             wait = self.patience.wait * 2 ** (failures - 1)
             logger.warning("%s: %s; next try in %g s", self.weights.file, reason, wait)
             time.sleep(wait)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
 
     @property
     def received(self) -> int:
@@ -213,31 +217,27 @@ class _Transfer:
             self.part.unlink(missing_ok=True)
         return self.received
 
-    def _open(self, offset: int) -> http.client.HTTPResponse:
+    def _open(self, offset: int) -> requests.Response:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        if offset and self.validator:
+            headers["If-Range"] = self.validator
+        timeouts = (self.patience.connect, self.patience.stall)
         try:
-            response = self.opener.open(self._request(offset), timeout=self.patience.stall)
-        except urllib.error.HTTPError as error:
-            error.close()
-            self._refused(error.code)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            response = self.session.get(
+                str(self.weights.url), headers=headers, timeout=timeouts, stream=True
+            )
+        except (requests.RequestException, ValueError) as error:
+            cause = list(list_causes(error))[-1]
             reason = f"{self.weights.url} cannot be reached ({cause})"
             if isinstance(cause, ssl.SSLCertVerificationError):
                 hint = "if a proxy signs with its own, name that in SSL_CERT_FILE"
                 raise _LastingError(f"{reason}; {hint}") from error
             raise _PassingError(reason) from error
         self.reached = True
-        assert isinstance(response, http.client.HTTPResponse)  # no other scheme has a handler
+        if response.status_code >= 300:
+            response.close()
+            self._refused(response.status_code)
         return response
-
-    def _request(self, offset: int) -> urllib.request.Request:
-        headers = {"User-Agent": "superres", "Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-        if offset and self.validator:
-            headers["If-Range"] = self.validator
-        # the opener has handlers for http and https only
-        return urllib.request.Request(str(self.weights.url), headers=headers)  # noqa: S310
 
     def _refused(self, status: int) -> NoReturn:
         self.reached = True
@@ -247,8 +247,8 @@ class _Transfer:
         passing = status >= 500 or status == 416 or status in BUSY
         raise _PassingError(reason) if passing else _LastingError(reason)
 
-    def _refuse_pages(self, response: http.client.HTTPResponse) -> None:
-        kind = response.headers.get_content_type()
+    def _refuse_pages(self, response: requests.Response) -> None:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         coding = response.headers.get("Content-Encoding", "identity")
         if kind == "text/html":
             raise _LastingError(
@@ -257,13 +257,13 @@ class _Transfer:
         if coding != "identity":
             raise _LastingError(f"{self.weights.url} answered with Content-Encoding {coding}")
 
-    def _promised(self, response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
+    def _promised(self, response: requests.Response, offset: int) -> tuple[int, int | None]:
         """Return where in the file the body begins, and how long the whole file is, if that is
         told.
         """
         length = response.headers.get("Content-Length", "")
         begin, total = 0, int(length) if length.isdecimal() else None
-        if response.status == 206:
+        if response.status_code == 206:
             begin, total = self._range(response, offset)
         expected = self.weights.size
         if None not in (total, expected) and total != expected:
@@ -272,7 +272,7 @@ class _Transfer:
         self.validator = etag if etag.startswith('"') else None  # weak ones may not join pieces
         return begin, total if expected is None else expected
 
-    def _range(self, response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
+    def _range(self, response: requests.Response, offset: int) -> tuple[int, int | None]:
         told = response.headers.get("Content-Range", "")
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
         if match is None or int(match[1]) != offset:
@@ -280,7 +280,7 @@ class _Transfer:
             raise _PassingError(f'asked for bytes {offset}-, the server answered "{told}"')
         return offset, None if match[2] == "*" else int(match[2])
 
-    def _write(self, response: http.client.HTTPResponse, offset: int, total: int | None) -> None:
+    def _write(self, response: requests.Response, offset: int, total: int | None) -> None:
         with self.part.open("ab") as stream:
             stream.truncate(offset)  # to nothing where the server ignored the range
             self._refuse_full_disk((total or 0) - offset)
@@ -297,14 +297,15 @@ class _Transfer:
             )
 
     def _chunks(
-        self, response: http.client.HTTPResponse, offset: int, total: int | None
+        self, response: requests.Response, offset: int, total: int | None
     ) -> Iterator[bytes]:
         """Yield the body as it arrives, up to `total`; network errors become _PassingError."""
         while total is None or offset < total:
             self._refuse_lateness(offset, total)
             try:
                 # read1 returns what one recv brought: a trickle meets the limit of time, too
-                chunk = response.read1(_CHUNK if total is None else min(_CHUNK, total - offset))
+                size = _CHUNK if total is None else min(_CHUNK, total - offset)
+                chunk = response.raw._original_response.read1(size)  # noqa: SLF001 - urllib3 1 has none
             except (OSError, http.client.HTTPException) as error:
                 at = f"{offset} of {total or 'unknown'} bytes"
                 raise _PassingError(f"the connection broke at {at} ({error})") from error
