@@ -178,7 +178,7 @@ class RequestService:
         asked = self._graph._get_all_endpoints(self._pool)  # noqa: SLF001
         try:
             return frozenset(await asyncio.wait_for(asked, _DISCOVERY_SECONDS))
-        except TimeoutError as error:
+        except (TimeoutError, InternalNetworkError) as error:
             raise make_error("UNAVAILABLE", "the models are not ready: retry later") from error
 
     async def query_executors(

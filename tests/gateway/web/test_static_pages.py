@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.testclient import TestClient
 
 from contract.options import REQUEST_OPTIONS
 from gateway.web.docs_page import docs_page
@@ -18,11 +19,10 @@ from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service
 
 
-@pytest.mark.flow
 @pytest.mark.parametrize("path", ["/ui", "/ui/", "/ui/index.html"])
-def test_the_page_is_served_under_a_strict_policy(keyed: Service, path: str) -> None:
-    reply = keyed.bytes(path)
-    assert reply.body == (FOLDER / "index.html").read_bytes()
+def test_the_page_is_served_under_a_strict_policy(keyed_client: TestClient, path: str) -> None:
+    reply = keyed_client.get(path)
+    assert reply.content == (FOLDER / "index.html").read_bytes()
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     policy = reply.headers["content-security-policy"]
     assert "default-src 'self'" in policy and "img-src 'self' blob: data:" in policy
@@ -32,18 +32,16 @@ def test_the_page_is_served_under_a_strict_policy(keyed: Service, path: str) -> 
     assert reply.headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.flow
-def test_the_browser_is_told_that_it_has_a_file(service: Service) -> None:
-    tag = service.bytes("/ui").headers["etag"]
-    again = service.bytes("/ui", headers={"if-none-match": tag})
-    assert (again.status, again.body) == (304, b"")
+def test_the_browser_is_told_that_it_has_a_file(client: TestClient) -> None:
+    tag = client.get("/ui").headers["etag"]
+    again = client.get("/ui", headers={"if-none-match": tag})
+    assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.flow
-def test_every_file_of_the_page_is_served_with_its_type(service: Service) -> None:
+def test_every_file_of_the_page_is_served_with_its_type(client: TestClient) -> None:
     for file in FOLDER.rglob("*.*"):
-        reply = service.bytes(f"/ui/{file.relative_to(FOLDER)}")
-        assert reply.status == 200 and reply.headers["content-type"] == TYPES[file.suffix]
+        reply = client.get(f"/ui/{file.relative_to(FOLDER)}")
+        assert reply.status_code == 200 and reply.headers["content-type"] == TYPES[file.suffix]
 
 
 @pytest.mark.flow
@@ -77,23 +75,21 @@ def test_links_out_of_the_page_are_not_followed(tmp_path: Path) -> None:
         asyncio.run(page.get_response("link.txt", scope))
 
 
-@pytest.mark.flow
-def test_a_browser_at_the_root_is_shown_around(keyed: Service) -> None:
-    page = keyed.bytes("/", headers={"accept": "text/html,*/*;q=0.8"})
+def test_a_browser_at_the_root_is_shown_around(keyed_client: TestClient) -> None:
+    page = keyed_client.get("/", headers={"accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert b'href="ui"' in page.body and b'href="docs"' in page.body
-    assert keyed.http("/", headers={"accept": "*/*"}).body == {}
-    assert keyed.bytes("/", method="HEAD").status == 200
+    assert b'href="ui"' in page.content and b'href="docs"' in page.content
+    assert keyed_client.get("/", headers={"accept": "*/*"}).json() == {}
+    assert keyed_client.head("/").status_code == 200
 
 
-@pytest.mark.flow
-def test_the_description_is_served_where_a_key_opens_it(keyed: Service) -> None:
+def test_the_description_is_served_where_a_key_opens_it(keyed_client: TestClient) -> None:
     headers = {"authorization": KEYS[0]}
-    assert keyed.bytes("/docs").status == 401
-    reply = keyed.bytes("/docs", headers=headers)
-    assert b"POST /upscale" in reply.body
+    assert keyed_client.get("/docs").status_code == 401
+    reply = keyed_client.get("/docs", headers=headers)
+    assert b"POST /upscale" in reply.content
     assert "default-src 'none'" in reply.headers["content-security-policy"]
-    assert keyed.http("/openapi.json", headers=headers).body["security"] == [{"key": []}]
+    assert keyed_client.get("/openapi.json", headers=headers).json()["security"] == [{"key": []}]
 
 
 DESCRIPTION = describe_service(PageSettings(keyed=True), "1")
