@@ -31,7 +31,7 @@ Ask = Callable[[], Awaitable[int]]  # sends one request; the bytes of its answer
 
 
 class Load(NamedTuple):
-    """What is asked of the service: the encoded `picture`, over `protocol`, by `clients` clients.
+    """What is asked of the service: the encoded `image`, over `protocol`, by `clients` clients.
 
     `most` is how many requests a client sends at most; `opening` says that one goes ahead which is
     not counted.
@@ -40,7 +40,7 @@ class Load(NamedTuple):
     protocol: str
     clients: int
     seconds: float
-    picture: bytes
+    image: bytes
     most: int = 10**9
     opening: bool = True
 
@@ -64,7 +64,7 @@ async def _sent(load: Load, port: int) -> Timing:
     ends: list[tuple[float, float]] = []
 
     async def client() -> None:
-        async with connect(port, load.picture) as ask:
+        async with connect(port, load.image) as ask:
             if load.opening:
                 await ask()
             await everyone.wait()
@@ -82,19 +82,19 @@ async def _sent(load: Load, port: int) -> Timing:
     return Timing(latencies, max(end for _, end in ends) - min(start for start, _ in ends))
 
 
-def message(picture: bytes) -> jina_pb2.DataRequestProto:
+def message(image: bytes) -> jina_pb2.DataRequestProto:
     """Jina's request with one Document, as its clients make it."""
     made = jina_pb2.DataRequestProto()
     made.header.request_id = "benchmark"
     made.header.exec_endpoint = "/upscale"
     document = made.data.docs.docs.add()
-    document.id, document.blob = "1", picture
+    document.id, document.blob = "1", image
     return made
 
 
 @asynccontextmanager
-async def _grpc(port: int, picture: bytes) -> AsyncIterator[Ask]:
-    request = message(picture)
+async def _grpc(port: int, image: bytes) -> AsyncIterator[Ask]:
+    request = message(image)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", CHANNEL) as channel:
         call = channel.stream_stream(
             METHOD,
@@ -111,13 +111,13 @@ async def _grpc(port: int, picture: bytes) -> AsyncIterator[Ask]:
 
 
 @asynccontextmanager
-async def _http(port: int, picture: bytes) -> AsyncIterator[Ask]:
+async def _http(port: int, image: bytes) -> AsyncIterator[Ask]:
     headers = {"content-type": "application/octet-stream"}
     async with aiohttp.ClientSession() as session:
 
         async def ask() -> int:
             url = f"http://127.0.0.1:{port}/upscale"
-            async with session.post(url, data=picture, headers=headers) as answer:
+            async with session.post(url, data=image, headers=headers) as answer:
                 assert answer.status == 200, answer.status
                 return len(await answer.read())
 
@@ -125,8 +125,8 @@ async def _http(port: int, picture: bytes) -> AsyncIterator[Ask]:
 
 
 @asynccontextmanager
-async def _websocket(port: int, picture: bytes) -> AsyncIterator[Ask]:
-    request = message(picture).SerializeToString()
+async def _websocket(port: int, image: bytes) -> AsyncIterator[Ask]:
+    request = message(image).SerializeToString()
     url, most = f"ws://127.0.0.1:{port}/", 0
     async with (
         aiohttp.ClientSession() as session,
@@ -151,14 +151,14 @@ CONNECTIONS: dict[str, Callable[[int, bytes], AbstractAsyncContextManager[Ask]]]
 def called(load: Load, model: str) -> Timing:
     """Return what this process needs for `load` when its threads call the engine themselves."""
     enlarge = engine(model)
-    enlarge(load.picture)
+    enlarge(load.image)
     latencies: list[float] = []
     started = time.perf_counter()
 
     def caller() -> None:
         for _ in range(load.most):
             began = time.perf_counter()
-            enlarge(load.picture)
+            enlarge(load.image)
             latencies.append(time.perf_counter() - began)
             if time.perf_counter() - started > load.seconds:
                 return

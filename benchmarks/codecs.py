@@ -37,7 +37,7 @@ from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
 QUALITY = 95
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 PNG_LEVELS = (0, 1, 2, 3, 4)
 
 
@@ -64,11 +64,11 @@ def main() -> None:
     (RESULTS / "codecs.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def enlarged(pixels: Picture) -> Picture:
+def enlarged(pixels: Pixels) -> Pixels:
     """Return `pixels` three times as large, by the embedded model."""
     spec = CATALOGUE["bicubic_pp.x3"]
     model = NetworkModel(spec, Device(torch.device("cpu")), Store.from_environment())
-    made: Picture = np.ascontiguousarray(model.upscaler().upscale(pixels).pixels)
+    made: Pixels = np.ascontiguousarray(model.upscaler().upscale(pixels).pixels)
     return made
 
 
@@ -77,25 +77,25 @@ def enlarged(pixels: Picture) -> Picture:
 Writers = Mapping[str, Callable[[], bytes]]
 
 
-def pillow(pixels: Picture, name: str, **options: Any) -> bytes:
+def pillow(pixels: Pixels, name: str, **options: Any) -> bytes:
     """Return the file that Pillow writes."""
     out = BytesIO()
     Pillow.fromarray(pixels).save(out, name, **options)
     return out.getvalue()
 
 
-def opencv(pixels: Picture, ending: str, *options: int) -> bytes:
+def opencv(pixels: Pixels, ending: str, *options: int) -> bytes:
     """Return the file that OpenCV writes."""
     _, made = cv2.imencode(ending, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     return made.tobytes()
 
 
-def ours(pixels: Picture, name: str, **options: Any) -> bytes:
+def ours(pixels: Pixels, name: str, **options: Any) -> bytes:
     """Return the file that the engine writes."""
     return encode(Image((Frame(pixels),), name), FORMATS[name], **options).data
 
 
-def png_writers(pixels: Picture) -> Writers:
+def png_writers(pixels: Pixels) -> Writers:
     """Writers of PNG files."""
     return {
         "pillow": partial(pillow, pixels, "png"),
@@ -112,7 +112,7 @@ def png_writers(pixels: Picture) -> Writers:
     }
 
 
-def jpeg_writers(pixels: Picture) -> Writers:
+def jpeg_writers(pixels: Pixels) -> Writers:
     """Writers of JPEG files of the same quality and colour resolution."""
     full = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
     return {
@@ -123,7 +123,7 @@ def jpeg_writers(pixels: Picture) -> Writers:
     }
 
 
-def webp_writers(pixels: Picture) -> Writers:
+def webp_writers(pixels: Pixels) -> Writers:
     """Writers of WebP files."""
     return {
         "pillow": partial(pillow, pixels, "webp", quality=QUALITY),
@@ -133,7 +133,7 @@ def webp_writers(pixels: Picture) -> Writers:
     }
 
 
-def readers(data: bytes, name: str) -> Mapping[str, Callable[[], Picture]]:
+def readers(data: bytes, name: str) -> Mapping[str, Callable[[], Pixels]]:
     """Readers of a file."""
     read = {"jpeg": imagecodecs.jpeg8_decode, "png": imagecodecs.png_decode}[name]
     coded = np.frombuffer(data, np.uint8)
@@ -148,7 +148,7 @@ def readers(data: bytes, name: str) -> Mapping[str, Callable[[], Picture]]:
 # Measuring
 
 
-def encoded(writers: Writers, rounds: int, lossless: Picture | None = None) -> list[dict[str, Any]]:
+def encoded(writers: Writers, rounds: int, lossless: Pixels | None = None) -> list[dict[str, Any]]:
     """Return a row for each writer."""
     times = fastest(writers, rounds)
     if lossless is not None:
@@ -158,7 +158,7 @@ def encoded(writers: Writers, rounds: int, lossless: Picture | None = None) -> l
     return [row(name, times) | sizes[name] for name in times]
 
 
-def decoded(pixels: Picture, name: str, rounds: int) -> list[dict[str, Any]]:
+def decoded(pixels: Pixels, name: str, rounds: int) -> list[dict[str, Any]]:
     """Return a row for each reader of the file that Pillow writes by default."""
     times = fastest(readers(pillow(pixels, name), name), rounds)
     for reader, took in times.items():

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.machine import machine
-from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb, ssim
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.inference.device import Device, find_device
@@ -72,7 +72,7 @@ def store() -> Store:
 def measured(model: NetworkModel, spec: NetworkSpec, folder: Path) -> tuple[Score, Score]:
     """Return the model's score and that of bicubic interpolation."""
     results, baselines = [], []
-    for path in pictures(folder):
+    for path in list_images(folder):
         hr = crop_to_multiple(read_rgb(path), spec.scale)
         height, width = hr.shape[0] // spec.scale, hr.shape[1] // spec.scale
         lr = bicubic(hr, width, height)

@@ -71,8 +71,8 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as asking, context.Pool(1) as engine, serving(flow()) as port:
         sides = Sides(asking, engine, port)
-        for name, picture in pictures().items():
-            report[name] = loads(name, picture, sides, plan)
+        for name, image in list_images().items():
+            report[name] = loads(name, image, sides, plan)
         report["fairness"] = fairness(sides, plan)
     report["gateway"] = gateways(plan)
     RESULTS.mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pictures() -> dict[str, bytes]:
+def list_images() -> dict[str, bytes]:
     """Return a small and a medium image by name."""
     return {"64x64 PNG": file(64, 64, "png"), "640x480 JPEG": file(640, 480, "jpeg")}
 
@@ -110,22 +110,22 @@ class Sides(NamedTuple):
         return self.clients.apply(sent, (load, self.port))
 
 
-def loads(name: str, picture: bytes, sides: Sides, plan: Plan) -> list[dict[str, Any]]:
+def loads(name: str, image: bytes, sides: Sides, plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each number of clients and protocol."""
     print(f"\n{name}: milliseconds p50 / p99, documents per second, p50 beside the engine's")
     for protocol in (DIRECT, *CONNECTIONS):
-        sides.timed(Load(protocol, 1, 0.2, picture))  # nobody pays for the first request
+        sides.timed(Load(protocol, 1, 0.2, image))  # nobody pays for the first request
     rows = []
     for clients in plan.clients:
         rounds = plan.rounds if clients == 1 else 1
-        timings = in_turn(sides, picture, clients, plan.seconds, rounds)
+        timings = in_turn(sides, image, clients, plan.seconds, rounds)
         rows += compared(timings, clients)
         print(f"{clients:3} " + "   ".join(line(row) for row in rows[-len(timings) :]), flush=True)
     return rows
 
 
 def in_turn(
-    sides: Sides, picture: bytes, clients: int, seconds: float, rounds: int
+    sides: Sides, image: bytes, clients: int, seconds: float, rounds: int
 ) -> dict[str, Timing]:
     """Return all sides' timings, of `rounds` that alternate so that they share what else
     happens.
@@ -133,7 +133,7 @@ def in_turn(
     found: dict[str, list[Timing]] = {name: [] for name in (DIRECT, *CONNECTIONS)}
     for _ in range(rounds):
         for protocol, timings in found.items():
-            timings.append(sides.timed(Load(protocol, clients, seconds, picture)))
+            timings.append(sides.timed(Load(protocol, clients, seconds, image)))
     return {
         protocol: Timing(
             [latency for timing in timings for latency in timing.latencies],
@@ -190,7 +190,7 @@ def line(row: dict[str, Any]) -> str:
 
 def fairness(sides: Sides, plan: Plan) -> dict[str, Any]:
     """Small requests over HTTP, alone and while one huge image is enlarged."""
-    small = Load("http", 1, max(plan.seconds, 1.0), pictures()["64x64 PNG"])
+    small = Load("http", 1, max(plan.seconds, 1.0), list_images()["64x64 PNG"])
     alone = milliseconds(sides.timed(small))
     huge = Load("http", 1, 0.0, file(*plan.huge, "jpeg"), most=1, opening=False)
     with multiprocessing.get_context("spawn").Pool(1) as other:

@@ -154,7 +154,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     timings, outputs, missing = contest(case, options)
     peak = max(before, matmul_peak(torch.float32, seconds))
     work = operations(spec, case.state, size)
-    reference = outputs["eager"].pixels if "eager" in outputs else plain_picture(case)
+    reference = outputs["eager"].pixels if "eager" in outputs else compute_plain(case)
     rows = {
         name: {"what": CONTENDERS[name].what}
         | row(case, timing, outputs[name], work, peak, reference)
@@ -211,7 +211,7 @@ def tried(contender: Contender, case: Case) -> tuple[Run, tuple[Timing, Output]]
         raise Unavailable(f"failed: {type(error).__name__}: {error}"[:200]) from error
 
 
-def plain_picture(case: Case) -> Pixels | None:
+def compute_plain(case: Case) -> Pixels | None:
     """Return what the plain network makes of the whole image, where one is known."""
     try:
         return CONTENDERS["eager"].make(case)().pixels

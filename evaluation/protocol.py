@@ -87,10 +87,10 @@ def ssim(result: Pixels, reference: Pixels, shave: int) -> float:
 
 def read_rgb(path: Path) -> Pixels:
     """Return the image at `path` as (h, w, 3) 8-bit RGB."""
-    with PillowImage.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with PillowImage.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
-def pictures(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """Return the images in `folder`, by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".bmp"})

@@ -26,19 +26,19 @@ def main(photo: Path, folder: Path) -> None:
     model.upscale(image=str(photo), scale="600:-1", output_path=str(folder / "file.png"))
 
     # Bytes, and a NumPy array in the same way. The answer is the bytes of an image file.
-    picture = model.upscale(image=photo.read_bytes(), image_format="jpeg", quality=90)
-    (folder / "bytes.jpg").write_bytes(picture)
+    image = model.upscale(image=photo.read_bytes(), image_format="jpeg", quality=90)
+    (folder / "bytes.jpg").write_bytes(image)
 
     # Several images, each with its own options as tags, which go before those of the call. With
     # errors=tags a bad image comes back without a blob; without it, the first one raises.
-    pictures = DocumentArray(
+    images = DocumentArray(
         [
             Document(id="small", blob=photo.read_bytes(), tags={"scale": "300:-1"}),
             Document(id="webp", blob=photo.read_bytes(), tags={"image_format": "webp"}),
             Document(id="broken", blob=b"no image"),
         ]
     )
-    for answer in model.upscale(docs=pictures, scale="450:-1", parameters={"errors": "tags"}):
+    for answer in model.upscale(docs=images, scale="450:-1", parameters={"errors": "tags"}):
         if "error" in answer.tags:
             print(f"{answer.id}: {answer.tags['error']['message']}")
             continue

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# cURL: a picture's own bytes, a form, and JSON.
+# cURL: an image's own bytes, a form, and JSON.
 #
 #   examples/upscale.sh photo.jpg upscaled
 #
-# writes three pictures to the folder upscaled. SUPERRES_ENDPOINT names another server than
+# writes three images to the folder upscaled. SUPERRES_ENDPOINT names another server than
 # http://localhost:51001. A server with keys needs --header "Authorization: $key" in each call.
 set -euo pipefail
 
@@ -26,7 +26,7 @@ call=(curl --silent --show-error --fail-with-body)
   --form "file=@$photo" --form 'scale=iw*2:-1' --form image_format=webp \
   --output "$folder/form.webp"
 
-# JSON, as the official JavaScript client speaks it; pictures are base64 in both directions.
+# JSON, as the official JavaScript client speaks it; images are base64 in both directions.
 {
   printf '{"data": [{"blob": "'
   base64 < "$photo" | tr -d '\n'

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss, pad
 
-from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import bicubic, crop_to_multiple, list_images, psnr, read_rgb
 from superres.networks.bicubic_pp import BicubicPPNetwork
 from training.data import as_tensor, batches, pairs
 from training.flat import FlatExact
@@ -126,7 +126,7 @@ def set5(weights: dict[str, Tensor], options: argparse.Namespace) -> float:
     network = BicubicPPNetwork(scale)
     network.load_state_dict(weights)
     values = []
-    for path in pictures(options.check):
+    for path in list_images(options.check):
         hr = crop_to_multiple(read_rgb(path), scale)
         height, width = hr.shape[0] // scale, hr.shape[1] // scale
         lr = as_tensor(bicubic(hr, width, height)[None])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, read_rgb
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, read_rgb
 
 
 class Pair(NamedTuple):
@@ -24,7 +24,7 @@ def pairs(folders: list[Path], scale: int, reductions: tuple[float, ...], least:
     The reductions are LapSRN's scale augmentation (Lai et al. 2017, section 4.1).
     """
     made = []
-    for path in (p for folder in folders for p in pictures(folder)):
+    for path in (p for folder in folders for p in list_images(folder)):
         original = read_rgb(path)
         for reduction in reductions:
             height, width = (round(side * reduction) for side in original.shape[:2])

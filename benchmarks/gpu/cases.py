@@ -28,7 +28,7 @@ SMALL, TINY = Size(64, 48), Size(24, 16)  # of the images that are compared
 SECONDS = 1.5  # that one figure is measured for
 QUICK_SECONDS = 0.02
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 
 class LeftOut(Exception):
@@ -141,7 +141,7 @@ def operations(spec: NetworkSpec, state: StateDict, size: Size) -> int:
         return int(counter.get_total_flops())
 
 
-def noise(size: Size, seed: int = 0) -> Picture:
+def noise(size: Size, seed: int = 0) -> Pixels:
     """Return an image with soft shapes and grain."""
     y, x = np.mgrid[: size.height, : size.width].astype(np.float32)
     draw = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu.cases import Case, LeftOut, Picture
+from benchmarks.gpu.cases import Case, LeftOut, Pixels
 from benchmarks.gpu.ways import CPU, floats, levels, on_gpu, runner_of
 from superres.inference.cuda_graphs import CAPTURE_AFTER_RUNS
 from superres.inference.device import Precision
@@ -40,7 +40,7 @@ def compared(case: Case) -> Iterator[dict[str, Any]]:
         }
 
 
-def difference(got: Picture, expected: Picture) -> dict[str, Any]:
+def difference(got: Pixels, expected: Pixels) -> dict[str, Any]:
     """Return the largest difference in 1/255, and PSNR in dB, at most 99."""
     if got.shape != expected.shape:
         raise LeftOut(f"{got.shape} instead of {expected.shape}")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.cases import Case, Picture
+from benchmarks.gpu.cases import Case, Pixels
 from benchmarks.gpu.peak import fastest, settle
 from superres.geometry import round_up
 from superres.inference.batch_runner import BatchRunner
@@ -143,8 +143,8 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
     the host.
     """
     network = case.plain(dtype, case.device)
-    picture = case.part(case.size).pixels
-    resident = floats(picture, case.spec.input_size.multiple_of).to(case.device, dtype)
+    image = case.part(case.size).pixels
+    resident = floats(image, case.spec.input_size.multiple_of).to(case.device, dtype)
     resident = resident.expand(batch, -1, -1, -1).contiguous()
 
     @torch.no_grad()
@@ -153,7 +153,7 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
 
     @torch.no_grad()
     def single() -> object:
-        x = floats(picture, case.spec.input_size.multiple_of).to(case.device, dtype)
+        x = floats(image, case.spec.input_size.multiple_of).to(case.device, dtype)
         return levels(network(x).float().cpu())
 
     def whole(seconds: float) -> float:
@@ -162,21 +162,21 @@ def eager(dtype: torch.dtype, case: Case, batch: int) -> Calls:
     return Calls(on_device, whole)
 
 
-def floats(picture: Picture, multiple: int) -> Tensor:
+def floats(image: Pixels, multiple: int) -> Tensor:
     """Return (1, 3, h, w) in 0..1, sides continued to multiples."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rest = (
         (0, round_up(height, multiple) - height),
         (0, round_up(width, multiple) - width),
         (0, 0),
     )
-    x = np.pad(picture, rest, "edge").astype(np.float32) / 255
+    x = np.pad(image, rest, "edge").astype(np.float32) / 255
     return torch.from_numpy(x).permute(2, 0, 1)[None].contiguous()
 
 
-def levels(x: Tensor) -> Picture:
+def levels(x: Tensor) -> Pixels:
     """Return (h, w, 3) of (1, 3, h, w) in 0..1."""
-    made: Picture = (x[0].clamp(0, 1) * 255).round().permute(1, 2, 0).to(torch.uint8).numpy()
+    made: Pixels = (x[0].clamp(0, 1) * 255).round().permute(1, 2, 0).to(torch.uint8).numpy()
     return made
 
 
@@ -199,11 +199,11 @@ def realesrganer(half: bool, case: Case, _batch: int) -> Calls:
             half=half,
             device=case.device,
         )
-    picture = case.part(case.size).pixels[..., ::-1]
+    image = case.part(case.size).pixels[..., ::-1]
 
     def whole(seconds: float) -> float:
         with redirect_stdout(io.StringIO()):
-            return fastest(lambda: runner.enhance(picture), case.device, seconds)
+            return fastest(lambda: runner.enhance(image), case.device, seconds)
 
     return Calls(None, whole)
 

@@ -13,8 +13,6 @@ from torch import Tensor
 from superres.image.frame import Pixels
 from superres.model_spec import NetworkSpec, StateDict
 
-Picture = NDArray[np.uint8]
-
 
 class Unavailable(Exception):
     """Why a contender takes no part: something is not installed, or does not know the model."""
@@ -27,7 +25,7 @@ class Case:
     spec: NetworkSpec
     state: StateDict
     weights: str  # where `state` is from
-    pixels: Picture
+    pixels: Pixels
     folder: Path  # for files that contenders need; exported networks are kept here
     threads: int
 
@@ -61,7 +59,7 @@ class Contender:
     takes: Callable[[NetworkSpec], bool] = lambda spec: True
 
 
-def to_floats(pixels: Picture, multiple: int = 1) -> Tensor:
+def to_floats(pixels: Pixels, multiple: int = 1) -> Tensor:
     """Return (1, 3, h, w) fp32 in 0..1, contiguous, its sides continued to multiples by the
     border.
     """
@@ -70,7 +68,7 @@ def to_floats(pixels: Picture, multiple: int = 1) -> Tensor:
     return torch.from_numpy(levels).permute(2, 0, 1)[None].contiguous()
 
 
-def to_levels(x: NDArray[np.float32], height: int, width: int) -> Picture:
+def to_levels(x: NDArray[np.float32], height: int, width: int) -> Pixels:
     """Return (h, w, 3) levels of the upper left part of (1, 3, h, w) or (3, h, w) in 0..1."""
     kept = x.reshape(x.shape[-3:])[:, :height, :width].transpose(1, 2, 0)
     return (kept.clip(0, 1) * 255).round().astype(np.uint8)

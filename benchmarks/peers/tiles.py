@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.case import Output, Picture, to_floats, to_levels
+from benchmarks.peers.case import Output, Pixels, to_floats, to_levels
 from superres.geometry import Box, Size, Tile, split_into_tiles
 
 Floats = NDArray[np.float32]
 
 
 def in_tiles(
-    network: Callable[[Floats], Floats], pixels: Picture, scale: int, tile: int, overlap: int
+    network: Callable[[Floats], Floats], pixels: Pixels, scale: int, tile: int, overlap: int
 ) -> Output:
     """Return the image enlarged by `network`, (1, 3, h, w) to `scale` times, in equal tiles.
 

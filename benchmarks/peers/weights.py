@@ -63,9 +63,9 @@ def random(spec: NetworkSpec) -> StateDict:
     state = {key: started(key, value) for key, value in spec.build().state_dict().items()}
     last = [key for key, value in state.items() if value.ndim == 4 and "img_up" not in key][-1]
     bias = last.removesuffix("weight") + "bias"
-    picture = torch.rand(1, 3, 48, 48)
-    made = plain_or_ours(spec, state)(picture)
-    base = plain_or_ours(spec, {**state, last: state[last] * 0})(picture)
+    image = torch.rand(1, 3, 48, 48)
+    made = plain_or_ours(spec, state)(image)
+    base = plain_or_ours(spec, {**state, last: state[last] * 0})(image)
     if base[0].flatten(1).std(1).max() > 0.01:
         state[last] *= DETAIL / (made - base).square().mean().sqrt()
     elif bias in state:

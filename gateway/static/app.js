@@ -6,7 +6,7 @@ import { bytes, dimensions } from './figures.js';
 import { createIntake } from './intake.js';
 import { createKey } from './key.js';
 import { createOptions } from './options.js';
-import { formatOf, openPicture, stem } from './picture.js';
+import { formatOf, openImageFile, stem } from './image-file.js';
 import { hideProblem, showProblem } from './problem.js';
 import { endingOf, formatName, keepResult, noteOf, showResult } from './result.js';
 import { address, createService, newRequestId, Refused } from './service.js';
@@ -25,7 +25,7 @@ const PARTS = [...new Set(Object.values(SHOWN).flat())];
 start();
 
 function start() {
-  const page = { picture: null, chosen: null, result: null, abort: null, models: false };
+  const page = { imageFile: null, chosen: null, result: null, abort: null, models: false };
   page.key = createKey(() => {
     page.models = false; // asked for again: a large image must not be sent with a wrong key
     updateCode(page);
@@ -34,7 +34,7 @@ function start() {
   page.code = createCode(announce);
   page.viewer = createViewer();
   page.options = createOptions(() => updateCode(page));
-  createIntake((file) => takePicture(page, file));
+  createIntake((file) => takeImageFile(page, file));
   byId('problem-close').addEventListener('click', hideProblem);
   byId('cancel').addEventListener('click', () => page.abort?.abort());
   byId('options').addEventListener('submit', (event) => {
@@ -81,17 +81,17 @@ async function guarded(page, action) {
   }
 }
 
-async function takePicture(page, file) {
+async function takeImageFile(page, file) {
   page.abort?.abort();
   page.chosen = file;
-  const picture = await openPicture(file);
-  if (page.chosen !== file) return picture.close();
+  const imageFile = await openImageFile(file);
+  if (page.chosen !== file) return imageFile.close();
   closeResult(page);
-  page.picture?.close();
-  page.picture = picture;
-  page.options.setPicture(picture);
+  page.imageFile?.close();
+  page.imageFile = imageFile;
+  page.options.setImageFile(imageFile);
   hideProblem();
-  showPreview(picture);
+  showPreview(imageFile);
   setState('ready');
   announce(`${file.name} is ready to upscale.`);
   return byId('start').focus({ preventScroll: true });
@@ -101,8 +101,8 @@ function showPreview({ file, url, size }) {
   const ratio = size ? `${size.width} / ${size.height}` : '4 / 3';
   byId('preview').style.setProperty('--ratio', ratio);
   byId('preview').toggleAttribute('data-enlarging', size?.width * 2 <= byId('stage').clientWidth);
-  byId('preview-picture').hidden = !size;
-  if (size) byId('preview-picture').src = url;
+  byId('preview-image').hidden = !size;
+  if (size) byId('preview-image').src = url;
   byId('preview-note').hidden = Boolean(size);
   byId('chosen-name').textContent = file.name;
   const shape = size && dimensions(size.width, size.height);
@@ -117,7 +117,7 @@ function closeResult(page) {
 }
 
 async function upscale(page) {
-  if (!page.picture || page.abort) return;
+  if (!page.imageFile || page.abort) return;
   hideProblem();
   page.abort = new AbortController();
   const done = await guarded(page, async () => {
@@ -138,7 +138,7 @@ function keepFocus(next) {
 
 /** Sends the image and shows what comes back. */
 async function request(page, signal) {
-  const { picture } = page;
+  const { imageFile } = page;
   const id = newRequestId();
   setState('working');
   keepFocus(byId('cancel'));
@@ -148,7 +148,7 @@ async function request(page, signal) {
   const { onUpload, onReceive } = progress;
   try {
     const told = { id, signal, onUpload, onReceive };
-    const answer = await page.service.upscale(picture.file, page.options.read(), told);
+    const answer = await page.service.upscale(imageFile.file, page.options.read(), told);
     closeResult(page);
     page.result = keepResult(answer, progress.elapsed());
     await compare(page);
@@ -167,11 +167,11 @@ async function followTiles(page, id, signal, progress) {
 }
 
 async function compare(page) {
-  const { picture, result } = page;
+  const { imageFile, result } = page;
   const [width, height] = result.info.output_size;
-  showResult(result, picture.file);
+  showResult(result, imageFile.file);
   setState('done');
-  const before = picture.size && picture.url;
+  const before = imageFile.size && imageFile.url;
   const shown = await page.viewer.show({ before, after: result.url, width, height });
   byId('view').hidden = !shown;
   byId('zoom').disabled = !shown;
@@ -183,7 +183,7 @@ async function compare(page) {
 }
 
 function updateCode(page) {
-  const file = page.picture?.file ?? { name: 'photo.jpg', type: 'image/jpeg' };
+  const file = page.imageFile?.file ?? { name: 'photo.jpg', type: 'image/jpeg' };
   const format = page.options.format() || formatOf(file);
   page.code.update({
     address: address(),

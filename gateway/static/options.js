@@ -2,7 +2,7 @@
 
 import { byId, make } from './element.js';
 import { dimensions } from './figures.js';
-import { formatOf } from './picture.js';
+import { formatOf } from './image-file.js';
 import { readSpecial, showSpecial } from './special.js';
 
 const LOSSY = new Set(['jpeg', 'webp', 'avif']);
@@ -12,7 +12,7 @@ const FREE_HINT = 'For example 800:-1, or iw*3/2:ih*3/2.';
 /** The options of the page; `onChange` runs after every change. */
 export function createOptions(onChange) {
   const form = byId('options');
-  const known = { models: [], picture: null };
+  const known = { models: [], imageFile: null };
   const changed = () => {
     arrange(form, known);
     onChange();
@@ -32,8 +32,8 @@ export function createOptions(onChange) {
       showSpecial(byId('special'), chosenModel(known)?.options ?? []);
       changed();
     },
-    setPicture(picture) {
-      known.picture = picture;
+    setImageFile(imageFile) {
+      known.imageFile = imageFile;
       hideInvalid();
       changed();
     },
@@ -78,8 +78,8 @@ function chosenScale(form) {
 }
 
 /** The format of the answer, "" while nothing tells it. */
-function chosenFormat(form, { picture }) {
-  return form.elements.format.value || (picture ? formatOf(picture.file) : '');
+function chosenFormat(form, { imageFile }) {
+  return form.elements.format.value || (imageFile ? formatOf(imageFile.file) : '');
 }
 
 function showModels(models) {
@@ -112,7 +112,7 @@ function arrange(form, known) {
   const target = form.elements.target.value;
   byId('width-field').hidden = target !== 'width';
   byId('scale-field').hidden = target !== 'free';
-  byId('target-hint').textContent = targetHint(target, model, known.picture?.size);
+  byId('target-hint').textContent = targetHint(target, model, known.imageFile?.size);
   byId('quality-field').hidden = !LOSSY.has(chosenFormat(form, known));
   byId('quality-value').value = byId('quality').value;
 }

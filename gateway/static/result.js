@@ -2,7 +2,7 @@
 
 import { byId, make } from './element.js';
 import { bytes, dimensions, seconds } from './figures.js';
-import { formatOf, stem } from './picture.js';
+import { formatOf, stem } from './image-file.js';
 
 const ENDINGS = { jpeg: 'jpg', tiff: 'tif' };
 const NAMES = {

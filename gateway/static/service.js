@@ -44,7 +44,7 @@ export function createService(key) {
   const headers = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
   return {
     models: () => fetchModels(headers()),
-    upscale: (file, options, told) => postPicture(file, options, headers(), told),
+    upscale: (file, options, told) => postImage(file, options, headers(), told),
     progress: (id, signal) => progressOf(id, headers(), signal),
   };
 }
@@ -72,7 +72,7 @@ async function errorBody(answer) {
  * `told` is { id, signal, onUpload, onReceive }; the two take a fraction. fetch cannot tell how
  * much of a body has been sent, hence XMLHttpRequest.
  */
-function postPicture(file, options, headers, { id, signal, onUpload, onReceive }) {
+function postImage(file, options, headers, { id, signal, onUpload, onReceive }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', new URL(`upscale?${new URLSearchParams(options)}`, ROOT));

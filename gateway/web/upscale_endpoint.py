@@ -64,12 +64,8 @@ class UpscaleCall:
         """Return the answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
             return await answer_response(answer)
-        picture = _make_image_response(answer)
-        return (
-            make_refusal_response(self._request, picture)
-            if isinstance(picture, Problem)
-            else picture
-        )
+        image = _make_image_response(answer)
+        return make_refusal_response(self._request, image) if isinstance(image, Problem) else image
 
     def _from_json(self, body: bytes) -> DataRequest:
         if self._query:
@@ -88,18 +84,18 @@ class UpscaleCall:
         fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
         return self._with(files[0].data, read_options([*self._query, *fields]))
 
-    def _with(self, picture: bytes, options: Mapping[str, str]) -> DataRequest:
+    def _with(self, image: bytes, options: Mapping[str, str]) -> DataRequest:
         """Return a request with one Document: the image as blob, the options as tags.
 
         Tags, because a Flow's `when` can choose an Executor by them. The Document has the
         request's id, so that an Executor's log and errors name what the client knows.
         """
-        if not picture:
+        if not image:
             message = "the image is empty: send a file's bytes, as curl --data-binary @a.jpg"
             raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
         request.header.exec_endpoint = ENDPOINT
-        doc = Document(id=read_request_id(self._request.scope), blob=picture, tags=dict(options))
+        doc = Document(id=read_request_id(self._request.scope), blob=image, tags=dict(options))
         request.data.docs = DocumentArray([doc])
         return request
 

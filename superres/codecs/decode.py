@@ -103,8 +103,8 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, checked: str | None = N
     """
     name = checked or sniff_format(data, limits)
     with blame_file(name):
-        picture = READERS[name].opener(BytesIO(data))
-        return _decode_image(picture, data, name, limits)
+        image_file = READERS[name].opener(BytesIO(data))
+        return _decode_image(image_file, data, name, limits)
 
 
 @contextmanager
@@ -128,67 +128,67 @@ def blame_file(name: str) -> Iterator[None]:
         raise BadImage(f"{name} that cannot be read: {quote(reason)}", code=code) from error
 
 
-def _decode_image(picture: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
+def _decode_image(image_file: ImageFile.ImageFile, data: bytes, name: str, limits: Limits) -> Image:
     """Return the frames of a file that is open but not yet decoded."""
-    size = picture.size
+    size = image_file.size
     check_size(Size(*size), 1, limits)
-    numbers, dropped = select_frames(picture, limits)
+    numbers, dropped = select_frames(image_file, limits)
     check_size(Size(*size), len(numbers), limits)
     frames = []
     for index in numbers:
-        picture.seek(index)
-        if picture.size != size:
-            raise BadImage(f"{name} with frames of {size} and of {picture.size} pixels")
-        frames.append(_decode_frame(picture, data, index))
+        image_file.seek(index)
+        if image_file.size != size:
+            raise BadImage(f"{name} with frames of {size} and of {image_file.size} pixels")
+        frames.append(_decode_frame(image_file, data, index))
     if len(frames) == 1:
         frames = [replace(frames[0], milliseconds=0)]
     image = Image(
         _unify(frames),
         READERS[name].answer,
-        exif=_exif(picture),
-        xmp=_bytes(picture.info.get("xmp")),
-        loop=_plays(picture) if len(frames) > 1 else 0,
+        exif=_exif(image_file),
+        xmp=_bytes(image_file.info.get("xmp")),
+        loop=_plays(image_file) if len(frames) > 1 else 0,
         frames_dropped=dropped,
     )
     # Other colours are sRGB by now, whatever profile came with them.
-    converted = picture.mode in ("CMYK", "LAB")
-    return image if converted else _attach_profile(image, picture.info.get("icc_profile"))
+    converted = image_file.mode in ("CMYK", "LAB")
+    return image if converted else _attach_profile(image, image_file.info.get("icc_profile"))
 
 
 # Frames
 
 
-def select_frames(picture: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
+def select_frames(image_file: ImageFile.ImageFile, limits: Limits) -> tuple[range, int]:
     """Return which frames are read, and how many are left out."""
-    if isinstance(picture, TiffImageFile):
-        return _select_pages(picture, limits)
-    count = int(getattr(picture, "n_frames", 1))
+    if isinstance(image_file, TiffImageFile):
+        return _select_pages(image_file, limits)
+    count = int(getattr(image_file, "n_frames", 1))
     # The first image of an animated PNG may be only for those who cannot show the animation.
-    start = int(count > 1 and bool(getattr(picture, "default_image", False)))
+    start = int(count > 1 and bool(getattr(image_file, "default_image", False)))
     return range(start, count), 0
 
 
-def _select_pages(picture: TiffImageFile, limits: Limits) -> tuple[range, int]:
+def _select_pages(image_file: TiffImageFile, limits: Limits) -> tuple[range, int]:
     """Return all pages of a TIFF file where they have one size, else the first."""
-    sizes = [picture.size]
+    sizes = [image_file.size]
     try:
         # Counted here because Pillow's own count knows no limit.
         while len(sizes) <= limits.max_frames:
-            picture.seek(len(sizes))
-            sizes.append(picture.size)
+            image_file.seek(len(sizes))
+            sizes.append(image_file.size)
     except EOFError:
-        picture.seek(0)
+        image_file.seek(0)
     if len(sizes) > limits.max_frames:
         check_size(Size(*sizes[0]), len(sizes), limits)
     return (range(len(sizes)), 0) if len(set(sizes)) == 1 else (range(1), len(sizes) - 1)
 
 
-def _plays(picture: ImageFile.ImageFile) -> int:
+def _plays(image_file: ImageFile.ImageFile) -> int:
     """Return how often an animation is shown; 0 for ever. GIF files count what follows the first
     time.
     """
-    loop = picture.info.get("loop")
-    if isinstance(picture, GifImagePlugin.GifImageFile):
+    loop = image_file.info.get("loop")
+    if isinstance(image_file, GifImagePlugin.GifImageFile):
         return 1 if loop is None else int(loop) + 1 if loop else 0
     return int(loop or 0)
 
@@ -214,15 +214,19 @@ def _promote(frame: Frame, coloured: bool, transparent: bool, deep: bool) -> Fra
     return replace(frame, colour=colour, alpha=alpha)
 
 
-def _decode_frame(picture: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
-    """Return the current frame of `picture`, upright."""
-    if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
-        return _split(_turn_upright(tiff.read(picture, data, index), tiff.orientation(picture)), 0)
-    pixels = _deep_png(picture.size, data) if _is_deep_png(picture, data) else _pixels(picture)
+def _decode_frame(image_file: ImageFile.ImageFile, data: bytes, index: int) -> Frame:
+    """Return the current frame of `image_file`, upright."""
+    if isinstance(image_file, TiffImageFile) and tiff.is_deep(image_file):
+        return _split(
+            _turn_upright(tiff.read(image_file, data, index), tiff.orientation(image_file)), 0
+        )
+    pixels = (
+        _deep_png(image_file.size, data) if _is_deep_png(image_file, data) else _pixels(image_file)
+    )
     # Pillow turns TIFF files itself, but only these.
-    if not isinstance(picture, TiffImageFile):
-        pixels = _turn_upright(pixels, exif_xmp.read_orientation(picture.info.get("exif")))
-    return _split(pixels, round(picture.info.get("duration") or 0))
+    if not isinstance(image_file, TiffImageFile):
+        pixels = _turn_upright(pixels, exif_xmp.read_orientation(image_file.info.get("exif")))
+    return _split(pixels, round(image_file.info.get("duration") or 0))
 
 
 def _split(pixels: NDArray[Any], milliseconds: int) -> Frame:
@@ -272,60 +276,65 @@ MODES = {
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
-def _pixels(picture: ImageFile.ImageFile) -> Pixels:
+def _pixels(image_file: ImageFile.ImageFile) -> Pixels:
     """Return (h, w, 1 to 4) levels of what Pillow decodes: grey stays grey, all else
     becomes RGB.
     """
-    picture.load()
-    if picture.mode in ("CMYK", "LAB"):
-        converted = icc_profile.convert_image_to_srgb(picture, picture.info.get("icc_profile"))
-    elif picture.mode in MODES:
-        target = MODES[picture.mode]
-        if picture.has_transparency_data:
+    image_file.load()
+    if image_file.mode in ("CMYK", "LAB"):
+        converted = icc_profile.convert_image_to_srgb(
+            image_file, image_file.info.get("icc_profile")
+        )
+    elif image_file.mode in MODES:
+        target = MODES[image_file.mode]
+        if image_file.has_transparency_data:
             target = _WITH_ALPHA.get(target, target)
         # Pillow copies an image that it need not convert.
-        converted = picture if picture.mode == target else picture.convert(target)
+        converted = image_file if image_file.mode == target else image_file.convert(target)
     else:
-        return _deep_grey(picture)[:, :, None]
+        return _deep_grey(image_file)[:, :, None]
     return _levels(converted)
 
 
-def _levels(picture: Pillow.Image) -> NDArray[np.uint8]:
+def _levels(image_file: Pillow.Image) -> NDArray[np.uint8]:
     """Return (h, w, channels) of an 8-bit image, some rows at a time.
 
     As one array it takes 3 times as long, and a second copy on its way.
     """
-    width, height = picture.size
-    made = np.empty((height, width, len(picture.getbands())), np.uint8)
+    width, height = image_file.size
+    made = np.empty((height, width, len(image_file.getbands())), np.uint8)
     rows = max(1, BAND // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        band = np.asarray(picture.crop((0, top, width, bottom)))
+        band = np.asarray(image_file.crop((0, top, width, bottom)))
         made[top:bottom] = band.reshape(bottom - top, width, -1)
     return made
 
 
-def _deep_grey(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
+def _deep_grey(image_file: ImageFile.ImageFile) -> NDArray[np.uint16]:
     """Return (h, w) levels of a grey image of more than 8 bits whose range is known."""
-    full_range = isinstance(picture, PngImagePlugin.PngImageFile | PpmImagePlugin.PpmImageFile)
-    if full_range and picture.mode in ("I", "I;16", "I;16B"):
-        return np.array(picture).astype(np.uint16)
-    if isinstance(picture, TiffImageFile) and tiff.bits(picture) == {12}:
-        levels: NDArray[np.uint16] = np.array(picture).astype(np.uint16)
+    full_range = isinstance(image_file, PngImagePlugin.PngImageFile | PpmImagePlugin.PpmImageFile)
+    if full_range and image_file.mode in ("I", "I;16", "I;16B"):
+        return np.array(image_file).astype(np.uint16)
+    if isinstance(image_file, TiffImageFile) and tiff.bits(image_file) == {12}:
+        levels: NDArray[np.uint16] = np.array(image_file).astype(np.uint16)
         return levels * np.uint16(16) + levels // np.uint16(256)
     # 32-bit integers and floats do not say which value is white.
     raise BadImage(
-        f"{picture.format} with samples of mode {picture.mode}: expected 8 or 16 bits, unsigned",
+        f"{image_file.format} with samples of mode {image_file.mode}: "
+        "expected 8 or 16 bits, unsigned",
         code="MODE",
     )
 
 
-def _is_deep_png(picture: ImageFile.ImageFile, data: bytes) -> bool:
-    """Return whether `picture` is a still PNG of 16 bits; Pillow silently makes its colours
+def _is_deep_png(image_file: ImageFile.ImageFile, data: bytes) -> bool:
+    """Return whether `image_file` is a still PNG of 16 bits; Pillow silently makes its colours
     8 bits.
     """
-    header = chunks.read_header(data) if isinstance(picture, PngImagePlugin.PngImageFile) else None
-    animated = getattr(picture, "is_animated", False)
+    header = (
+        chunks.read_header(data) if isinstance(image_file, PngImagePlugin.PngImageFile) else None
+    )
+    animated = getattr(image_file, "is_animated", False)
     return header is not None and header.bit_depth == 16 and not animated
 
 
@@ -344,14 +353,14 @@ def _bytes(value: object) -> bytes | None:
     return value if isinstance(value, bytes) and value else None
 
 
-def _exif(picture: ImageFile.ImageFile) -> bytes | None:
+def _exif(image_file: ImageFile.ImageFile) -> bytes | None:
     """Return the EXIF block; the descriptive tags of a TIFF file, which are among those of its
     layout.
     """
-    if not isinstance(picture, TiffImageFile):
-        return _bytes(picture.info.get("exif"))
+    if not isinstance(image_file, TiffImageFile):
+        return _bytes(image_file.info.get("exif"))
     try:
-        described = exif_xmp.select_descriptive(picture.getexif())
+        described = exif_xmp.select_descriptive(image_file.getexif())
         return None if described is None else described.tobytes()
     except exif_xmp.EXIF_ERRORS:
         return None

@@ -300,7 +300,7 @@ class EncoderInput(NamedTuple):
         """Return whole frames that fit."""
         return (self.fitted(scroll.whole()) for scroll in self.streams)
 
-    def pictures(self) -> list[Pillow.Image]:
+    def images(self) -> list[Pillow.Image]:
         """Return the same as Pillow's images."""
         return [to_pillow(frame) for frame in self.frames()]
 
@@ -331,13 +331,13 @@ def _jpeg(source: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
 
 
 def _bmp(source: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
-    return _save_with_pillow("bmp", source.pictures(), {})
+    return _save_with_pillow("bmp", source.images(), {})
 
 
 def _webp(source: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
     # Effort 2 of 0..6: half the time of the default 4 for 2 % more bytes.
     options = {"quality": effort.quality, "method": 2, "loop": source.loop} | source.durations
-    return _save_with_pillow("webp", source.pictures(), options | extras.for_pillow())
+    return _save_with_pillow("webp", source.images(), options | extras.for_pillow())
 
 
 def _avif(source: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
@@ -347,7 +347,7 @@ def _avif(source: EncoderInput, extras: Metadata, effort: Effort) -> bytes:
     grey = source.streams[0].channels == 1
     subsampling = "4:0:0" if grey else "4:4:4" if quality >= FULL_COLOUR else "4:2:0"
     options = {"quality": quality, "speed": 9, "subsampling": subsampling} | source.durations
-    return _save_with_pillow("avif", source.pictures(), options | extras.for_pillow())
+    return _save_with_pillow("avif", source.images(), options | extras.for_pillow())
 
 
 def _gif(source: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
@@ -357,8 +357,8 @@ def _gif(source: EncoderInput, _extras: Metadata, _effort: Effort) -> bytes:
         options["loop"] = max(source.loop - 1, 0)
     if source.streams[0].channels in (2, 4):
         options["disposal"] = 2
-    pictures = [index_colours(frame) for frame in source.frames()]
-    return _save_with_pillow("gif", pictures, options | {"optimize": False})
+    images = [index_colours(frame) for frame in source.frames()]
+    return _save_with_pillow("gif", images, options | {"optimize": False})
 
 
 _WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = MappingProxyType(
@@ -374,10 +374,10 @@ _WRITERS: Mapping[str, Callable[[EncoderInput, Metadata, Effort], bytes]] = Mapp
 )
 
 
-def _save_with_pillow(name: str, pictures: list[Pillow.Image], options: dict[str, Any]) -> bytes:
+def _save_with_pillow(name: str, images: list[Pillow.Image], options: dict[str, Any]) -> bytes:
     """Return the file Pillow writes."""
     out = BytesIO()
-    if len(pictures) > 1:
-        options = options | {"save_all": True, "append_images": pictures[1:]}
-    pictures[0].save(out, name, **options)
+    if len(images) > 1:
+        options = options | {"save_all": True, "append_images": images[1:]}
+    images[0].save(out, name, **options)
     return out.getvalue()

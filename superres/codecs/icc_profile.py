@@ -25,12 +25,12 @@ def select_profile(icc: object, mode: str) -> bytes | None:
     return icc
 
 
-def convert_image_to_srgb(picture: Pillow.Image, icc: object) -> Pillow.Image:
+def convert_image_to_srgb(image: Pillow.Image, icc: object) -> Pillow.Image:
     """Return a CMYK or LAB image in sRGB, through its profile where that is usable."""
-    profile = select_profile(icc, picture.mode)
-    if profile is None and picture.mode != "LAB":
-        return picture.convert("RGB")
-    made = ImageCms.applyTransform(picture, _transform(profile, picture.mode))
+    profile = select_profile(icc, image.mode)
+    if profile is None and image.mode != "LAB":
+        return image.convert("RGB")
+    made = ImageCms.applyTransform(image, _transform(profile, image.mode))
     assert made is not None
     return made
 

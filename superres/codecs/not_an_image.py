@@ -51,7 +51,7 @@ def _is_url(text: str, _length: int) -> bool:
     return bool(re.match(r"(?i)(?!file:)[a-z][a-z0-9+.-]{1,15}://|data:", text))
 
 
-def _is_picture_in_base64(text: str, _length: int) -> bool:
+def _is_image_in_base64(text: str, _length: int) -> bool:
     """Return whether base64, or base64 of base64, in `text` begins like a format that is read."""
     head = text.encode()
     for _ in range(3):
@@ -83,7 +83,7 @@ _TEXT_KINDS = (
         "BLOB_IS_BASE64",
         "an image in base64",
         "decode it once more before sending",
-        _is_picture_in_base64,
+        _is_image_in_base64,
     ),
     TextKind(
         "BLOB_IS_PATH",

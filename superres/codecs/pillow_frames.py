@@ -24,19 +24,19 @@ def index_colours(frame: Frame) -> Pillow.Image:
     return made
 
 
-def _quantize_colours(picture: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
+def _quantize_colours(image: Pillow.Image, colours: int) -> tuple[NDArray[np.uint8], bytes]:
     """Return indices and palette of an RGB image: exact where it has few colours, else
     dithered.
     """
-    if picture.getcolors(colours) is None:
-        palette = picture.quantize(colours)
-        made = picture.quantize(palette=palette, dither=Pillow.Dither.FLOYDSTEINBERG)
+    if image.getcolors(colours) is None:
+        palette = image.quantize(colours)
+        made = image.quantize(palette=palette, dither=Pillow.Dither.FLOYDSTEINBERG)
         return np.array(made), bytes(made.getpalette() or ())
     # Pillow maps to a given palette by way of rounded colours.
-    red, green, blue = np.moveaxis(np.asarray(picture).astype(np.uint32), 2, 0)
+    red, green, blue = np.moveaxis(np.asarray(image).astype(np.uint32), 2, 0)
     few, index = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
     table = np.stack([few >> 16, few >> 8 & 255, few & 255], axis=1).astype(np.uint8)
-    return index.reshape(picture.size[::-1]).astype(np.uint8), table.tobytes()
+    return index.reshape(image.size[::-1]).astype(np.uint8), table.tobytes()
 
 
 def to_pillow(frame: Frame) -> Pillow.Image:

@@ -69,28 +69,28 @@ def probe_tensor(array: object) -> Dimensions | None:
 
 
 def _probe_with_pillow(name: str, data: bytes, limits: Limits) -> Dimensions:
-    picture = READERS[name].opener(BytesIO(data))
-    size = Size(*picture.size)
+    image_file = READERS[name].opener(BytesIO(data))
+    size = Size(*image_file.size)
     check_size(size, 1, limits)
-    frames = len(select_frames(picture, limits)[0])
-    return Dimensions(name, size, _channels(picture), _depth(picture, data), frames)
+    frames = len(select_frames(image_file, limits)[0])
+    return Dimensions(name, size, _channels(image_file), _depth(image_file, data), frames)
 
 
-def _channels(picture: ImageFile.ImageFile) -> int:
+def _channels(image_file: ImageFile.ImageFile) -> int:
     """Return what an image is decoded to: grey stays grey, all else becomes RGB."""
-    if isinstance(picture, TiffImageFile) and tiff.is_deep(picture):
-        return min(int(picture.tag_v2.get(_SAMPLES_PER_PIXEL, 1)), 4)
-    if picture.mode.startswith("I"):
+    if isinstance(image_file, TiffImageFile) and tiff.is_deep(image_file):
+        return min(int(image_file.tag_v2.get(_SAMPLES_PER_PIXEL, 1)), 4)
+    if image_file.mode.startswith("I"):
         return 1
-    channels = len(MODES.get(picture.mode, "RGB"))
-    return channels + (channels % 2 and picture.has_transparency_data)
+    channels = len(MODES.get(image_file.mode, "RGB"))
+    return channels + (channels % 2 and image_file.has_transparency_data)
 
 
-def _depth(picture: ImageFile.ImageFile, data: bytes) -> int:
-    if isinstance(picture, TiffImageFile):
-        return 16 if tiff.bits(picture) & {12, 16} else 8
-    header = chunks.read_header(data) if isinstance(picture, PngImageFile) else None
-    deep = picture.mode.startswith("I") or (header is not None and header.bit_depth == 16)
+def _depth(image_file: ImageFile.ImageFile, data: bytes) -> int:
+    if isinstance(image_file, TiffImageFile):
+        return 16 if tiff.bits(image_file) & {12, 16} else 8
+    header = chunks.read_header(data) if isinstance(image_file, PngImageFile) else None
+    deep = image_file.mode.startswith("I") or (header is not None and header.bit_depth == 16)
     return 16 if deep else 8
 
 

@@ -34,48 +34,48 @@ _LEVEL = 1
 # Reading
 
 
-def is_deep(picture: TiffImageFile) -> bool:
+def is_deep(image_file: TiffImageFile) -> bool:
     """Return whether the current page holds 16-bit unsigned grey or RGB."""
     return (
-        bits(picture) == {16}
-        and set(_tag(picture, SAMPLE_FORMAT, UNSIGNED)) == {UNSIGNED}
-        and _tag(picture, PHOTOMETRIC, -1)[0] in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
+        bits(image_file) == {16}
+        and set(_tag(image_file, SAMPLE_FORMAT, UNSIGNED)) == {UNSIGNED}
+        and _tag(image_file, PHOTOMETRIC, -1)[0] in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
     )
 
 
-def bits(picture: TiffImageFile) -> set[int]:
+def bits(image_file: TiffImageFile) -> set[int]:
     """Return the bits of the current page's samples."""
-    return set(_tag(picture, BITS, 1))
+    return set(_tag(image_file, BITS, 1))
 
 
-def orientation(picture: TiffImageFile) -> int:
+def orientation(image_file: TiffImageFile) -> int:
     """Return 1 to 8 as EXIF has it: how the stored page must be turned."""
-    return _tag(picture, ORIENTATION, 1)[0]
+    return _tag(image_file, ORIENTATION, 1)[0]
 
 
-def read(picture: TiffImageFile, data: bytes, index: int) -> Pixels:
+def read(image_file: TiffImageFile, data: bytes, index: int) -> Pixels:
     """Return (h, w, 1 to 4) levels of the current page, the `index`-th of `data`, as they are
     stored.
 
     The page is deep. White is 65535, alpha is not premultiplied.
     """
-    levels = _levels(picture, data, index)
-    photometric = _tag(picture, PHOTOMETRIC, -1)[0]
+    levels = _levels(image_file, data, index)
+    photometric = _tag(image_file, PHOTOMETRIC, -1)[0]
     colours = 3 if photometric == RGB else 1
     if photometric == WHITE_IS_ZERO:
         levels[..., 0] = 65535 - levels[..., 0]
-    extra = _tag(picture, EXTRA, 0)[0] if levels.shape[2] > colours else 0
+    extra = _tag(image_file, EXTRA, 0)[0] if levels.shape[2] > colours else 0
     if extra == ASSOCIATED:
         levels[..., :colours] = _divide_by_alpha(levels[..., :colours], levels[..., colours, None])
     return levels[..., : colours + (extra in (ASSOCIATED, UNASSOCIATED))]
 
 
-def _levels(picture: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint16]:
+def _levels(image_file: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint16]:
     """Return (h, w, samples) as libtiff has them."""
-    width, height = _tag(picture, WIDTH, 0)[0], _tag(picture, HEIGHT, 0)[0]
-    samples = _tag(picture, SAMPLES, 1)[0]
+    width, height = _tag(image_file, WIDTH, 0)[0], _tag(image_file, HEIGHT, 0)[0]
+    samples = _tag(image_file, SAMPLES, 1)[0]
     # The shape is given, so that Pillow, whose size was checked, and libtiff cannot disagree.
-    if samples > 1 and _tag(picture, PLANAR, CHUNKY)[0] == APART:
+    if samples > 1 and _tag(image_file, PLANAR, CHUNKY)[0] == APART:
         planes = np.empty((samples, height, width), np.uint16)
         imagecodecs.tiff_decode(data, index=index, out=planes)
         return np.moveaxis(planes, 0, 2)
@@ -84,9 +84,9 @@ def _levels(picture: TiffImageFile, data: bytes, index: int) -> NDArray[np.uint1
     return levels.reshape(height, width, samples)
 
 
-def _tag(picture: TiffImageFile, tag: int, default: int) -> tuple[int, ...]:
+def _tag(image_file: TiffImageFile, tag: int, default: int) -> tuple[int, ...]:
     """Return the values of a tag of the current page."""
-    value = picture.tag_v2.get(tag, default)
+    value = image_file.tag_v2.get(tag, default)
     return value if isinstance(value, tuple) else (value,)
 
 

@@ -125,30 +125,30 @@ class DiffusionUpscaler(Upscaler):
         with self.model.device.scheduler.open_queue() as queue:
             work = DiffusionProgress(queue, calls, progress)
             latents = self.denoise(source * 2 - 1, plan, work)
-            picture = self.decode(latents, plan, work)
+            image = self.decode(latents, plan, work)
         if self.model.keep_colours:
-            keep_colours(picture, source[0].cpu())
+            keep_colours(image, source[0].cpu())
         height, width, channels = pixels.shape
         result = np.empty(
             (height * self.spec.scale, width * self.spec.scale, channels), pixels.dtype
         )
         for top in range(0, len(result), _BAND_ROWS):
-            band = picture[None, :, top : min(top + _BAND_ROWS, len(result)), : result.shape[1]]
+            band = image[None, :, top : min(top + _BAND_ROWS, len(result)), : result.shape[1]]
             result[top : top + _BAND_ROWS] = to_pixels(band, pixels.dtype, channels)
         cost.seconds, cost.peak_memory = work.seconds, peak()
         cost.tiles, cost.redone = len(plan.tiles), work.redone
         return result
 
-    def denoise(self, picture: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
-        """Return the latents (1, 4, h, w) of the enlarged `picture`, which is (1, 3, h, w) in
+    def denoise(self, image: Tensor, plan: DiffusionPlan, work: "DiffusionProgress") -> Tensor:
+        """Return the latents (1, 4, h, w) of the enlarged `image`, which is (1, 3, h, w) in
         -1..1.
         """
-        parts, device, level = self.model.parts, picture.device, self.sampling.noise_level
+        parts, device, level = self.model.parts, image.device, self.sampling.noise_level
         with work.turn():
             texts = self.model.embed_prompts(self.sampling)
-        low_noise, high_noise = draw_noise(plan.size, self.sampling.seed, picture.shape[1], 4)
+        low_noise, high_noise = draw_noise(plan.size, self.sampling.seed, image.shape[1], 4)
         low = parts.low_res_scheduler.add_noise(
-            picture, low_noise.to(device), torch.tensor([level], device=device)
+            image, low_noise.to(device), torch.tensor([level], device=device)
         )
         scheduler = type(parts.scheduler).from_config(parts.scheduler.config)
         scheduler.set_timesteps(self.sampling.steps, device=device)
@@ -186,13 +186,13 @@ class DiffusionUpscaler(Upscaler):
         device's.
         """
         size = plan.size.times(self.spec.scale)
-        picture = torch.zeros(3, size.height, size.width)
+        image = torch.zeros(3, size.height, size.width)
         for tile in plan.decoder_tiles:
             with work.turn():
                 part = self.model.decode(tile.of(latents))[0]
-                enlarge_tile(tile, self.spec.scale).add(part, picture)
+                enlarge_tile(tile, self.spec.scale).add(part, image)
             work.advance()
-        return picture
+        return image
 
 
 class DiffusionProgress:

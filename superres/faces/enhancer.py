@@ -153,15 +153,15 @@ class FaceEnhancer:
         """
         height, width, channels = original.shape
         assert enlarged.shape == (height * scale, width * scale, channels), enlarged.shape
-        picture = convert_to_8_bits(original)
+        image = convert_to_8_bits(original)
         try:
-            matrices = self.found(picture)
+            matrices = self.found(image)
             if not matrices:
                 return enlarged
             result = enlarged.copy()
             grey = channels == 1 or not has_colour(original)
             for done, matrix in enumerate(matrices, start=1):
-                face, mask = self.restored(_cut_out_face(picture, matrix))
+                face, mask = self.restored(_cut_out_face(image, matrix))
                 face = _convert_to_luma(face, channels) if grey else face
                 paste(result, face, mask, invert_alignment(matrix, scale))
                 progress(done, len(matrices))
@@ -173,10 +173,10 @@ class FaceEnhancer:
             ) from error
         return result
 
-    def found(self, picture: Bytes) -> list[Matrix]:
-        """For every face of `picture` the map from it to the aligned face."""
+    def found(self, image: Bytes) -> list[Matrix]:
+        """For every face of `image` the map from it to the aligned face."""
         with self.turn:
-            faces = self.detect(picture)
+            faces = self.detect(image)
         matrices = [estimate_alignment(landmarks) for landmarks in faces]
         return [matrix for matrix in matrices if matrix is not None]
 
@@ -213,26 +213,26 @@ def load_network(
 
 
 @torch.inference_mode()
-def find_landmarks(detector: Any, picture: Bytes) -> list[Landmarks]:
+def find_landmarks(detector: Any, image: Bytes) -> list[Landmarks]:
     """Return the landmarks of the faces that RetinaFace sees in an RGB image (h, w, 3), best
     first.
     """
-    height, width, _ = picture.shape
-    seen = _shrink_to_pixels(picture, DETECTION_PIXELS)
+    height, width, _ = image.shape
+    seen = _shrink_to_pixels(image, DETECTION_PIXELS)
     rows = detector.detect_faces(np.ascontiguousarray(seen[..., ::-1]), _CONFIDENCE)
     ratio = np.array([width / seen.shape[1], height / seen.shape[0]])
     faces = rows[:, 5:15].reshape(-1, 5, 2).astype(np.float64) * ratio
     return [face for face in faces if np.hypot(*(face[0] - face[1])) >= _EYE_DISTANCE]
 
 
-def _shrink_to_pixels(picture: Bytes, pixels: int) -> Bytes:
-    """Return `picture`, shrunk in proportion if it has more than `pixels` pixels."""
-    height, width, _ = picture.shape
+def _shrink_to_pixels(image: Bytes, pixels: int) -> Bytes:
+    """Return `image`, shrunk in proportion if it has more than `pixels` pixels."""
+    height, width, _ = image.shape
     factor = (pixels / (height * width)) ** 0.5
     if factor >= 1:
-        return picture
+        return image
     size = (max(int(width * factor), 1), max(int(height * factor), 1))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def convert_to_8_bits(pixels: Pixels) -> Bytes:
@@ -266,10 +266,10 @@ def estimate_alignment(landmarks: Landmarks) -> Matrix | None:
     return np.asarray(found, np.float64)
 
 
-def _cut_out_face(picture: Bytes, matrix: Matrix) -> Bytes:
+def _cut_out_face(image: Bytes, matrix: Matrix) -> Bytes:
     """Return the face (512, 512, 3) that `matrix` cuts out of an RGB image."""
     face = cv2.warpAffine(
-        picture, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=_BEYOND
+        image, matrix, (FACE, FACE), borderMode=cv2.BORDER_CONSTANT, borderValue=_BEYOND
     )
     return np.asarray(face, np.uint8)
 
@@ -295,17 +295,17 @@ def make_soft_mask(classes: NDArray[np.int64]) -> Floats:
     return np.clip(inside, 0, 1)
 
 
-def paste(picture: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
-    """Blend an aligned `face` (512, 512, channels) into `picture` in place, by `mask`.
+def paste(image: Pixels, face: Floats, mask: Floats, inverse: Matrix) -> None:
+    """Blend an aligned `face` (512, 512, channels) into `image` in place, by `mask`.
 
     Pixels that the mask does not reach keep their values exactly.
     """
-    area = bound_face(inverse, Size(picture.shape[1], picture.shape[0]))
+    area = bound_face(inverse, Size(image.shape[1], image.shape[0]))
     if min(area.size) <= 0:
         return
     for _, core in split_into_tiles(area.size, BLOCK, overlap=0):
         left, top = area.left + core.left, area.top + core.top
-        part = picture[top : area.top + core.bottom, left : area.left + core.right]
+        part = image[top : area.top + core.bottom, left : area.left + core.right]
         shifted = inverse - np.array([[0, 0, left], [0, 0, top]])
         weight = _warp(mask, shifted, core.size)
         if weight.any():

@@ -108,8 +108,8 @@ def _horizontal(plane: Plane, width: int) -> Plane:
 
 def _resample_plane(plane: Plane, size: Size, box: tuple[float, float, float, float]) -> Plane:
     """Return the part of a plane within `box` (left, top, right, bottom) at `size`."""
-    picture = Pillow.fromarray(np.ascontiguousarray(plane))
-    return np.array(picture.resize(size, Pillow.Resampling.LANCZOS, box=box))
+    image = Pillow.fromarray(np.ascontiguousarray(plane))
+    return np.array(image.resize(size, Pillow.Resampling.LANCZOS, box=box))
 
 
 @dataclass

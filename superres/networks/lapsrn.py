@@ -44,7 +44,7 @@ class LapSRNNetwork(LumaNetwork):
                 )
             self.add_module(f"level{level}_upconv", Doubling(kernel, bias))
             self.add_module(f"level{level}_residual_conv", convolution(_CHANNELS, 1, bias))
-            self.add_module(f"level{level}_img_up", _picture_doubling())
+            self.add_module(f"level{level}_img_up", _image_doubling())
 
     def forward(self, x: Tensor) -> Tensor:
         features = leaky_relu(self.input_conv(x), SLOPE, inplace=True)
@@ -86,7 +86,7 @@ class MSLapSRNNetwork(LumaNetwork):
             self.add_module(f"conv{number}", convolution(_CHANNELS, _CHANNELS))
         self.upconv = Doubling()
         self.residual_conv = convolution(_CHANNELS, 1)
-        self.img_up = _picture_doubling()
+        self.img_up = _image_doubling()
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.input_conv(x)
@@ -135,7 +135,7 @@ def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
-def _picture_doubling() -> nn.ConvTranspose2d:
+def _image_doubling() -> nn.ConvTranspose2d:
     """Return the learned interpolation of the image itself, (n, 1, h, w) to (n, 1, 2·h, 2·w)."""
     return nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
 

@@ -111,8 +111,8 @@ class SwinStage(nn.Module):
     ) -> tuple[Tensor, tuple[int, int]]:
         """Return `tokens` (n, h·w, c) after the stage, and `size`, which is (h, w), unchanged."""
         after = run_blocks(self.layers, COSINE, tokens, size)
-        picture = after.transpose(1, 2).unflatten(2, size)  # (n, c, h, w)
-        projected: Tensor = self.patch_embed(self.conv(picture))[0]
+        image = after.transpose(1, 2).unflatten(2, size)  # (n, c, h, w)
+        projected: Tensor = self.patch_embed(self.conv(image))[0]
         return projected + tokens, size
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evaluation.protocol import bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import bicubic, crop_to_multiple, list_images, psnr, read_rgb
 from superres.catalogue import CATALOGUE
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler
@@ -23,7 +23,7 @@ def set5(name: str, weights: Path, folder: Path) -> tuple[float, float]:
     load_state_dict(network, load_file(weights), weights)
     subject = NetworkUpscaler(spec, network, Device(torch.device("cpu")))
     values = []
-    for path in pictures(folder):
+    for path in list_images(folder):
         hr = crop_to_multiple(read_rgb(path), spec.scale)
         height, width = hr.shape[0] // spec.scale, hr.shape[1] // spec.scale
         lr = bicubic(hr, width, height)

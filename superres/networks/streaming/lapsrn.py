@@ -53,7 +53,7 @@ class LevelLayers:
         self.trunk = [Packed(part(f"conv{number}")) for number in range(1, network.depth + 1)]
         self.doubling: Doubling = part("upconv")
         self.detail = Packed(part("residual_conv"))
-        self.picture: nn.ConvTranspose2d = part("img_up")
+        self.image: nn.ConvTranspose2d = part("img_up")
 
 
 class Level:
@@ -61,16 +61,16 @@ class Level:
 
     def __init__(self, layers: LevelLayers) -> None:
         trunk: list[Stage] = [Convolution(layer, activated) for layer in layers.trunk]
-        doubling, picture = layers.doubling, layers.picture
+        doubling, image = layers.doubling, layers.image
         self.features = Chain([*trunk, Doubled(doubling.widened(), doubling.bias)])
         self.detail = Convolution(layers.detail)
-        self.picture = Doubled(picture.weight, picture.bias)
+        self.image = Doubled(image.weight, image.bias)
         self.delay = Delay()
 
-    def push(self, features: Tensor, picture: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+    def push(self, features: Tensor, image: Tensor, last: bool) -> tuple[Tensor, Tensor]:
         """Return the next rows of the features and of the image, both doubled."""
         features = activated(self.features.push(features, last))
-        self.delay.put(self.picture.push(picture, last))
+        self.delay.put(self.image.push(image, last))
         detail = self.detail.push(features, last)
         return features, detail.add_(self.delay.take(detail.shape[2]))
 

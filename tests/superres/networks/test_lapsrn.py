@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from evaluation.protocol import Pixels, bicubic, crop_to_multiple, pictures, psnr, read_rgb
+from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, psnr, read_rgb
 from superres.model_spec import StateDict
 from superres.networks.lapsrn import LapSRNNetwork, MSLapSRNNetwork
 from superres.networks.luma_chroma import LumaNetwork, LumaUpscaler, ReducedNetwork, wrap_keys
@@ -197,7 +197,7 @@ def quality(network: LumaUpscaler, scale: int, path: Path) -> tuple[float, float
 
 def set5(network: LumaUpscaler, scale: int, folder: Path) -> float:
     """Mean PSNR over Set5."""
-    values = [quality(network, scale, path)[0] for path in pictures(folder / "eval" / "Set5")]
+    values = [quality(network, scale, path)[0] for path in list_images(folder / "eval" / "Set5")]
     return float(np.mean(values))
 
 

@@ -3,7 +3,7 @@
 const ENDING = /\.([^.]+)$/;
 
 /** The file, an object URL of it, and its size; `size` is null where the browser cannot show it. */
-export async function openPicture(file) {
+export async function openImageFile(file) {
   const url = URL.createObjectURL(file);
   return { file, url, size: await shownSize(url), close: () => URL.revokeObjectURL(url) };
 }
@@ -29,5 +29,5 @@ export function formatOf({ name, type }) {
 
 /** The name without its ending. */
 export function stem(name) {
-  return name.replace(ENDING, '') || 'picture';
+  return name.replace(ENDING, '') || 'image';
 }
