@@ -15,6 +15,8 @@ __all__ = [
     "RETRIABLE",
     "STATUS",
     "Problem",
+    "ProblemError",
+    "make_error",
     "make_problem",
     "parse_problem",
     "quote",
@@ -116,6 +118,21 @@ def make_problem(
 ) -> Problem:
     """Return the Problem of `code`, with the status that belongs to it."""
     return Problem(code, message, option, allowed, status_of(code))
+
+
+class ProblemError(Exception):
+    """A request that goes no further; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.description)
+        self.problem = problem
+
+
+def make_error(
+    code: str, message: str, *, option: str | None = None, allowed: str | None = None
+) -> ProblemError:
+    """Return the exception for `code`, with the HTTP status that belongs to it."""
+    return ProblemError(make_problem(code, message, option=option, allowed=allowed))
 
 
 def parse_problem(line: str) -> Problem:

@@ -25,12 +25,21 @@ from executors.document import (
     write_answer,
     write_error,
 )
-from executors.error_response import RequestFailed
+from executors.error_response import RequestFailed, describe
 from executors.served_models import load_faces, load_models, warm_up
+from executors.server.closed_server import close_server
 from executors.settings import read_settings
 from superres.catalogue import ROWS
 from superres.diffusion.spec import SPEC
-from superres.errors import BadOption, Failed, Refused, SuperresError, TooLarge, list_causes
+from superres.errors import (
+    BadOption,
+    BadSetting,
+    Failed,
+    Refused,
+    SuperresError,
+    TooLarge,
+    list_causes,
+)
 from superres.estimation.calibration import PaceTracker
 from superres.model_loader import LoadedModel
 from superres.model_spec import ModelSpec
@@ -75,6 +84,7 @@ class UpscalerExecutor(Executor):
         self.pace_tracker = PaceTracker()
         try:
             self.settings = read_settings(options)
+            self.check_runtime()
             self.source_policy = self.settings.source_policy
             self.models = self.load()
             self.faces = load_faces(self.models, self.settings)
@@ -94,6 +104,20 @@ class UpscalerExecutor(Executor):
         end_with_parent(is_busy=lambda: self.admission.admitted > 0)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
+
+    def check_runtime(self) -> None:
+        """Close the server that Jina is about to start for this Executor, if one is.
+
+        Raises:
+            BadSetting: A runtime whose parts cannot be closed.
+        """
+        arguments = vars(self.runtime_args)
+        if arguments.get("shards", 1) > 1:
+            raise BadSetting(
+                "shards: an image is not divided among Executors; use replicas", option="shards"
+            )
+        if arguments:  # a Jina runtime loads it, and opens a port next
+            close_server(self.settings.keys, self.settings.max_request_mb * 2**20)
 
     def load(self) -> Mapping[str, LoadedModel]:
         """Return the models by name, the default first. Raises Misconfigured."""
@@ -302,7 +326,7 @@ class UpscalerExecutor(Executor):
         # The gateway logs every refusal; what only the log may know is told here.
         level = self.logger.debug if isinstance(error, Refused) else self.logger.warning
         level(f"refused document {document}: {error.code}: {said}")
-        return RequestFailed(error, document)
+        return RequestFailed(describe(error, document))
 
     def close(self) -> None:
         """Let running tiles end, then release the threads."""

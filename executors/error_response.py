@@ -10,8 +10,8 @@ class RequestFailed(Exception):
     The gateway knows it by its name, contract.problem.EXCEPTION_NAME.
     """
 
-    def __init__(self, error: SuperresError, document: str | None = None) -> None:
-        super().__init__(describe(error, document).as_json())
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.as_json())
 
 
 def describe(error: SuperresError, document: str | None = None) -> Problem:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.api_keys import Keys, read_keys
 from contract.option import Kind, Option
 from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
 from contract.problem import quote
@@ -49,6 +50,8 @@ class Settings:
     keep_colours: bool
     threads: int
     workers: int
+    api_keys: tuple[str, ...]
+    max_request_mb: int
     max_input_mb: int
     max_input_pixels: int
     max_frames: int
@@ -68,6 +71,14 @@ class Settings:
     def limits(self) -> Limits:
         """What an image may be."""
         return Limits(self.max_input_mb * 2**20, self.max_input_pixels, self.max_frames)
+
+    @property
+    def keys(self) -> Keys:
+        """What opens the Executor's own port. Raises BadSetting."""
+        try:
+            return read_keys(self.api_keys)
+        except ValueError as error:
+            raise BadSetting(str(error), option="api_keys") from None
 
     @property
     def source_policy(self) -> SourcePolicy:

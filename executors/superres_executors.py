@@ -17,12 +17,14 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from executors.join import Join  # noqa: E402
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
 from executors.systems import BicubicPP, DIPNet, Lanczos, LapSRN, RealESRGAN, Swin2SR, SwinIR  # noqa: E402
 
 __all__ = [
     "BicubicPP",
     "DIPNet",
+    "Join",
     "Lanczos",
     "LapSRN",
     "RealESRGAN",

@@ -5,6 +5,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from jina.serve.runtimes.gateway.gateway import BaseGateway
@@ -13,8 +14,9 @@ from jina.serve.runtimes.servers.composite import CompositeBaseServer
 from jina.serve.runtimes.servers.grpc import GRPCServer
 from uvicorn import Config, Server
 
+from contract.api_keys import read_keys
 from contract.parent_watchdog import end_with_parent
-from gateway.core.api_keys import KeyedApp, KeyedCalls, keys_from
+from gateway.core.api_keys import KeyedApp, KeyedCalls
 from gateway.core.in_flight import RequestsInFlight
 from gateway.core.request_id import Identified
 from gateway.rpc.service import Handler
@@ -73,9 +75,10 @@ class SinglePortGateway(CompositeBaseServer, BaseGateway):
         self.max_bytes = int(_positive("max_request_mb", max_request_mb) * MEBIBYTE)
         self.drain_seconds = _positive("drain_seconds", drain_seconds)
         self._tls = tls_context(ssl_certfile, ssl_keyfile)
-        self._keys = keys_from(api_keys)
+        self._keys = read_keys(api_keys)
         self._pages = _pages(title, description, cors, expose_endpoints, bool(self._keys))
-        super().__init__(**kwargs | {"req_handler_cls": Handler})
+        handler = partial(Handler, executor_key=self._keys.first)
+        super().__init__(**kwargs | {"req_handler_cls": handler})
         in_flight = RequestsInFlight(int(_positive("max_in_flight", max_in_flight)))
         self._service = self._request_handler.limit_to(in_flight)
         end_with_parent()

@@ -1,60 +1,16 @@
 """API keys: every protocol needs `authorization` once one is set; health and page stay open."""
 
-import hmac
 import json
-import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import grpc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contract.problem import Problem
+from contract.api_keys import KEY_NEEDED, Keys
 from gateway.core.request_id import read_request_id
 
-VARIABLE = "SUPERRES_API_KEYS"
-_ABSENT = frozenset({"", "undefined", "None", "null"})
-"""What the official clients send when their user gave no token."""
-
-_NEEDED = Problem("KEY", 'a valid API key is needed: send it as "authorization"', status=401)
 _HEALTH_SERVICE = "/grpc.health.v1.Health/"
-
-
-class Keys:
-    """The keys that open the service; empty means open to everyone."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = tuple(key.encode() for key in keys)
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
-
-    def admit(self, authorization: str | None) -> bool:
-        """Return whether `authorization`, bare or `Bearer <key>`, is one of the keys; constant
-        time.
-        """
-        token = (authorization or "").strip()
-        if token[:7].lower() == "bearer ":
-            token = token[7:].strip()
-        if not self._keys:
-            return True
-        offered = token.encode(errors="surrogateescape")
-        matches = [hmac.compare_digest(offered, key) for key in self._keys]
-        return any(matches) and token not in _ABSENT
-
-
-def keys_from(setting: str | Iterable[str] | None) -> Keys:
-    """Return the keys of the setting `api_keys` (list, or text with commas) and
-    $SUPERRES_API_KEYS.
-    """
-    listed = setting.split(",") if isinstance(setting, str) else [str(key) for key in setting or ()]
-    texts = [key.strip() for key in listed + os.environ.get(VARIABLE, "").split(",")]
-    useless = sorted(_ABSENT.intersection(texts) - {""})
-    if useless:
-        raise ValueError(
-            f'api_keys "{useless[0]}": clients without a key send that; choose another'
-        )
-    return Keys(text for text in texts if text)
 
 
 class KeyedApp:
@@ -95,8 +51,8 @@ async def _refuse(send: Send, request_id: str) -> None:
         (b"www-authenticate", b"Bearer"),
         (b"connection", b"close"),
     ]
-    body = json.dumps(_NEEDED.as_dict(request_id)).encode()
-    await send({"type": "http.response.start", "status": _NEEDED.status, "headers": headers})
+    body = json.dumps(KEY_NEEDED.as_dict(request_id)).encode()
+    await send({"type": "http.response.start", "status": KEY_NEEDED.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -122,10 +78,10 @@ class KeyedCalls(grpc.aio.ServerInterceptor):
 
 def _refusing(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
     async def answer(_request: Any, context: grpc.aio.ServicerContext) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _NEEDED.message)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, KEY_NEEDED.message)
 
     async def answers(_request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _NEEDED.message)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, KEY_NEEDED.message)
         yield  # an asynchronous generator, as streaming responses need
 
     make = {

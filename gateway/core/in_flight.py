@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.core.problem import ProblemError, make_error
+from contract.problem import ProblemError, make_error
 
 SHUTTING_DOWN = make_error("UNAVAILABLE", "the server is shutting down: retry later").problem
 

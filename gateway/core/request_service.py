@@ -22,11 +22,12 @@ from jina.serve.executors import __dry_run_endpoint__
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
-from contract.problem import EXCEPTION_NAME, Problem, quote
+from contract.message_limits import check_message
+from contract.problem import EXCEPTION_NAME, Problem, ProblemError, make_error, make_problem, quote
+from contract.wire_limits import check_wire
 from gateway.core import routing
 from gateway.core.in_flight import SHUTTING_DOWN, RequestsInFlight
-from gateway.core.message_limits import check_message
-from gateway.core.problem import INTERNAL, ProblemError, make_error, read_problem
+from gateway.core.problem import INTERNAL, read_problem
 from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests, choose_request_id
 from gateway.core.routing import RoutedPart, Routes, ServedModel
 
@@ -36,6 +37,7 @@ _STREAM_WINDOW = 16
 Incoming: TypeAlias = DataRequest | ProblemError
 """What a protocol read: a request, or why it is none."""
 
+_HEADER_KEY = 1 << 3 | 2
 _DISCOVERY_SECONDS = 10.0
 _DIRECT_SECONDS = 5.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
@@ -63,10 +65,11 @@ class RequestService:
 
         It has `request_id` where that is given and sane, else the request's own, else a new one.
         """
-        if isinstance(request, ProblemError):
-            return _make_error_answer(_identify(DataRequest(), request_id), request.problem)
+        request, refusal = _open(request, request_id)
+        if refusal is not None:
+            return _make_error_answer(request, refusal)
+        name = request.header.request_id
         try:
-            name = _identify(request, request_id).header.request_id
             with self.in_flight.count_one(), self.active.track_one(name):
                 await self._check_request(request)
                 request.proto_with_data.parameters[PARAMETER] = name
@@ -139,9 +142,6 @@ class RequestService:
         return status
 
     async def _check_request(self, request: DataRequest) -> None:
-        if request.proto_with_data.data.WhichOneof("documents") == "docs_bytes":
-            # docarray reads docs_bytes with pickle: a client's pickle runs the client's code.
-            raise make_error("REQUEST", "data.docs_bytes is not accepted: send data.docs")
         message = request.proto_with_data
         message.ClearField("routes")  # the server's to tell, as is the status
         message.header.ClearField("status")
@@ -323,8 +323,15 @@ def find_problem(answer: DataRequest) -> Problem | None:
 
 def _describe_unreachable(error: InternalNetworkError) -> Problem:
     """Return what a client may know of a broken connection between gateway and Executor."""
-    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+    code = error.code()
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return make_error("DEADLINE", "the time for this request is over").problem
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        message = "the request is larger than the model's Executor reads (its max_request_mb)"
+        return make_error("BYTES", message, option="body").problem
+    if code == grpc.StatusCode.UNAUTHENTICATED:
+        message = "the model's Executor wants another key than the gateway has (SUPERRES_API_KEYS)"
+        return make_error("MISCONFIGURED", message).problem
     return make_error("UNAVAILABLE", "the model cannot be reached: retry later").problem
 
 
@@ -340,15 +347,40 @@ def read_metadata(context: Any) -> dict[str, Any]:
     return dict(context.invocation_metadata() or ()) if context is not None else {}
 
 
-def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
-    """Return `request` with an id that may stand in logs. Raises ProblemError if it is no request
-    at all.
+def _open(incoming: Incoming, request_id: str | None) -> tuple[DataRequest, Problem | None]:
+    """Return the request, parsed and with its id, and why it goes no further, if it does not.
+
+    What arrived as bytes is parsed only if it is no more than a request may be.
     """
+    if isinstance(incoming, ProblemError):
+        return _identify(DataRequest(), request_id), incoming.problem
+    if incoming.is_decompressed:
+        return _identify(incoming, request_id), None
     try:
-        header = request.proto_with_data.header
-    except DecodeError as error:
-        request.header.request_id = choose_request_id(request_id)
-        raise make_error("REQUEST", "the message is no Jina DataRequest") from error
+        check_wire(incoming.buffer)
+        return _identify(incoming, request_id), None
+    except ProblemError as error:
+        problem = error.problem
+    except DecodeError:
+        problem = make_problem("REQUEST", "the message is no Jina DataRequest")
+    return _identify(_read_head(incoming.buffer), request_id), problem
+
+
+def _read_head(data: bytes) -> DataRequest:
+    """Return a request with the id of `data`, by which WebSocket clients pair answers, where it
+    stands first as protobuf writes it; nothing else of `data` is parsed.
+    """
+    length = data[1] if len(data) > 1 and data[0] == _HEADER_KEY and data[1] < 128 else 0
+    try:
+        head = jina_pb2.DataRequestProto.FromString(data[: 2 + length] if length else b"")
+    except DecodeError:
+        head = jina_pb2.DataRequestProto()
+    return DataRequest(head)
+
+
+def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
+    """Return `request` with an id that may stand in logs."""
+    header = request.proto_with_data.header
     header.request_id = choose_request_id(request_id, header.request_id)
     return request
 

@@ -7,8 +7,7 @@ for each. Here every Document goes to the one Executor that serves its `model`, 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from contract.problem import Problem, quote
-from gateway.core.problem import make_error
+from contract.problem import Problem, make_error, quote
 
 ENDPOINT = "/upscale"
 

@@ -15,6 +15,7 @@ from gateway.core.in_flight import RequestsInFlight
 from gateway.core.request_id import HEADER
 from gateway.core.request_service import RequestService, read_metadata
 from gateway.rpc.cancellation import Cancelling
+from gateway.rpc.executor_key import make_key_interceptors
 
 
 class Handler(GatewayRequestHandler):
@@ -25,10 +26,15 @@ class Handler(GatewayRequestHandler):
     def __init__(
         self,
         *args: Any,
+        executor_key: str | None = None,
         aio_tracing_client_interceptors: Iterable[grpc.aio.ClientInterceptor] | None = None,
         **kwargs: Any,
     ) -> None:
-        interceptors = [*(aio_tracing_client_interceptors or ()), Cancelling()]
+        interceptors = [
+            *(aio_tracing_client_interceptors or ()),
+            *make_key_interceptors(executor_key),
+            Cancelling(),
+        ]
         super().__init__(*args, aio_tracing_client_interceptors=interceptors, **kwargs)
 
     def limit_to(self, in_flight: RequestsInFlight) -> RequestService:

@@ -11,9 +11,8 @@ from jina import __version__
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
-from contract.problem import quote
+from contract.problem import make_error, quote
 from gateway.core.offload import offload
-from gateway.core.problem import make_error
 from gateway.core.request_service import RequestService, find_problem
 from gateway.web import progress_events, static_pages, upscale_endpoint
 from gateway.web.docs_page import docs_page

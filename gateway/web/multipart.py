@@ -5,7 +5,7 @@ from typing import NamedTuple
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
-from gateway.core.problem import ProblemError, make_error
+from contract.problem import ProblemError, make_error
 
 __all__ = ["MAX_PARTS", "FormPart", "parse_form"]
 

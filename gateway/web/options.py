@@ -4,8 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from contract.options import REQUEST_OPTIONS
-from contract.problem import quote
-from gateway.core.problem import ProblemError, make_error
+from contract.problem import ProblemError, make_error, quote
 
 _MAX_VALUE_CHARACTERS = 2000
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.core.problem import ProblemError, make_error
+from contract.problem import ProblemError, make_error
 from gateway.core.request_id import read_request_id
 from gateway.core.request_service import RequestService
 from gateway.web.responses import error_response

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
 
 from fastapi import Request
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
-from contract.problem import quote
-from gateway.core.problem import ProblemError, make_error
+from contract.problem import ProblemError, make_error, quote
 
 _IDLE_SECONDS = 30.0
 _DISCARD_SECONDS = 5.0
@@ -40,7 +40,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     length = int(announced) if announced.isdigit() else 0
     if length > limit and request.headers.get("expect", "").lower() == "100-continue":
         raise _too_large(limit, length)
-    body = bytearray()
+    body = BytesIO()  # whose value needs no copy
     chunks = request.stream().__aiter__()
     while True:
         try:
@@ -48,11 +48,13 @@ async def read_body(request: Request, limit: int) -> bytes:
         except TimeoutError as error:
             raise make_error("BODY_TIMEOUT", f"the body stalled for {_IDLE_SECONDS:g} s") from error
         if chunk is None:
-            return bytes(body)
-        body += chunk
-        if max(len(body), length) > limit:
+            return body.getvalue()
+        body.write(chunk)
+        size = max(body.tell(), length)
+        if size > limit:
+            body.close()
             await _discard(chunks, limit)
-            raise _too_large(limit, max(len(body), length))
+            raise _too_large(limit, size)
 
 
 async def _discard(chunks: Any, limit: int) -> None:

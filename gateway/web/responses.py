@@ -7,9 +7,9 @@ from fastapi import FastAPI, Request, Response
 from jina.types.request.data import DataRequest
 from starlette.exceptions import HTTPException
 
-from contract.problem import RETRIABLE, Problem, quote
+from contract.problem import RETRIABLE, Problem, ProblemError, quote
 from gateway.core.offload import offload
-from gateway.core.problem import INTERNAL, ProblemError
+from gateway.core.problem import INTERNAL
 from gateway.core.request_id import read_request_id
 from gateway.web.jina_json import answer_to_json
 

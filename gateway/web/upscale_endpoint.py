@@ -9,8 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
-from contract.problem import Problem, make_problem, quote
-from gateway.core.problem import make_error
+from contract.problem import Problem, make_error, make_problem, quote
 from gateway.core.request_id import read_request_id
 from gateway.web.jina_json import request_from_json
 from gateway.web.multipart import FormPart, parse_form

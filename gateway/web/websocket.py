@@ -11,8 +11,8 @@ from jina.proto import jina_pb2
 from jina.types.request.data import DataRequest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from contract.problem import ProblemError
 from gateway.core.offload import offload
-from gateway.core.problem import ProblemError
 from gateway.core.request_service import RequestService, find_problem
 from gateway.web.jina_json import answer_to_text, request_from_json
 

@@ -35,15 +35,21 @@ def test_a_flow_serves_on_port_51001_through_our_gateway(path: Path) -> None:
 
 
 @flows
+def test_its_executors_are_ours_and_reached_through_the_gateway_only(path: Path) -> None:
+    for executor in loaded(path)["executors"]:
+        assert hasattr(classes, executor["uses"])
+        assert (path.parent / executor["py_modules"]).is_file()
+        assert executor["host"] == "127.0.0.1"
+
+
+@flows
 def test_its_executors_exist_and_take_their_options(path: Path) -> None:
     for executor in loaded(path)["executors"]:
-        if "uses" not in executor:
-            continue  # the join of branches
+        if executor["uses"] == "Join":
+            continue
         served = getattr(classes, executor["uses"])
         settings = read_settings(executor.get("uses_with", {}), {})
         assert all(CATALOGUE[name].system == served.system for name in settings.models)
-        assert (path.parent / executor["py_modules"]).is_file()
-        assert executor["host"] == "127.0.0.1"
         assert executor["quiet_error"] is True
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -130,14 +130,16 @@ def launch(
     return started(command, ROOT, port, folder / "log.txt")
 
 
-def started(command: list[str], cwd: Path, port: int, log: Path) -> Service:
+def started(
+    command: list[str], cwd: Path, port: int, log: Path, variables: Mapping[str, str] | None = None
+) -> Service:
     """`command` in a process group of its own, its output in `log`."""
     environment = {"PYTHONWARNINGS": "ignore", "JINA_OPTOUT_TELEMETRY": "1"}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=os.environ | environment,
+            env=os.environ | environment | dict(variables or {}),
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from contract.api_keys import VARIABLE, read_keys
 from contract.problem import Problem
-from gateway.core.api_keys import VARIABLE, keys_from
 from gateway.core.problem import INTERNAL, read_problem
 from gateway.gateway import SinglePortGateway
 from gateway.server.protocol_mux import tls_context
@@ -29,14 +29,14 @@ def test_wrong_settings_are_named(settings: dict[str, object], named: str) -> No
 
 def test_keys_come_from_yaml_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "c, d,")
-    keys = keys_from("a,b")
+    keys = read_keys("a,b")
     assert all(keys.admit(key) for key in ("a", "b", "c", "d", "Bearer a", " bearer  d "))
     assert not any(keys.admit(key) for key in (None, "", "e", "Bearer", "a,b", "ä", "\udcff"))
 
 
 def test_no_keys_admit_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    keys = keys_from(None)
+    keys = read_keys(None)
     assert not keys and keys.admit(None) and keys.admit("undefined")
 
 

@@ -7,7 +7,8 @@ import pytest
 from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from starlette.testclient import TestClient
 
-from gateway.core.api_keys import KeyedApp, Keys
+from contract.api_keys import Keys
+from gateway.core.api_keys import KeyedApp
 from gateway.core.in_flight import RequestsInFlight
 from gateway.core.request_id import Identified
 from gateway.core.request_service import RequestService

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jina.proto import jina_pb2
 
-from gateway.core.message_limits import MAX_DEPTH, MAX_DOCUMENTS, MAX_VALUES, check_message
-from gateway.core.problem import ProblemError
+from contract.message_limits import check_message
+from contract.problem import ProblemError
+from contract.wire_limits import MAX_DEPTH, MAX_DOCUMENTS, MAX_VALUES, check_wire
 
 NAN = float("nan")
 
@@ -26,9 +27,15 @@ def with_array(array: Any) -> jina_pb2.DataRequestProto:
     return request
 
 
+def check(request: jina_pb2.DataRequestProto) -> None:
+    """Refuse what gateway and Executors refuse, in their order."""
+    check_wire(request.SerializeToString())
+    check_message(request)
+
+
 def code_of(request: jina_pb2.DataRequestProto) -> str:
     with pytest.raises(ProblemError) as caught:
-        check_message(request)
+        check(request)
     return caught.value.problem.code
 
 
@@ -37,25 +44,25 @@ def nested(depth: int) -> Any:
 
 
 def test_an_empty_request_passes() -> None:
-    check_message(jina_pb2.DataRequestProto())
+    check(jina_pb2.DataRequestProto())
 
 
 def test_documents_are_counted_with_those_inside_them() -> None:
     request = jina_pb2.DataRequestProto()
     for _ in range(MAX_DOCUMENTS // 2):
         request.data.docs.docs.add().chunks.add()
-    check_message(request)
+    check(request)
     request.data.docs.docs[3].chunks[0].matches.add()
     assert code_of(request) == "DOCUMENTS"
 
 
 def test_the_deepest_values_pass_and_one_deeper_is_refused() -> None:
-    check_message(with_tags({"a": nested(MAX_DEPTH)}))
+    check(with_tags({"a": nested(MAX_DEPTH)}))
     assert code_of(with_tags({"a": nested(MAX_DEPTH + 1)})) == "REQUEST"
 
 
 def test_the_most_values_pass_and_one_more_is_refused() -> None:
-    check_message(with_tags({"a": [0] * (MAX_VALUES - 1)}))
+    check(with_tags({"a": [0] * (MAX_VALUES - 1)}))
     assert code_of(with_tags({"a": [0] * MAX_VALUES})) == "REQUEST"
 
 
@@ -68,22 +75,24 @@ def test_values_are_counted_over_all_documents() -> None:
 @pytest.mark.parametrize("value", [NAN, float("inf"), [1, [NAN]], {"b": {"c": NAN}}], ids=str)
 def test_numbers_that_json_has_not_are_refused_by_name(value: Any) -> None:
     with pytest.raises(ProblemError, match=r'data\[0\].tags."a".*finite number') as caught:
-        check_message(with_tags({"a": value}))
+        check(with_tags({"a": value}))
     assert caught.value.problem.option == "a"
 
 
-@pytest.mark.parametrize("kind", ["|u1", "<f2", "<f4", "<f8", "|b1", "<i8", "<U3", "<c8"])
+@pytest.mark.parametrize("kind", ["|u1", "<f2", "<f4", "<f8", "|b1", "<i8", "<c8"])
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2, 4), (0, 0, 3)], ids=str)
 def test_an_array_passes_whole_and_no_other_way(kind: str, shape: tuple[int, ...]) -> None:
     request = with_array(np.zeros(shape, kind))
-    check_message(request)
+    check(request)
     tensor = request.data.docs.docs[0].tensor
     assert tensor.cls_name == "numpy"
     tensor.dense.buffer += b"\0"
     assert code_of(request) == "SHAPE"
 
 
-@pytest.mark.parametrize("kind", ["|O", "|S0", "|V0", "", "i4,i4", "(2,3)u1", "nonsense", "M8[s]"])
+@pytest.mark.parametrize(
+    "kind", ["|O", "|S0", "|V0", "<U3", "", "i32", "f1", "i4,i4", "(2,3)u1", "nonsense", "M8[s]"]
+)
 def test_an_array_of_no_plain_type_is_refused(kind: str) -> None:
     request = with_array(np.zeros((2, 3), np.uint8))
     request.data.docs.docs[0].tensor.dense.dtype = kind
@@ -94,3 +103,38 @@ def test_a_sparse_array_is_refused() -> None:
     request = jina_pb2.DataRequestProto()
     request.data.docs.docs.add().tensor.sparse.shape.extend([9, 9])
     assert code_of(request) == "DTYPE"
+
+
+@pytest.mark.parametrize("order", ["", "<", ">", "|", "="])
+@pytest.mark.parametrize("kind", ["?", "b", "B", "b1", "i1", "u2", "i4", "u8", "f2", "f8", "c16"])
+def test_a_short_name_of_a_type_is_as_long_as_numpy_says(order: str, kind: str) -> None:
+    request = with_array(np.zeros((2, 3), np.uint8))
+    dense = request.data.docs.docs[0].tensor.dense
+    dense.dtype, dense.buffer = order + kind, bytes(6 * np.dtype(order + kind).itemsize)
+    check(request)
+
+
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint16", "int64", "float16", "float64"])
+def test_a_long_name_of_a_type_is_as_long_as_numpy_says(kind: str) -> None:
+    request = with_array(np.zeros((2, 3), np.uint8))
+    dense = request.data.docs.docs[0].tensor.dense
+    dense.dtype, dense.buffer = kind, bytes(6 * np.dtype(kind).itemsize)
+    check(request)
+    dense.dtype = "<" + kind
+    assert code_of(request) == "DTYPE"
+
+
+@pytest.mark.parametrize("name", ["weight", "offset", "location", "scores", "evaluations"])
+def test_a_float_that_json_has_not_is_refused_by_name(name: str) -> None:
+    request = jina_pb2.DataRequestProto()
+    document = request.data.docs.docs.add()
+    if name == "location":
+        document.location.extend([1.0, NAN])
+    elif name in ("weight", "offset"):
+        setattr(document, name, NAN)
+    else:
+        getattr(document, name)["psnr"].value = NAN
+    with pytest.raises(ProblemError, match=name):
+        check_wire(request.SerializeToString())
+    with pytest.raises(ProblemError, match=name):
+        check_message(request)

@@ -1,0 +1,1 @@
+"""How an Executor is reached: a closed gRPC server in place of Jina's open one."""

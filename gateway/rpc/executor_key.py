@@ -1,0 +1,53 @@
+"""The key that the gateway shows to Executors, whose own ports it opens."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+Continuation = Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]]
+
+
+def make_key_interceptors(key: str | None) -> list[grpc.aio.ClientInterceptor]:
+    """Return what adds `authorization` to every call that Jina makes; nothing without a key."""
+    return [] if key is None else [_KeyedUnary(key), _KeyedStream(key)]
+
+
+class _KeyedUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    """Adds the key to requests and to discovery."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Continuation,
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        """Return the call that `continuation` makes, with the key."""
+        return await continuation(_add_key(client_call_details, self._key), request)
+
+
+class _KeyedStream(grpc.aio.StreamStreamClientInterceptor):
+    """Adds the key to Jina's question for services, a stream."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def intercept_stream_stream(
+        self,
+        continuation: Continuation,
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: Any,
+    ) -> Any:
+        """Return the call that `continuation` makes, with the key."""
+        return await continuation(_add_key(client_call_details, self._key), request_iterator)
+
+
+def _add_key(details: grpc.aio.ClientCallDetails, key: str) -> grpc.aio.ClientCallDetails:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()))
+    metadata["authorization"] = key
+    return grpc.aio.ClientCallDetails(
+        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+    )
