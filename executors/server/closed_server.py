@@ -160,6 +160,8 @@ class ClosedService(grpc.GenericRpcHandler):
         except ProblemError as error:
             return _make_refusal(error, context)
         answer = await self._handler.process_data(requests, context)
+        if answer.status.code == jina_pb2.StatusProto.ERROR:
+            _drop_images(answer.proto)
         written: bytes = jina_pb2.DataRequestProto.SerializePartialToString(answer.proto)
         return written
 
@@ -207,6 +209,13 @@ def _read_requests(data: bytes, form: str) -> list[DataRequest]:
     for request in requests:
         check_message(request)
     return [DataRequest(request) for request in requests]
+
+
+def _drop_images(answer: Any) -> None:
+    """Take the images out of an error answer: Jina sends back what it was sent."""
+    for document in answer.data.docs.docs:
+        for name in ("blob", "tensor", "embedding", "text", "uri", "chunks", "matches"):
+            document.ClearField(name)
 
 
 def _make_refusal(error: ProblemError, context: ServicerContext) -> bytes:

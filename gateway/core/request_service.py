@@ -27,6 +27,7 @@ from contract.problem import EXCEPTION_NAME, Problem, ProblemError, make_error, 
 from contract.wire_limits import check_wire
 from gateway.core import routing
 from gateway.core.in_flight import SHUTTING_DOWN, RequestsInFlight
+from gateway.core.message_writer import write_request
 from gateway.core.problem import INTERNAL, read_problem
 from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests, choose_request_id
 from gateway.core.routing import RoutedPart, Routes, ServedModel
@@ -37,6 +38,7 @@ _STREAM_WINDOW = 16
 Incoming: TypeAlias = DataRequest | ProblemError
 """What a protocol read: a request, or why it is none."""
 
+_END_OF_FLOW = "__end_gateway__"
 _HEADER_KEY = 1 << 3 | 2
 _DISCOVERY_SECONDS = 10.0
 _DIRECT_SECONDS = 5.0
@@ -150,7 +152,7 @@ class RequestService:
         await self._check_endpoint(request.header.exec_endpoint)
 
     def _check_target(self, target: str) -> None:
-        names = [node.name for node in self._graph.all_nodes]
+        names = self._list_executors()
         if not target or (TARGET.fullmatch(target) and any(re.match(target, n) for n in names)):
             return
         allowed = ", ".join(sorted(names))
@@ -160,6 +162,10 @@ class RequestService:
             option="target_executor",
             allowed=allowed,
         )
+
+    def _list_executors(self) -> list[str]:
+        """Return the names of the Flow's Executors, without the end that Jina puts after them."""
+        return [node.name for node in self._graph.all_nodes if node.name != _END_OF_FLOW]
 
     async def _check_endpoint(self, endpoint: str) -> None:
         known = await self.list_endpoints()
@@ -214,21 +220,24 @@ class RequestService:
         return [MessageToDict(doc.tags) for doc in result[0].proto_with_data.data.docs.docs]
 
     async def _send_to_executors(self, request: DataRequest) -> DataRequest:
-        side_by_side = len(self._graph.origin_nodes) > 1
-        if side_by_side and request.header.exec_endpoint == routing.ENDPOINT:
-            return await self._send_by_model(request)
+        if request.header.exec_endpoint == routing.ENDPOINT:
+            if len(self._graph.origin_nodes) > 1:
+                return await self._send_by_model(request)
+            names = self._list_executors()
+            if len(names) == 1:  # Jina's own way there would copy the images twice
+                return await self._send_to_one(request, names[0])
         answering, _ = self._send(request=request, return_type=DocumentArray)
         return self._finish(await answering)
 
     async def _send_by_model(self, request: DataRequest) -> DataRequest:
         """Return each Document's answer from the Executor that serves its model, in their order."""
-        documents, parameters = list(request.docs), request.parameters
+        documents, parameters = request.proto_with_data.data.docs.docs, request.parameters
         routes = await self._get_routes()
         marked = routing.should_tag_errors(parameters, len(documents))
         targets: list[str | Problem] = []
         for document in documents:
             try:
-                targets.append(routes.find_executor(document.tags, parameters))
+                targets.append(routes.find_executor(MessageToDict(document.tags), parameters))
             except ProblemError as refused:
                 if not marked:
                     raise
@@ -244,9 +253,9 @@ class RequestService:
         for part, answer in zip(parts, await asyncio.gather(*asked), strict=True):
             if find_problem(answer) is not None:
                 return answer
-            for place, document in zip(part.places, answer.docs, strict=True):
-                documents[place] = document
-        request.data.docs = DocumentArray(documents)
+            answered = answer.proto_with_data.data.docs.docs
+            for place, document in zip(part.places, answered, strict=True):
+                documents[place].CopyFrom(document)
         return request
 
     async def _get_routes(self) -> Routes:
@@ -260,10 +269,15 @@ class RequestService:
         return self._routes
 
     async def _send_to_one(self, request: DataRequest, executor: str) -> DataRequest:
-        """Return one Executor's answer, past the Flow's graph."""
+        """Return one Executor's answer, past the Flow's graph; `request` loses its Documents.
+
+        Raises:
+            InternalNetworkError: The Executor cannot be reached.
+        """
         endpoint = request.header.exec_endpoint
+        written = await asyncio.to_thread(write_request, request)
         result = await self._pool.send_requests_once(
-            [request], executor, head=True, endpoint=endpoint, retries=0
+            [DataRequest(written)], executor, head=True, endpoint=endpoint, retries=0
         )
         if isinstance(result, InternalNetworkError):
             raise result
@@ -279,17 +293,18 @@ def _make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> 
     made.header.request_id = request.header.request_id
     made.header.exec_endpoint = request.header.exec_endpoint
     made.parameters = dict(request.parameters) | {"errors": "tags" if marked else "raise"}
-    made.data.docs = DocumentArray([request.docs[place] for place in part.places])
+    documents = request.proto_with_data.data.docs.docs
+    for place in part.places:
+        made.proto_with_data.data.docs.docs.add().CopyFrom(documents[place])
     return made
 
 
-def _mark_failed(document: Document, problem: Problem) -> None:
-    """Make `document` a failed one: no image, and a tag that says why."""
-    document.tensor = None
-    document.uri = None
-    document.blob = None
+def _mark_failed(document: Any, problem: Problem) -> None:
+    """Make a DocumentProto a failed one: no image, and a tag that says why."""
+    for name in ("tensor", "uri", "blob"):
+        document.ClearField(name)
     message = f"document {document.id}: {problem.message}"
-    document.tags["error"] = replace(problem, message=message).as_tag()
+    document.tags.update({"error": replace(problem, message=message).as_tag()})
 
 
 def _hide_cause(answer: DataRequest) -> DataRequest:
@@ -336,8 +351,6 @@ def _describe_unreachable(error: InternalNetworkError) -> Problem:
 
 
 def _find_only_id(request: DataRequest) -> str | None:
-    if not request.is_decompressed_with_data:
-        return None
     docs = request.proto_with_data.data.docs.docs
     return str(docs[0].id) or None if len(docs) == 1 else None
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ Numbers = NDArray[Any]
 _PIECE_BYTES = 1 << 16
 """Of text that is parsed at a time, about 1 ms: other threads get their turn between pieces."""
 
+_PAUSE_SECONDS = 2e-5
 _SMALL_BYTES = 1 << 12
 _MAX_DIMENSIONS = 4
 _DIGITS = b"0123456789eE+-. \t\r\n"
@@ -40,7 +42,12 @@ def read_numbers(text: bytes | bytearray, start: int, stop: int) -> Numbers:
     if stop - start < _SMALL_BYTES:
         return _read_small(bytes(text[start:stop]))
     shape = _measure(text, start, stop)
-    pieces = [_read_piece(piece) for piece in _split(text, start, stop)]
+    pieces = []
+    for piece in _split(text, start, stop):
+        pieces.append(_read_piece(piece))
+        # NumPy lets the interpreter's lock go and takes it again before a thread that waits for it
+        # has woken up, and Python then never takes it away: without a pause nobody else works.
+        time.sleep(_PAUSE_SECONDS)
     values = np.empty(shape, _choose_type(pieces))
     flat, at = values.reshape(-1), 0
     if sum(piece.size for piece in pieces) != flat.size:

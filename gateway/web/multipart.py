@@ -1,5 +1,6 @@
 """multipart/form-data, read from a body that is bounded already, and never onto the disk."""
 
+from io import BytesIO
 from typing import NamedTuple
 
 from python_multipart.exceptions import FormParserError
@@ -10,6 +11,9 @@ from contract.problem import ProblemError, make_error
 __all__ = ["MAX_PARTS", "FormPart", "parse_form"]
 
 MAX_PARTS = 64
+
+
+_PIECE_BYTES = 1 << 20
 
 
 class FormPart(NamedTuple):
@@ -36,7 +40,8 @@ def parse_form(body: bytes, content_type: str) -> list[FormPart]:
     form, memory = "multipart/form-data", {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
     try:
         parser = FormParser(form, add, add, lambda: ends.append(True), boundary, config=memory)
-        parser.write(body)
+        for at in range(0, len(body), _PIECE_BYTES):  # others get their turn between pieces
+            parser.write(body[at : at + _PIECE_BYTES])
     except (FormParserError, UnicodeDecodeError) as error:
         raise _make_form_error("its parts cannot be told apart") from error
     if not ends:
@@ -49,9 +54,11 @@ def _read_part(part: Field | File) -> FormPart:
         raise _make_form_error("a part has no name")
     if isinstance(part, Field):
         return FormPart(part.field_name.decode(), None, part.value or b"")
-    part.file_object.seek(0)
     file_name = (part.file_name or b"").decode(errors="replace")
-    return FormPart(part.field_name.decode(), file_name, part.file_object.read())
+    held = part.file_object
+    if not isinstance(held, BytesIO):  # MAX_MEMORY_FILE_SIZE keeps every file in memory
+        raise TypeError(type(held))
+    return FormPart(part.field_name.decode(), file_name, held.getvalue())
 
 
 def _make_form_error(why: str) -> ProblemError:

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import Request, Response
 from google.protobuf.json_format import MessageToDict
-from jina._docarray import Document, DocumentArray
 from jina.types.request.data import DataRequest
 
 from contract.problem import Problem, make_error, make_problem, quote
@@ -94,8 +93,10 @@ class UpscaleCall:
             raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
         request.header.exec_endpoint = ENDPOINT
-        doc = Document(id=read_request_id(self._request.scope), blob=image, tags=dict(options))
-        request.data.docs = DocumentArray([doc])
+        # Straight into the message: docarray would copy the image twice.
+        doc = request.proto_with_data.data.docs.docs.add()
+        doc.id, doc.blob = read_request_id(self._request.scope), image
+        doc.tags.update(options)
         return request
 
 
