@@ -9,11 +9,10 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
 from jina._docarray import Document, DocumentArray
 from jina.constants import __default_endpoint__
 from jina.excepts import InternalNetworkError
@@ -23,23 +22,19 @@ from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
 from contract.message_limits import check_message
-from contract.problem import EXCEPTION_NAME, Problem, ProblemError, make_error, make_problem, quote
-from contract.wire_limits import check_wire
+from contract.problem import EXCEPTION_NAME, Problem, ProblemError, make_error, quote
 from gateway.core import routing
 from gateway.core.in_flight import SHUTTING_DOWN, RequestsInFlight
+from gateway.core.incoming import Incoming, open_request
 from gateway.core.message_writer import write_request
 from gateway.core.problem import INTERNAL, read_problem
-from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests, choose_request_id
+from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests
 from gateway.core.routing import RoutedPart, Routes, ServedModel
 
 _STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""
 
-Incoming: TypeAlias = DataRequest | ProblemError
-"""What a protocol read: a request, or why it is none."""
-
 _END_OF_FLOW = "__end_gateway__"
-_HEADER_KEY = 1 << 3 | 2
 _DISCOVERY_SECONDS = 10.0
 _DIRECT_SECONDS = 5.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
@@ -67,7 +62,7 @@ class RequestService:
 
         It has `request_id` where that is given and sane, else the request's own, else a new one.
         """
-        request, refusal = _open(request, request_id)
+        request, refusal = open_request(request, request_id)
         if refusal is not None:
             return _make_error_answer(request, refusal)
         name = request.header.request_id
@@ -271,8 +266,7 @@ class RequestService:
     async def _send_to_one(self, request: DataRequest, executor: str) -> DataRequest:
         """Return one Executor's answer, past the Flow's graph; `request` loses its Documents.
 
-        Raises:
-            InternalNetworkError: The Executor cannot be reached.
+        Raises InternalNetworkError if the Executor cannot be reached.
         """
         endpoint = request.header.exec_endpoint
         written = await asyncio.to_thread(write_request, request)
@@ -358,44 +352,6 @@ def _find_only_id(request: DataRequest) -> str | None:
 def read_metadata(context: Any) -> dict[str, Any]:
     """Return what a gRPC client sent beside its requests; empty on other protocols."""
     return dict(context.invocation_metadata() or ()) if context is not None else {}
-
-
-def _open(incoming: Incoming, request_id: str | None) -> tuple[DataRequest, Problem | None]:
-    """Return the request, parsed and with its id, and why it goes no further, if it does not.
-
-    What arrived as bytes is parsed only if it is no more than a request may be.
-    """
-    if isinstance(incoming, ProblemError):
-        return _identify(DataRequest(), request_id), incoming.problem
-    if incoming.is_decompressed:
-        return _identify(incoming, request_id), None
-    try:
-        check_wire(incoming.buffer)
-        return _identify(incoming, request_id), None
-    except ProblemError as error:
-        problem = error.problem
-    except DecodeError:
-        problem = make_problem("REQUEST", "the message is no Jina DataRequest")
-    return _identify(_read_head(incoming.buffer), request_id), problem
-
-
-def _read_head(data: bytes) -> DataRequest:
-    """Return a request with the id of `data`, by which WebSocket clients pair answers, where it
-    stands first as protobuf writes it; nothing else of `data` is parsed.
-    """
-    length = data[1] if len(data) > 1 and data[0] == _HEADER_KEY and data[1] < 128 else 0
-    try:
-        head = jina_pb2.DataRequestProto.FromString(data[: 2 + length] if length else b"")
-    except DecodeError:
-        head = jina_pb2.DataRequestProto()
-    return DataRequest(head)
-
-
-def _identify(request: DataRequest, request_id: str | None) -> DataRequest:
-    """Return `request` with an id that may stand in logs."""
-    header = request.proto_with_data.header
-    header.request_id = choose_request_id(request_id, header.request_id)
-    return request
 
 
 def _choose_window(metadata: Mapping[str, Any], window: int) -> int:

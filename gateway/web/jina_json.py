@@ -35,6 +35,9 @@ def request_from_json(body: Body, endpoint: str | None = None) -> DataRequest:
             `exec_endpoint` (or execEndpoint), `target_executor`.
         endpoint: The endpoint where the body need not name one.
 
+    Returns:
+        The request, its images and arrays in the message and not in docarray's Documents.
+
     Raises:
         ProblemError: JSON if it cannot be parsed, BASE64 for a blob, DOCUMENTS for too many,
             REQUEST for any other shape and for too many values.

@@ -42,9 +42,9 @@ def read_numbers(text: bytes | bytearray, start: int, stop: int) -> Numbers:
     if stop - start < _SMALL_BYTES:
         return _read_small(bytes(text[start:stop]))
     shape = _measure(text, start, stop)
-    pieces = []
-    for piece in _split(text, start, stop):
-        pieces.append(_read_piece(piece))
+    pieces: list[Numbers] = []
+    for part in _split(text, start, stop):
+        pieces.append(_read_piece(part))
         # NumPy lets the interpreter's lock go and takes it again before a thread that waits for it
         # has woken up, and Python then never takes it away: without a pause nobody else works.
         time.sleep(_PAUSE_SECONDS)

@@ -79,7 +79,15 @@ class Clipping:
 
 
 def decode_base64(text: Body, start: int = 0, stop: int | None = None) -> bytes:
-    """Return the bytes that are base64, standard and padded, in `text`.
+    """Decode standard, padded base64, piece by piece.
+
+    Args:
+        text: What holds it.
+        start: Where it begins.
+        stop: Where it ends; the end of `text` if None.
+
+    Returns:
+        The bytes.
 
     Raises:
         ValueError: Other characters, or padding that is missing or not at the end.
@@ -93,11 +101,19 @@ def decode_base64(text: Body, start: int = 0, stop: int | None = None) -> bytes:
         for at in range(start, stop, _PIECE_BYTES):
             piece = view[at : min(at + _PIECE_BYTES, stop)]
             decoded.write(binascii.a2b_base64(piece, strict_mode=True))
+    if (stop - start) % 4:
+        raise ValueError("Incorrect padding")
     return decoded.getvalue()
 
 
 def parse_json(body: Body) -> Any:
-    """Return the parsed body, with Clippings for long texts and for tensors.
+    """Parse JSON, but for long texts and tensors.
+
+    Args:
+        body: JSON in UTF-8.
+
+    Returns:
+        The parsed body, with Clippings of what is left to read.
 
     Raises:
         ProblemError: JSON where it is none, REQUEST for too many values.

@@ -1,6 +1,5 @@
 """EXIF and XMP: the orientation they state, and the part of them that may travel on."""
 
-import re
 import struct
 
 from PIL import Image as Pillow
@@ -89,10 +88,36 @@ def clean_xmp(xmp: bytes) -> bytes | None:
     """Return `xmp` without orientation and thumbnails; None where it is too long for a JPEG
     segment.
     """
-    for pattern in (
-        rb"""\s*tiff:Orientation=("[^"]*"|'[^']*')""",
-        rb"<tiff:Orientation>[^<]*</tiff:Orientation>",
-        rb"(?s)<xmp:Thumbnails>.*?</xmp:Thumbnails>",
-    ):
-        xmp = re.sub(pattern, b"", xmp)
+    xmp = _cut_attribute(xmp, b"tiff:Orientation=")
+    for name in (b"tiff:Orientation", b"xmp:Thumbnails"):
+        xmp = _cut_element(xmp, name)
     return xmp if len(xmp) <= MAX_BYTES else None
+
+
+# Patterns would look from every beginning for an end that is not there, again and again.
+
+
+def _cut_element(xmp: bytes, name: bytes) -> bytes:
+    """Return `xmp` without the elements `name` and what is in them."""
+    first, last = b"<" + name + b">", b"</" + name + b">"
+    kept, at = [], 0
+    while (start := xmp.find(first, at)) >= 0 and (end := xmp.find(last, start)) >= 0:
+        kept.append(xmp[at:start])
+        at = end + len(last)
+    return b"".join([*kept, xmp[at:]])
+
+
+def _cut_attribute(xmp: bytes, name: bytes) -> bytes:
+    """Return `xmp` without the attribute `name`, which ends in "=", and the blanks before it."""
+    kept, at, start = [], 0, 0
+    while (start := xmp.find(name, start)) >= 0:
+        value = start + len(name)
+        quotation = xmp[value : value + 1]
+        if quotation in (b'"', b"'"):
+            end = xmp.find(quotation, value + 1)
+            if end < 0:
+                break  # not XML: nothing behind it is an attribute
+            kept.append(xmp[at:start].rstrip())
+            at = value = end + 1
+        start = value
+    return b"".join([*kept, xmp[at:]])
