@@ -23,7 +23,7 @@ CLIENT_READY := .venv-client/.ready
 export JINA_OPTOUT_TELEMETRY := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup serve demo test lint format coverage bench bench-gpu clean
+.PHONY: help setup serve demo test faults lint format coverage bench bench-gpu clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ demo: $(SERVING_READY) $(CLIENT_READY)  ## Upscale a photo through the official 
 
 test: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests
 	@OMP_NUM_THREADS=1 $(SERVER) -m pytest -q -n 2 --dist loadfile
+
+faults: $(DEVELOPING_READY)  ## Send hostile requests in full size and time their neighbours
+	@$(SERVER) -m pytest -q -m "slow or not slow" tests/faults tests/executors/server
 
 lint: $(DEVELOPING_READY)  ## Check style, types, imports, docstrings and sizes
 	@echo "ruff …" && $(SERVER) -m ruff check . && $(SERVER) -m ruff format --check .
