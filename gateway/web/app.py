@@ -150,6 +150,14 @@ async def _answer_json(
     return await _answer(request, service, limit, read, answer_response)
 
 
+async def _read_and_answer(
+    body: bytes, read: Read, service: RequestService, request_id: str
+) -> DataRequest:
+    asked = await offload(len(body), read, body)
+    del body
+    return await service.answer(asked, request_id)
+
+
 async def _answer(
     request: Request, service: RequestService, limit: int, read: Read, write: Write
 ) -> Response:
@@ -157,9 +165,9 @@ async def _answer(
         body = await read_body(request, limit)
     except ClientDisconnect:
         return Response(status_code=_CLIENT_GONE)
-    asked = await offload(len(body), read, body)
+    answering = _read_and_answer(body, read, service, request.state.request_id)
     del body
-    answer = await answer_unless_gone(request, service.answer(asked, request.state.request_id))
+    answer = await answer_unless_gone(request, answering)
     if answer is None:
         return Response(status_code=_CLIENT_GONE)
     problem = find_problem(answer)

@@ -2,19 +2,19 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.core.offload import pause
+
 Numbers = NDArray[Any]
 
 _PIECE_BYTES = 1 << 16
 """Of text that is parsed at a time, about 1 ms: other threads get their turn between pieces."""
 
-_PAUSE_SECONDS = 2e-5
 _SMALL_BYTES = 1 << 12
 _MAX_DIMENSIONS = 4
 _DIGITS = b"0123456789eE+-. \t\r\n"
@@ -45,9 +45,7 @@ def read_numbers(text: bytes | bytearray, start: int, stop: int) -> Numbers:
     pieces: list[Numbers] = []
     for part in _split(text, start, stop):
         pieces.append(_read_piece(part))
-        # NumPy lets the interpreter's lock go and takes it again before a thread that waits for it
-        # has woken up, and Python then never takes it away: without a pause nobody else works.
-        time.sleep(_PAUSE_SECONDS)
+        pause()
     values = np.empty(shape, _choose_type(pieces))
     flat, at = values.reshape(-1), 0
     if sum(piece.size for piece in pieces) != flat.size:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from contract.problem import make_error
 from contract.wire_limits import MAX_VALUES, check_documents, make_values_error
+from gateway.core.offload import pause
 from gateway.web.json_numbers import Numbers, read_numbers
 
 MAX_TOKENS = 100_000
@@ -101,6 +102,7 @@ def decode_base64(text: Body, start: int = 0, stop: int | None = None) -> bytes:
         for at in range(start, stop, _PIECE_BYTES):
             piece = view[at : min(at + _PIECE_BYTES, stop)]
             decoded.write(binascii.a2b_base64(piece, strict_mode=True))
+            pause()
     if (stop - start) % 4:
         raise ValueError("Incorrect padding")
     return decoded.getvalue()

@@ -7,6 +7,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from contract.problem import ProblemError, make_error
+from gateway.core.offload import pause
 
 __all__ = ["MAX_PARTS", "FormPart", "parse_form"]
 
@@ -40,8 +41,9 @@ def parse_form(body: bytes, content_type: str) -> list[FormPart]:
     form, memory = "multipart/form-data", {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
     try:
         parser = FormParser(form, add, add, lambda: ends.append(True), boundary, config=memory)
-        for at in range(0, len(body), _PIECE_BYTES):  # others get their turn between pieces
+        for at in range(0, len(body), _PIECE_BYTES):
             parser.write(body[at : at + _PIECE_BYTES])
+            pause()
     except (FormParserError, UnicodeDecodeError) as error:
         raise _make_form_error("its parts cannot be told apart") from error
     if not ends:

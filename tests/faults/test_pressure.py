@@ -4,8 +4,10 @@ A short form runs with the tests; `make faults` sends everything, in its full si
 how long the neighbours wait too.
 """
 
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.contract.test_wire_limits import inside
-from tests.faults.watch import Costs, watch
+from tests.faults.watch import Costs, find_listener, read_processor_seconds, watch
 from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
 
 pytestmark = pytest.mark.flow
@@ -162,3 +164,21 @@ def test_a_hostile_request_costs_little_memory(service: Service, name: str, tmp_
 def test_its_neighbours_do_not_wait(service: Service, name: str, tmp_path: Path) -> None:
     costs = attack(service, name, HOSTILE[name].size, tmp_path)
     assert max(costs.health_seconds, costs.image_seconds) < MAX_WAIT_SECONDS, costs
+
+
+@pytest.mark.slow
+def test_the_work_for_a_client_that_has_left_ends(service: Service, tmp_path: Path) -> None:
+    gateway = find_listener(service)
+    body = HOSTILE["JSON: a tensor of floats"].make(60 * MIB)
+    head = f"POST /upscale HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\n"
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        time.sleep(1)  # it would take about 5 s to read
+        assert service.process.poll() is None
+        before = read_processor_seconds(gateway)
+        time.sleep(0.5)
+        assert read_processor_seconds(gateway) - before > 0.25  # it is at work
+    time.sleep(1)
+    before = read_processor_seconds(gateway)
+    time.sleep(1)
+    assert read_processor_seconds(gateway) - before < 0.2

@@ -1,6 +1,7 @@
 """What a hostile request costs others: the gateway's memory, and the time of its neighbours."""
 
 import http.client
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -101,3 +102,9 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[
         return time.monotonic() - began, answer.status
     finally:
         connection.close()
+
+
+def read_processor_seconds(pid: int) -> float:
+    """Seconds of the processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

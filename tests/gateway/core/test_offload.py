@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway.core.offload import QUICK_BYTES, offload
+from gateway.core.offload import QUICK_BYTES, Abandoned, offload, pause
 
 
 @pytest.mark.parametrize(("size", "same"), [(10, True), (QUICK_BYTES, True), (10**6, False)])
@@ -29,3 +29,29 @@ def test_errors_arrive() -> None:
     for size in (1, 10**6):
         with pytest.raises(ValueError, match="x"):
             asyncio.run(offload(size, int, "x"))
+
+
+def test_work_that_nobody_waits_for_ends_at_its_next_pause() -> None:
+    turns: list[int] = []
+    ended = threading.Event()
+
+    def work(_: None) -> None:
+        try:
+            while True:
+                pause()
+                turns.append(1)
+                time.sleep(0.01)
+        except Abandoned:
+            ended.set()
+            raise
+
+    async def leave() -> None:
+        working = asyncio.create_task(offload(10**6, work, None))
+        await asyncio.sleep(0.05)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+
+    asyncio.run(leave())
+    assert ended.wait(1)
+    assert turns
