@@ -220,7 +220,7 @@ class RequestService:
                 return await self._send_by_model(request)
             names = self._list_executors()
             if len(names) == 1:  # Jina's own way there would copy the images twice
-                return await self._send_to_one(request, names[0])
+                return await self._send_to_one(request, names[0], retries=-1)
         answering, _ = self._send(request=request, return_type=DocumentArray)
         return self._finish(await answering)
 
@@ -263,15 +263,18 @@ class RequestService:
             self._routes = Routes(served)
         return self._routes
 
-    async def _send_to_one(self, request: DataRequest, executor: str) -> DataRequest:
+    async def _send_to_one(
+        self, request: DataRequest, executor: str, retries: int = 0
+    ) -> DataRequest:
         """Return one Executor's answer, past the Flow's graph; `request` loses its Documents.
 
-        Raises InternalNetworkError if the Executor cannot be reached.
+        With `retries` -1 each replica is tried, as Jina does in a Flow of one Executor. Raises
+        InternalNetworkError if none can be reached.
         """
         endpoint = request.header.exec_endpoint
         written = await asyncio.to_thread(write_request, request)
         result = await self._pool.send_requests_once(
-            [DataRequest(written)], executor, head=True, endpoint=endpoint, retries=0
+            [DataRequest(written)], executor, head=True, endpoint=endpoint, retries=retries
         )
         if isinstance(result, InternalNetworkError):
             raise result
