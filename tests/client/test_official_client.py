@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from tests.gateway.service import ROOT, discard, free_port, ready, started
+from tests.gateway.service import ROOT, discard, launch_flow, read_flow, ready
 
 CLIENT = ROOT / ".venv-client/bin/python"
 
@@ -28,11 +27,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("client")
     photo = Image.fromarray(astronaut()).crop((60, 0, 420, 360)).resize((200, 200))
     photo.save(folder / "photo.jpg", quality=90)
-    port = free_port()
-    flow = (ROOT / "flows/flow.yml").read_text().replace("../", f"{ROOT}/")
-    (folder / "flow.yml").write_text(flow.replace("port: 51001", f"port: {port}"))
-    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
-    service = started(command, ROOT, port, folder / "log.txt")
+    service = launch_flow(folder, read_flow("flow.yml"))
     try:
         ready(service)
         done = subprocess.run(

@@ -16,7 +16,7 @@ import pytest
 
 from tests.contract.test_wire_limits import inside
 from tests.faults.watch import Costs, find_listener, read_processor_seconds, watch
-from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
+from tests.gateway.service import ROOT, Service, discard, launch_flow, read_flow, ready
 
 pytestmark = pytest.mark.flow
 MIB = 1 << 20
@@ -120,11 +120,7 @@ SHORT_BYTES = 2 * MIB
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The default Flow on a free port."""
-    folder, port = tmp_path_factory.mktemp("faults"), free_port()
-    text = (ROOT / "flows/flow.yml").read_text().replace("../", f"{ROOT}/")
-    (folder / "flow.yml").write_text(text.replace("port: 51001", f"port: {port}"))
-    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
-    made = started(command, ROOT, port, folder / "log.txt")
+    made = launch_flow(tmp_path_factory.mktemp("faults"), read_flow("flow.yml"))
     yield ready(made)
     discard(made)
 

@@ -10,7 +10,16 @@ import grpc
 import pytest
 from jina.proto import jina_pb2
 
-from tests.gateway.service import ROOT, Service, discard, free_port, ready, started, wait_for
+from tests.gateway.service import (
+    ROOT,
+    Service,
+    discard,
+    free_port,
+    launch_flow,
+    ready,
+    started,
+    wait_for,
+)
 from tests.inputs import png
 
 pytestmark = pytest.mark.flow
@@ -34,10 +43,9 @@ def ports() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[Service]:
     """Two branches and their join behind one key."""
-    folder, port = tmp_path_factory.mktemp("keyed"), free_port()
     flow = {
         "jtype": "Flow",
-        "with": {"protocol": "grpc", "port": port},
+        "with": {"protocol": "grpc", "port": free_port()},
         "gateway": {"uses": str(ROOT / "gateway/config.yml")},
         "executors": [
             branch("first", "BicubicPP", ports["first"], needs="gateway"),
@@ -45,10 +53,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> 
             branch("join", "Join", ports["join"], needs=["first", "second"]),
         ],
     }
-    (folder / "flow.yml").write_text(json.dumps(flow))
-    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
     variables = {"SUPERRES_API_KEYS": f"{KEY},other", "SUPERRES_OFFLINE": "1"}
-    made = started(command, ROOT, port, folder / "log.txt", variables)
+    made = launch_flow(tmp_path_factory.mktemp("keyed"), flow, variables)
     yield ready(made)
     discard(made)
 

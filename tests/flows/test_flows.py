@@ -1,7 +1,5 @@
 """Every Flow names Executors, models and options that exist; one with downloaded weights serves."""
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import executors.superres_executors as classes
 from executors.settings import read_settings
 from superres.catalogue import CATALOGUE
 from tests.executors.conftest import opened, png
-from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
+from tests.gateway.service import ROOT, Service, discard, launch_flow, read_flow, ready
 
 FLOWS = sorted((ROOT / "flows").glob("*.yml"))
 flows = pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
@@ -61,19 +59,9 @@ def test_every_system_has_a_flow() -> None:
 @pytest.fixture(scope="module")
 def dipnet(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """flows/dipnet.yml on a free port with the publisher's file in place of a download."""
+    variables = {"SUPERRES_WEIGHTS_DIR": str(shared_data / "weights")}
     folder = tmp_path_factory.mktemp("dipnet")
-    port = free_port()
-    text = (ROOT / "flows/dipnet.yml").read_text().replace("../", f"{ROOT}/")
-    (folder / "flow.yml").write_text(text.replace("port: 51001", f"port: {port}"))
-    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
-    before = os.environ.get("SUPERRES_WEIGHTS_DIR")
-    os.environ["SUPERRES_WEIGHTS_DIR"] = str(shared_data / "weights")
-    try:
-        service = started(command, ROOT, port, folder / "log.txt")
-    finally:
-        os.environ.pop("SUPERRES_WEIGHTS_DIR")
-        if before is not None:
-            os.environ["SUPERRES_WEIGHTS_DIR"] = before
+    service = launch_flow(folder, read_flow("dipnet.yml"), variables)
     yield ready(service)
     discard(service)
 

@@ -1,7 +1,5 @@
 """Several systems in one Flow: every Document is answered by the one that serves its model."""
 
-import json
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +9,7 @@ from jina.excepts import BadServer
 
 from superres.cli.client import Server
 from tests.executors.conftest import opened, png
-from tests.gateway.service import ROOT, Service, discard, free_port, ready, started
+from tests.gateway.service import ROOT, Service, discard, free_port, launch_flow, ready
 
 pytestmark = pytest.mark.flow
 
@@ -19,8 +17,6 @@ pytestmark = pytest.mark.flow
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Bicubic++ and Lanczos side by side, as in flows/all-models.yml."""
-    folder = tmp_path_factory.mktemp("routing")
-    port = free_port()
     systems = {"BicubicPP": ["bicubic_pp.x3"], "Lanczos": ["lanczos.x2", "lanczos.x4"]}
     branches = [
         {
@@ -34,13 +30,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ]
     flow = {
         "jtype": "Flow",
-        "with": {"protocol": "grpc", "port": port},
+        "with": {"protocol": "grpc", "port": free_port()},
         "gateway": {"uses": str(ROOT / "gateway/config.yml")},
         "executors": [*branches, {"name": "join", "needs": [b["name"] for b in branches]}],
     }
-    (folder / "flow.yml").write_text(json.dumps(flow))
-    command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
-    service = started(command, ROOT, port, folder / "log.txt")
+    service = launch_flow(tmp_path_factory.mktemp("routing"), flow)
     yield ready(service)
     discard(service)
 

@@ -17,6 +17,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 ECHO = Path(__file__).with_name("echo.py")
 START_SECONDS = 30.0
@@ -123,11 +125,25 @@ def launch(
     folder: Path, settings: dict[str, Any] | None = None, flow: dict[str, Any] | None = None
 ) -> Service:
     """A launcher that may not be ready yet."""
-    port = free_port()
-    written = flow or flow_yaml(port, {"drain_seconds": 8} | (settings or {}), {})
-    (folder / "flow.yml").write_text(json.dumps(written))  # JSON is YAML
+    default = flow_yaml(free_port(), {"drain_seconds": 8} | (settings or {}), {})
+    return launch_flow(folder, flow or default)
+
+
+def read_flow(name: str) -> dict[str, Any]:
+    """flows/NAME on a free port, its paths from the root of the repository."""
+    text = (ROOT / "flows" / name).read_text().replace("../", f"{ROOT}/")
+    flow: dict[str, Any] = yaml.safe_load(text)
+    flow["with"]["port"] = free_port()
+    return flow
+
+
+def launch_flow(
+    folder: Path, flow: dict[str, Any], variables: Mapping[str, str] | None = None
+) -> Service:
+    """A launcher of `flow`, written into `folder`, that may not be ready yet."""
+    (folder / "flow.yml").write_text(json.dumps(flow))  # JSON is YAML
     command = [sys.executable, "-m", "gateway.launcher", "--uses", str(folder / "flow.yml")]
-    return started(command, ROOT, port, folder / "log.txt")
+    return started(command, ROOT, flow["with"]["port"], folder / "log.txt", variables)
 
 
 def started(
