@@ -57,7 +57,6 @@ class Field(NamedTuple):
     message: str | None = None
 
 
-_SCORES = Field("scores", message="ScoresEntry")
 _STRUCT = "Struct"
 
 MESSAGES: Mapping[str, Mapping[int, Field]] = {

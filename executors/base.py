@@ -84,7 +84,7 @@ class UpscalerExecutor(Executor):
         self.pace_tracker = PaceTracker()
         try:
             self.settings = read_settings(options)
-            self.check_runtime()
+            self.close_port()
             self.source_policy = self.settings.source_policy
             self.models = self.load()
             self.faces = load_faces(self.models, self.settings)
@@ -105,19 +105,18 @@ class UpscalerExecutor(Executor):
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
 
-    def check_runtime(self) -> None:
+    def close_port(self) -> None:
         """Close the server that Jina is about to start for this Executor, if one is.
 
         Raises:
             BadSetting: A runtime whose parts cannot be closed.
         """
-        arguments = vars(self.runtime_args)
-        if arguments.get("shards", 1) > 1:
+        if getattr(self.runtime_args, "shards", 1) > 1:
             raise BadSetting(
                 "shards: an image is not divided among Executors; use replicas", option="shards"
             )
-        if arguments:  # a Jina runtime loads it, and opens a port next
-            close_server(self.settings.keys, self.settings.max_request_mb * 2**20)
+        max_bytes = self.settings.max_request_mb * 2**20
+        close_server(self.runtime_args, self.settings.keys, max_bytes)
 
     def load(self) -> Mapping[str, LoadedModel]:
         """Return the models by name, the default first. Raises Misconfigured."""

@@ -19,5 +19,4 @@ class Join(Executor):
 
     def __init__(self, *args: Any, api_keys: str | list[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if vars(self.runtime_args):
-            close_server(read_keys(api_keys), _MAX_BYTES)
+        close_server(self.runtime_args, read_keys(api_keys), _MAX_BYTES)

@@ -11,7 +11,7 @@ protobuf files and its environment, and writes snapshots where it is told. This 
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +42,26 @@ _SERVICES = (
     "jina.JinaDiscoverEndpointsRPC",
 )
 _REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-_HEALTH = "/grpc.health.v1.Health/"
+
+SetUp = Callable[[Any], Awaitable[None]]
 
 log = logging.getLogger("executors")
 
 
-def close_server(keys: Keys, max_bytes: int) -> None:
-    """Make the gRPC server that Jina starts in this process a closed one.
+def close_server(runtime_args: object, keys: Keys, max_bytes: int) -> None:
+    """Make the gRPC server that Jina starts for an Executor in this process a closed one.
 
     Jina offers no other place for it: it makes the server itself, after the Executor.
 
     Args:
+        runtime_args: The Executor's; empty where no Jina runtime has made it, hence no server.
         keys: The keys that open it; empty means open to everyone who reaches the port.
         max_bytes: The largest message that is read.
     """
-    open_server = GRPCServer.setup_server
+    if not vars(runtime_args):
+        return
 
     async def set_up(self: GRPCServer) -> None:
-        if not isinstance(self._request_handler, WorkerRequestHandler):
-            await open_server(self)  # a gateway in a thread of the same process
-            return
         if not keys and self.host not in ("127.0.0.1", "localhost", "::1"):
             log.warning(
                 "%s:%s is open to everyone who reaches it: set SUPERRES_API_KEYS, or bind it to "
@@ -71,9 +71,23 @@ def close_server(keys: Keys, max_bytes: int) -> None:
             )
         await _start(self, ClosedService(self._request_handler, keys), max_bytes)
 
-    GRPCServer.setup_server = set_up
+    _replace_setup(GRPCServer, set_up)
     for other in (FastAPIBaseServer, WebSocketServer):
-        other.setup_server = _refuse_protocol
+        _replace_setup(other, _refuse_protocol)
+
+
+def _replace_setup(server: type[BaseServer], set_up: SetUp) -> None:
+    """Let `set_up` open the port of a kind of server that serves an Executor.
+
+    A gateway, which may run in a thread of the same process, opens its own as before.
+    """
+    original: SetUp = server.setup_server
+
+    async def choose(self: BaseServer) -> None:
+        is_executor = isinstance(self._request_handler, WorkerRequestHandler)
+        await (set_up if is_executor else original)(self)
+
+    server.setup_server = choose
 
 
 async def _refuse_protocol(self: BaseServer) -> None:
@@ -162,7 +176,7 @@ class ClosedService(grpc.GenericRpcHandler):
         answer = await self._handler.process_data(requests, context)
         if answer.status.code == jina_pb2.StatusProto.ERROR:
             _drop_images(answer.proto)
-        written: bytes = jina_pb2.DataRequestProto.SerializePartialToString(answer.proto)
+        written: bytes = answer.to_bytes()
         return written
 
     async def _list_endpoints(self, _empty: bytes, context: ServicerContext) -> bytes:
@@ -224,5 +238,5 @@ def _make_refusal(error: ProblemError, context: ServicerContext) -> bytes:
     answer = DataRequest()
     answer.add_exception(RequestFailed(error.problem))
     context.set_trailing_metadata((("is-error", "true"),))
-    written: bytes = answer.proto.SerializePartialToString()
+    written: bytes = answer.to_bytes()
     return written

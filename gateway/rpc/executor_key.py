@@ -13,11 +13,22 @@ def make_key_interceptors(key: str | None) -> list[grpc.aio.ClientInterceptor]:
     return [] if key is None else [_KeyedUnary(key), _KeyedStream(key)]
 
 
-class _KeyedUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds the key to requests and to discovery."""
+class _Keyed:
+    """Adds the key to calls."""
 
     def __init__(self, key: str) -> None:
         self._key = key
+
+    def _add_key(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        metadata["authorization"] = self._key
+        return grpc.aio.ClientCallDetails(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _KeyedUnary(_Keyed, grpc.aio.UnaryUnaryClientInterceptor):
+    """Adds the key to requests and to discovery."""
 
     async def intercept_unary_unary(
         self,
@@ -26,14 +37,11 @@ class _KeyedUnary(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,
     ) -> Any:
         """Return the call that `continuation` makes, with the key."""
-        return await continuation(_add_key(client_call_details, self._key), request)
+        return await continuation(self._add_key(client_call_details), request)
 
 
-class _KeyedStream(grpc.aio.StreamStreamClientInterceptor):
+class _KeyedStream(_Keyed, grpc.aio.StreamStreamClientInterceptor):
     """Adds the key to Jina's question for services, a stream."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
 
     async def intercept_stream_stream(
         self,
@@ -42,12 +50,4 @@ class _KeyedStream(grpc.aio.StreamStreamClientInterceptor):
         request_iterator: Any,
     ) -> Any:
         """Return the call that `continuation` makes, with the key."""
-        return await continuation(_add_key(client_call_details, self._key), request_iterator)
-
-
-def _add_key(details: grpc.aio.ClientCallDetails, key: str) -> grpc.aio.ClientCallDetails:
-    metadata = grpc.aio.Metadata(*(details.metadata or ()))
-    metadata["authorization"] = key
-    return grpc.aio.ClientCallDetails(
-        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-    )
+        return await continuation(self._add_key(client_call_details), request_iterator)

@@ -16,7 +16,7 @@ from gateway.core.request_id import HEADER
 from gateway.core.request_service import RequestService, read_metadata
 from gateway.rpc.cancellation import Cancelling
 from gateway.rpc.executor_key import make_key_interceptors
-from gateway.rpc.message_size import count_without_writing
+from gateway.rpc.message_size import count_bytes_as_they_are
 
 
 class Handler(GatewayRequestHandler):
@@ -31,7 +31,7 @@ class Handler(GatewayRequestHandler):
         aio_tracing_client_interceptors: Iterable[grpc.aio.ClientInterceptor] | None = None,
         **kwargs: Any,
     ) -> None:
-        count_without_writing()
+        count_bytes_as_they_are()
         interceptors = [
             *(aio_tracing_client_interceptors or ()),
             *make_key_interceptors(executor_key),

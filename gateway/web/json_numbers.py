@@ -22,7 +22,7 @@ _BRACKETS = bytes.maketrans(b"[]", b"  ")
 _TOUCHING = re.compile(rb"[0-9.][ \t\r\n]*\[|\][ \t\r\n]*[-0-9]")
 """A number beside a bracket without a comma between."""
 
-_UNEQUAL = "expected nested lists of numbers, all of one length in each dimension"
+_UNEQUAL = "no numbers, or lists of unequal length"
 
 
 def read_numbers(text: bytes | bytearray, start: int, stop: int) -> Numbers:
@@ -107,9 +107,8 @@ def _measure(text: bytes | bytearray, start: int, stop: int) -> tuple[int, ...]:
     skeleton = b"".join(
         bytes(text[at : min(at + _PIECE_BYTES, stop)]).translate(None, _DIGITS) for at in pieces
     )
-    dimensions = len(skeleton[: _MAX_DIMENSIONS + 1]) - len(
-        skeleton[: _MAX_DIMENSIONS + 1].lstrip(b"[")
-    )
+    head = skeleton[: _MAX_DIMENSIONS + 1]
+    dimensions = len(head) - len(head.lstrip(b"["))
     if dimensions > _MAX_DIMENSIONS:
         raise ValueError(f"expected at most {_MAX_DIMENSIONS} dimensions")
     return _measure_skeleton(skeleton, dimensions)

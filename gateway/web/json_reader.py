@@ -63,10 +63,9 @@ class Clipping:
 
     def read(self) -> Any:
         """Return the value as JSON has it. Raises ProblemError REQUEST for too many numbers."""
-        with memoryview(self.body)[self.start : self.stop] as part:
-            if not self.is_text and self.body.count(b",", self.start, self.stop) > MAX_VALUES:
-                raise make_values_error("an array of numbers")
-            return _load(bytes(part))
+        if not self.is_text and self.body.count(b",", self.start, self.stop) > MAX_VALUES:
+            raise make_values_error("an array of numbers")
+        return _load(self.body[self.start : self.stop])
 
     def read_base64(self) -> bytes:
         """Return the bytes that a text is in base64. Raises ValueError where it is none."""
@@ -210,7 +209,8 @@ def _find_token(body: Body, at: int) -> int:
     """Return the place of the next token from `at`, -1 at the end."""
     match = _TOKEN.search(body, at, at + _MAX_GAP_BYTES)
     if match is None and at + _MAX_GAP_BYTES < len(body):
-        raise make_error("REQUEST", "the body: a number or a gap of more than 65,536 characters")
+        longest = f"{_MAX_GAP_BYTES:,} characters"
+        raise make_error("REQUEST", f"the body: a number or a gap of more than {longest}")
     return match.start() if match else -1
 
 
