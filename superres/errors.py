@@ -136,9 +136,17 @@ class BadSetting(Misconfigured):
 
 
 class WeightsMissing(Misconfigured):
-    """A weights file is neither here nor can be downloaded."""
+    """A weights file is neither here nor can be downloaded; `reason` is the message without the
+    remedy, where one source was tried.
+    """
 
     code = "WEIGHTS_MISSING"
+
+    def __init__(
+        self, message: str, *, option: str | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message, option=option)
+        self.reason = reason or message
 
 
 class WeightsCorrupt(Misconfigured):

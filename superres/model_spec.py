@@ -3,11 +3,53 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 StateDict = dict[str, Tensor]
+
+
+class PinnedFile(NamedTuple):
+    """A file that is known by its size in bytes and its hash."""
+
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One archive in a registry of packages: a wheel of PyPI's or a tarball of npm's."""
+
+    registry: Literal["PyPI", "npm"]
+    name: str
+    version: str
+    archive: PinnedFile
+    licence: PinnedFile  # the package's own text, a member of the archive
+
+    def __str__(self) -> str:
+        return f"{self.registry} {self.name} {self.version}"
+
+
+class PackagedModel(NamedTuple):
+    """The two files of a model of ncnn in a package."""
+
+    package: Package
+    structure: PinnedFile  # .param
+    numbers: PinnedFile  # .bin
+
+
+@dataclass(frozen=True)
+class HalfCopy:
+    """Weights in fp16, as packages have them; converted once to a safetensors file."""
+
+    file: str  # of the conversion, in the cache folder
+    size: int
+    sha256: str
+    layers: tuple[str, ...]  # the network's, in the order of the packaged files
+    packages: tuple[PackagedModel, ...]  # tried in this order
 
 
 @dataclass(frozen=True)
@@ -21,6 +63,16 @@ class Weights:
     sha256: str | None = None  # None: the publisher's hash is not known to us
     size: int | None = None  # bytes
     keys: tuple[str, ...] = ("params_ema", "params")  # where the state dict may lie; else bare
+    half_copy: HalfCopy | None = None  # the same weights where the publisher is out of reach
+
+    @property
+    def variants(self) -> "tuple[Weights | HalfCopy, ...]":
+        """The files that serve: the publisher's first, then the copy."""
+        return (self,) if self.half_copy is None else (self, self.half_copy)
+
+    def is_half_copy(self, path: Path) -> bool:
+        """Return whether `path` is the fp16 copy, not the publisher's file."""
+        return self.half_copy is not None and path.name == self.half_copy.file
 
     @property
     def embedded(self) -> bool:

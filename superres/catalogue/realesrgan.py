@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from superres.catalogue.realesrgan_packages import HALF_COPIES
 from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
 from superres.networks import realesrgan
 from superres.networks.streaming.rrdb import make_rrdb_stages
@@ -39,7 +40,9 @@ def _describe_file(name: str) -> Weights:
     url = f"{_REALESRGAN}/releases/download/{_FILES[name]}"
     file = _FILES[name].partition("/")[2]
     size, sha256 = _HASHES[name]
-    return Weights(file, "BSD-3-Clause", _REALESRGAN, url, sha256, size)
+    return Weights(
+        file, "BSD-3-Clause", _REALESRGAN, url, sha256, size, half_copy=HALF_COPIES.get(name)
+    )
 
 
 def _describe_rrdb(

@@ -41,6 +41,22 @@ def build_srvgg(convolutions: int) -> nn.Module:
     return network
 
 
+def list_rrdb_layers(blocks: int) -> tuple[str, ...]:
+    """Return the layers of an RRDBNet x4 that have numbers, in the order of computation."""
+    dense = tuple(
+        f"body.{block}.rdb{part}.conv{layer}"
+        for block in range(blocks)
+        for part in (1, 2, 3)
+        for layer in (1, 2, 3, 4, 5)
+    )
+    return ("conv_first", *dense, "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
+
+
+def list_srvgg_layers(convolutions: int) -> tuple[str, ...]:
+    """Return the layers of an SRVGGNetCompact: convolutions with PReLU between them."""
+    return tuple(f"body.{layer}" for layer in range(2 * convolutions + 3))
+
+
 def convert_numbered(state: StateDict) -> StateDict:
     """Return an RRDB state dict of ESRGAN's first layout in basicsr's keys; any other as it is."""
     if "model.0.weight" not in state:

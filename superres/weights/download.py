@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from superres.errors import WeightsCorrupt, WeightsMissing, list_causes
-from superres.model_spec import Weights
+from superres.model_spec import HalfCopy, PinnedFile, Weights
 from superres.weights.http import open_session
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def download(weights: Weights, target: Path, patience: Timeouts | None = None) -
     patience = patience or Timeouts()
     target = target.absolute()
     try:
-        with _lock_file(target, patience):
+        with lock_file(target, patience):
             if not target.is_file() or find_fault(target, weights):
                 with closing(_Transfer(weights, target, patience)) as transfer:
                     transfer.run()
@@ -84,11 +84,12 @@ def make_missing_error(weights: Weights, folder: Path, reason: str) -> WeightsMi
         )
     return WeightsMissing(
         f'weights file "{weights.file}": {reason}; {remedy}, '
-        "or set SUPERRES_WEIGHTS_DIR to a folder that holds it"
+        "or set SUPERRES_WEIGHTS_DIR to a folder that holds it",
+        reason=reason,
     )
 
 
-def find_fault(path: Path, weights: Weights) -> str | None:
+def find_fault(path: Path, weights: Weights | HalfCopy | PinnedFile) -> str | None:
     """Return what is wrong with the file at `path`, measured by the size and hash of `weights`, or
     None.
 
@@ -128,7 +129,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
+def lock_file(target: Path, patience: Timeouts) -> Iterator[None]:
     """Keep every other process and thread from downloading `target` meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock", timeout=patience.total)
@@ -284,7 +285,7 @@ class _Transfer:
         with self.part.open("ab") as stream:
             stream.truncate(offset)  # to nothing where the server ignored the range
             self._refuse_full_disk((total or 0) - offset)
-            with _Progress(self.weights.file, offset, total) as progress:
+            with Progress(self.weights.file, offset, total) as progress:
                 for chunk in self._chunks(response, offset, total):
                     stream.write(chunk)
                     progress.add(len(chunk))
@@ -329,9 +330,7 @@ class _Transfer:
         if self.weights.sha256 is None:
             found = _sha256(self.part)
             logger.warning("%s: no published hash; sha256 %s", self.weights.file, found)
-        _sync(self.part)
-        self.part.replace(self.target)
-        _sync(self.target.parent)
+        install_file(self.part, self.target)
         for stale in self.target.parent.glob(f"{glob.escape(self.target.name)}.*.part"):
             stale.unlink(missing_ok=True)
 
@@ -343,6 +342,13 @@ class _Transfer:
         raise WeightsCorrupt(f"{self.weights.url} {wrong}; the download was deleted")
 
 
+def install_file(part: Path, target: Path) -> None:
+    """Give a complete file its real name, so that even a power cut leaves all of it or none."""
+    _sync(part)
+    part.replace(target)
+    _sync(target.parent)
+
+
 def _sync(path: Path) -> None:
     """Make what was written to a file, or renamed in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -352,7 +358,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-class _Progress:
+class Progress:
     """How far a download is: a bar on a terminal, elsewhere one log line per 10 %."""
 
     def __init__(self, name: str, done: int, total: int | None) -> None:

@@ -18,15 +18,16 @@ from torch import Tensor, nn
 
 from contract.problem import quote
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
-from superres.model_spec import StateDict, Weights
+from superres.model_spec import HalfCopy, StateDict, Weights
 from superres.weights import matconvnet
 from superres.weights.download import (
     Timeouts,
-    download,
     find_fault,
     find_format_fault,
     make_missing_error,
 )
+from superres.weights.registry import ArchivePlaces
+from superres.weights.sources import Obtained, Sources, fetch
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,18 @@ class Store:
     folders: tuple[Path, ...] = ()  # the operator's, never written to
     assets: Path = ASSETS
     patience: Timeouts = field(default_factory=Timeouts)
+    sources: Sources = field(default_factory=Sources)
+    shelf: Path | None = None  # keeps archives of packages while several files are fetched
 
     @classmethod
-    def from_environment(cls, cache_dir: Path | None = None, offline: bool | None = None) -> Self:
-        """Return the store that SUPERRES_CACHE, _OFFLINE and _WEIGHTS_DIR describe; arguments go
-        first.
+    def from_environment(
+        cls,
+        cache_dir: Path | None = None,
+        offline: bool | None = None,
+        sources: Sources | None = None,
+    ) -> Self:
+        """Return the store that SUPERRES_CACHE, _OFFLINE, _WEIGHTS_DIR, _WEIGHTS_SOURCES and
+        _WEIGHTS_MIRRORS describe; arguments go first.
 
         SUPERRES_WEIGHTS_DIR may name several folders, as PATH does. Raises BadSetting.
         """
@@ -56,7 +64,13 @@ class Store:
             cache_dir=_default_cache() if cache_dir is None else cache_dir,
             offline=_default_offline() if offline is None else offline,
             folders=tuple(Path(folder) for folder in folders if folder),
+            sources=Sources.from_environment() if sources is None else sources,
         )
+
+    @property
+    def archives(self) -> ArchivePlaces:
+        """Where archives of packages lie."""
+        return ArchivePlaces(self.folders, self.offline, self.shelf)
 
     def cache(self) -> Path:
         """Return `cache_dir` as an absolute path. Raises BadSetting where ~ means nothing."""
@@ -86,19 +100,34 @@ def _default_offline() -> bool:
 
 
 def locate(weights: Weights, store: Store, explicit: Path | None = None) -> Path:
-    """Find a file that is what `weights` promises, and download it if it is nowhere yet.
+    """Find a file that is what `weights` promises, and fetch it if it is nowhere yet.
 
-    `explicit` is the operator's own file, whose content only the network can judge, or a folder
-    to look in first. Raises WeightsMissing or WeightsCorrupt; a corrupt file is fetched anew only
-    in the cache folder, which is ours.
+    Args:
+        weights: The row.
+        store: Where files are looked for, and which sources are allowed.
+        explicit: The operator's own file, whose content only the network can judge, or a folder to
+            look in first.
+
+    Returns:
+        The publisher's file, or its fp16 copy (`Weights.is_half_copy` tells).
+
+    Raises:
+        WeightsMissing: It is nowhere.
+        WeightsCorrupt: Another file has its name; one in the cache folder, which is ours, is
+            fetched anew.
     """
     if explicit is not None and not explicit.is_dir():
         return _use_custom(explicit, weights)
-    own = (explicit,) if explicit is not None else ()
-    for folder in (*own, *store.folders, store.assets):
-        if _is_present(folder / weights.file):
-            return _verify(folder / weights.file, weights)
-    return _locate_in_cache(weights, store)
+    return obtain(weights, store, () if explicit is None else (explicit,)).path
+
+
+def obtain(weights: Weights, store: Store, folders: tuple[Path, ...] = ()) -> Obtained:
+    """Return a file as `locate` does, looking into `folders` first, and its source."""
+    for folder in (*folders, *store.folders, store.assets):
+        for file in weights.variants:
+            if _is_present(folder / file.file):
+                return Obtained(_verify(folder / file.file, weights, file), str(folder))
+    return _obtain_in_cache(weights, store)
 
 
 def _use_custom(path: Path, weights: Weights) -> Path:
@@ -109,7 +138,7 @@ def _use_custom(path: Path, weights: Weights) -> Path:
             option="weights",
         )
     if path.suffix == ".mat":
-        return _verify(path, weights)  # its reader can be trusted with the publisher's bytes only
+        return _verify(path, weights, weights)  # its reader can be trusted with the publisher's bytes only
     logger.warning('weights "%s" in place of %s: size and hash not checked', path, weights.file)
     return path
 
@@ -124,8 +153,8 @@ def _is_present(path: Path) -> bool:
         return True
 
 
-def _verify(path: Path, weights: Weights) -> Path:
-    wrong = _find_fault(path, weights)
+def _verify(path: Path, weights: Weights, file: Weights | HalfCopy) -> Path:
+    wrong = _find_fault(path, file)
     if wrong is not None:
         source = f"; replace it by {weights.url}" if weights.url else ""
         raise WeightsCorrupt(f'weights file "{path}" {wrong}{source}')
@@ -133,28 +162,40 @@ def _verify(path: Path, weights: Weights) -> Path:
     return path
 
 
-def _find_fault(path: Path, weights: Weights) -> str | None:
+def _find_fault(path: Path, file: Weights | HalfCopy) -> str | None:
     try:
-        return find_fault(path, weights)
+        return find_fault(path, file)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
 
-def _locate_in_cache(weights: Weights, store: Store) -> Path:
-    target = store.cache() / weights.file
-    fetchable = weights.url is not None and not store.offline
-    if _is_present(target) and not fetchable:
-        return _verify(target, weights)
-    if not fetchable:
-        places = (*store.folders, target.parent)
-        looked = "not in " + " or ".join(f'"{place}"' for place in places)
+def _obtain_in_cache(weights: Weights, store: Store) -> Obtained:
+    folder = store.cache()
+    can_fetch = _can_fetch(weights, store)
+    for file in weights.variants:
+        path = folder / file.file
+        if not _is_present(path):
+            continue
+        if not can_fetch:
+            return Obtained(_verify(path, weights, file), str(folder))
+        wrong = _find_fault(path, file)
+        if wrong is None:
+            return Obtained(path, str(folder))
+        logger.warning('"%s" %s: fetching it anew', path, wrong)
+        break
+    if not can_fetch:
+        looked = "not in " + " or ".join(f'"{place}"' for place in (*store.folders, folder))
         reason = f"{looked}, and offline" if weights.url else looked
-        raise make_missing_error(weights, target.parent, reason)
-    wrong = _find_fault(target, weights) if _is_present(target) else "is not there yet"
-    if wrong is not None:
-        logger.warning('"%s" %s: downloading %s', target, wrong, weights.url)
-        download(weights, target, store.patience)
-    return target
+        raise make_missing_error(weights, folder, reason)
+    return fetch(weights, folder, store.sources, store.archives, store.patience)
+
+
+def _can_fetch(weights: Weights, store: Store) -> bool:
+    """Return whether some source may be tried; offline, a package that lies in a folder."""
+    if not store.offline:
+        return weights.url is not None
+    packages = weights.half_copy.packages if weights.half_copy else ()
+    return any(store.archives.find(packaged.package) for packaged in packages)
 
 
 def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")) -> StateDict:
