@@ -177,7 +177,7 @@ class UpscalerExecutor(Executor):
     def list_options(self, model: LoadedModel) -> list[str]:
         """Return the model-specific options that work here."""
         without_faces = {"face_enhance"} if self.faces is None else set()
-        return [option for option in model.spec.options if option not in without_faces]
+        return [option for option in model.options if option not in without_faces]
 
     async def upscale_all(
         self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, deadline: Deadline

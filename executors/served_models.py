@@ -13,6 +13,7 @@ from superres.estimation.calibration import PaceTracker
 from superres.geometry import Size
 from superres.inference.device import Device, find_device
 from superres.model_loader import LoadedModel, NetworkModel
+from superres.weights.sources import Sources
 from superres.weights.store import Store
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def warm_up(models: Mapping[str, LoadedModel], pace: PaceTracker) -> None:
 
 
 def make_store(settings: Settings) -> Store:
-    """Return where the operator keeps weights."""
-    return Store.from_environment(settings.cache_dir, settings.offline or None)
+    """Return where the operator keeps weights and lets them be had. Raises BadSetting."""
+    sources = Sources.from_environment(settings.weights_sources, settings.weights_mirrors)
+    return Store.from_environment(settings.cache_dir, settings.offline or None, sources)
 
 
 def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
@@ -71,7 +73,19 @@ def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
     except BadOption as error:
         raise BadSetting(str(error), option="models") from error
     device, store = make_device(settings), make_store(settings)
-    return {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
+    models = {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
+    _check_strength(models, settings.denoise_strength)
+    return models
+
+
+def _check_strength(models: Mapping[str, NetworkModel], strength: float | None) -> None:
+    """Raise BadSetting where a model cannot have the strength that requests get by default."""
+    for model in models.values():
+        if strength is not None and "denoise_strength" in model.spec.options:
+            try:
+                model.upscaler(denoise_strength=strength)
+            except BadOption as error:
+                raise BadSetting(str(error), option="denoise_strength") from error
 
 
 def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEnhancer | None":

@@ -31,6 +31,8 @@ class Settings:
     host_memory_mb: int
     optimize: str
     weights: Path | None
+    weights_sources: tuple[str, ...]
+    weights_mirrors: tuple[str, ...]
     cache_dir: Path | None
     offline: bool
     image_format: str | None

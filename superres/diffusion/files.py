@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from contract.problem import quote
 from superres.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import Weights
-from superres.weights.download import download, find_fault, find_format_fault
+from superres.weights.download import find_fault, find_format_fault
+from superres.weights.sources import fetch
 from superres.weights.store import Store
 
 logger = logging.getLogger(__name__)
@@ -189,7 +190,7 @@ def _download_model(
     for weights in wanted:
         target = store.cache() / weights.file
         if not target.is_file() or find_fault(target, weights):
-            download(weights, target, patience)
+            fetch(weights, store.cache(), store.sources, store.archives, patience)
     return _check_folder(folder, half, networks)
 
 

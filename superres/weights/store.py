@@ -20,12 +20,7 @@ from contract.problem import quote
 from superres.errors import BadSetting, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from superres.model_spec import HalfCopy, StateDict, Weights
 from superres.weights import matconvnet
-from superres.weights.download import (
-    Timeouts,
-    find_fault,
-    find_format_fault,
-    make_missing_error,
-)
+from superres.weights.download import Timeouts, find_fault, find_format_fault, make_missing_error
 from superres.weights.registry import ArchivePlaces
 from superres.weights.sources import Obtained, Sources, fetch
 
@@ -138,7 +133,9 @@ def _use_custom(path: Path, weights: Weights) -> Path:
             option="weights",
         )
     if path.suffix == ".mat":
-        return _verify(path, weights, weights)  # its reader can be trusted with the publisher's bytes only
+        return _verify(
+            path, weights, weights
+        )  # its reader can be trusted with the publisher's bytes only
     logger.warning('weights "%s" in place of %s: size and hash not checked', path, weights.file)
     return path
 

@@ -191,6 +191,9 @@ def test_too_large_a_scale_is_a_failure_of_the_picture(
         (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "neither --device"),
         (["upscale", "photo.jpg", "--key", "secret"], "--server beside it"),
         (["fetch", "nothing.x9"], "expected one of lanczos.x2"),
+        (["fetch"], "models, or --all alone"),
+        (["fetch", "dipnet.x4", "--all"], "models, or --all alone"),
+        (["fetch", "dipnet.x4", "--to", "photo.jpg"], '--to "photo.jpg": expected a folder'),
     ],
 )
 def test_wrong_options_end_it_before_any_work(
@@ -227,10 +230,12 @@ def test_the_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_fetch_says_where_weights_lie(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fetch", "bicubic_pp.x3", "lanczos.x2") == 0
-    first, second = capsys.readouterr().out.splitlines()
-    name, _, path = first.partition(": ")
-    assert name == "bicubic_pp.x3" and Path(path).is_file()
-    assert second == "lanczos.x2: needs no weights"
+    head, without, embedded = capsys.readouterr().out.splitlines()
+    assert head.split() == ["model", "MB", "licence", "from", "file"]
+    assert without.split()[0] == "lanczos.x2" and "needs no weights" in without
+    name, _, licence, source, path = embedded.split()
+    assert (name, licence, source) == ("bicubic_pp.x3", "Apache-2.0", "embedded")
+    assert Path(path).is_file()
 
 
 def test_fetch_fails_where_downloads_are_forbidden(
