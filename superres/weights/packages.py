@@ -113,7 +113,7 @@ def read_members(archive: Path, members: tuple[PinnedFile, ...]) -> dict[str, by
     return found
 
 
-_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
+_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
 Members = Iterator[tuple[PinnedFile, bytes]]
 
 
@@ -132,7 +132,8 @@ def _read_tar(archive: Path, members: tuple[PinnedFile, ...]) -> Members:
     left = {member.file: member for member in members}
     with tarfile.open(archive, "r:gz") as opened:
         for entry in opened:
-            if entry.name in left and (stream := opened.extractfile(entry)) is not None:
+            stream = opened.extractfile(entry) if entry.isreg() and entry.name in left else None
+            if stream is not None:
                 member = left.pop(entry.name)
                 yield member, stream.read(member.size + 1)
             if not left:

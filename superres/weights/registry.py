@@ -225,6 +225,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _summarize(said: str) -> str:
     """Return the lines about errors, or the last line, without what opens the registry."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(npm )?err", line, re.IGNORECASE)]
+    errors = [line for line in lines if re.match(r"(npm )?err(?!.*A complete log)", line, re.I)]
     chosen = " ".join(errors or lines[-1:])
     return re.sub(r"//[^/@\s]+@", "//", chosen)[:_SHOWN_CHARACTERS]
