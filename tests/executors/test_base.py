@@ -54,6 +54,8 @@ def test_a_finished_request_is_forgotten(caller: Caller) -> None:
         ({"workers": -1}, "workers -1: expected a whole number"),
         ({"host_memory_mb": "all"}, 'host_memory_mb "all": expected a whole number'),
         ({"max_frames": -1}, "max_frames -1: expected a whole number"),
+        ({"weights_sources": ["pypi"]}, 'weights_sources "pypi": expected one of publisher, mirr'),
+        ({"weights_mirrors": "ftp://a"}, 'weights_mirrors "ftp://a": expected an address of http'),
         ({"offline": "maybe"}, 'offline "maybe": expected true or false'),
         ({"uri_private_networks": ["here"]}, "here"),
         ({"face_model": "gfpgan.v9"}, 'face_model "gfpgan.v9": expected one of gfpgan.v1.4'),

@@ -1,17 +1,19 @@
 """Weights of other people's in registered architectures, and interpolated ones."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from superres.catalogue import CATALOGUE
-from superres.errors import WeightsMismatch, WeightsMissing
+from superres.errors import BadOption, WeightsMismatch, WeightsMissing
 from superres.inference.device import Device
 from superres.model_loader import NetworkModel
+from superres.model_spec import NetworkSpec
 from superres.networks import realesrgan
 from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
@@ -80,6 +82,64 @@ def test_denoise_strength_blends_the_two_published_files(tmp_path: Path, store: 
         model.upscaler(denoise_strength=1.0).upscale(picture()).pixels,
         model.upscaler(denoise_strength=0.0).upscale(picture()).pixels,
     )
+
+
+def put_half_copy(folder: Path, *, twin: bool) -> NetworkSpec:
+    """A row of general-x4 whose fp16 copy lies in `folder`, the publisher's second file perhaps."""
+    spec = CATALOGUE["realesrgan.general-x4"]
+    first, second = spec.weights
+    torch.manual_seed(0)
+    state = spec.build().state_dict()
+    content = save({name: value.half() for name, value in state.items()})
+    assert first.half_copy is not None
+    digest = hashlib.sha256(content).hexdigest()
+    copy = replace(first.half_copy, size=len(content), sha256=digest)
+    (folder / copy.file).write_bytes(content)
+    if twin:
+        torch.save({"params": state}, folder / second.file)
+    second = replace(second, sha256=None, size=None)
+    return replace(spec, weights=(replace(first, half_copy=copy), second))
+
+
+def test_a_copy_without_its_twin_has_one_strength_and_says_so(tmp_path: Path, store: Store) -> None:
+    model = NetworkModel(put_half_copy(tmp_path, twin=False), CPU, store, tmp_path)
+    upscaler = model.upscaler()
+    assert upscaler.report == {"precision": "fp16 weights", "denoise_strength": 1.0}
+    assert model.upscaler(denoise_strength=1) is upscaler
+    assert "denoise_strength" not in model.options and "face_enhance" in model.options
+    with pytest.raises(BadOption, match=r"expected 1 or no value: .*without realesr-general-wdn"):
+        model.upscaler(denoise_strength=0.5)
+
+
+def test_a_copy_with_its_twin_has_every_strength(tmp_path: Path, store: Store) -> None:
+    model = NetworkModel(put_half_copy(tmp_path, twin=True), CPU, store, tmp_path)
+    assert model.upscaler().report == {"precision": "fp16 weights", "denoise_strength": 0.5}
+    assert model.upscaler(denoise_strength=0.25).report["denoise_strength"] == 0.25
+    assert "denoise_strength" in model.options
+
+
+def test_the_publishers_files_are_needed_both(tmp_path: Path, store: Store) -> None:
+    spec = CATALOGUE["realesrgan.general-x4"]
+    torch.save({"params": spec.build().state_dict()}, tmp_path / spec.weights[0].file)
+    unchecked = tuple(replace(w, sha256=None, size=None) for w in spec.weights)
+    with pytest.raises(WeightsMissing, match=r"realesr-general-wdn-x4v3\.pth"):
+        NetworkModel(replace(spec, weights=unchecked), CPU, store, tmp_path)
+
+
+def test_one_file_of_the_operator_has_one_strength(tmp_path: Path, store: Store) -> None:
+    spec = CATALOGUE["realesrgan.general-x4"]
+    save_file(spec.build().state_dict(), tmp_path / "mine.safetensors")
+    model = NetworkModel(spec, CPU, store, tmp_path / "mine.safetensors")
+    assert model.upscaler().report == {"denoise_strength": 1.0}
+    with pytest.raises(BadOption, match=r"mine\.safetensors is served alone"):
+        model.upscaler(denoise_strength=0)
+
+
+def test_a_strength_for_a_model_without_any_is_an_error(store: Store) -> None:
+    model = NetworkModel(CATALOGUE["bicubic_pp.x2"], CPU, store)
+    assert model.upscaler().report == {}
+    with pytest.raises(BadOption, match=r"no value with model bicubic_pp\.x2"):
+        model.upscaler(denoise_strength=1)
 
 
 @pytest.mark.weights

@@ -1,6 +1,8 @@
 """The command line, in-process, with the embedded model; twice as a process of its own."""
 
+import hashlib
 import io
+import json
 import os
 import pty
 import signal
@@ -246,6 +248,54 @@ def test_fetch_fails_where_downloads_are_forbidden(
     monkeypatch.delenv("SUPERRES_WEIGHTS_DIR", raising=False)
     assert run("fetch", "dipnet.x4") == 3
     assert "offline" in capsys.readouterr().err
+
+
+def test_fetch_goes_on_after_what_fails_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUPERRES_CACHE", str(tmp_path))
+    monkeypatch.setenv("SUPERRES_OFFLINE", "1")
+    monkeypatch.delenv("SUPERRES_WEIGHTS_DIR", raising=False)
+    assert run("fetch", "--all") == 1
+    printed = capsys.readouterr()
+    rows = {line.split()[0]: line for line in printed.out.splitlines()}
+    assert rows.keys() >= {"dipnet.x4", "bicubic_pp.x4", "realesrgan.x4plus", "lanczos.x2"}
+    assert "not there" in rows["realesrgan.x4plus"]
+    assert "embedded" in rows["bicubic_pp.x4"]
+    assert 'weights file "DIPNet.pth": not in' in printed.err
+
+
+@pytest.mark.weights
+def test_a_fetched_folder_serves_a_machine_without_a_network(
+    photo: Path,
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle = tmp_path / "bundle"
+    monkeypatch.setenv("SUPERRES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SUPERRES_OFFLINE", "1")
+    monkeypatch.setenv("SUPERRES_WEIGHTS_DIR", str(shared_data / "weights"))
+    assert run("fetch", "dipnet.x4", "bicubic_pp.x3", "--to", bundle) == 0
+    assert run("fetch", "bicubic_pp.official-x3", "--to", bundle) == 0
+    assert str(bundle / "DIPNet.pth") in capsys.readouterr().out
+    names = {"DIPNet.pth", "bicubic_pp_x3.pth", "manifest.json", "LICENCES.md"}
+    assert {path.name for path in bundle.iterdir()} == names
+    dipnet, bicubic = json.loads((bundle / "manifest.json").read_text())
+    assert (dipnet["licence"], bicubic["licence"]) == ("MIT", "CC-BY-NC-SA-4.0")
+    for entry in (dipnet, bicubic):
+        content = (bundle / entry["file"]).read_bytes()
+        assert entry["size"] == len(content)
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["source"].startswith("https://")
+        assert f"| `{entry['file']}` | {entry['licence']} |" in (bundle / "LICENCES.md").read_text()
+    monkeypatch.setenv("SUPERRES_WEIGHTS_DIR", str(bundle))
+    assert run("upscale", photo, "--model", "bicubic_pp.official-x3", "--force") == 0
+    (bundle / "DIPNet.pth").write_bytes(b"damaged")
+    monkeypatch.setenv("SUPERRES_WEIGHTS_DIR", str(shared_data / "weights"))
+    assert run("fetch", "dipnet.x4", "--to", bundle) == 0
+    assert (bundle / "DIPNet.pth").stat().st_size == dipnet["size"]
 
 
 # By a server

@@ -84,7 +84,7 @@ def test_an_archive_that_was_exchanged_is_refused_unread(tmp_path: Path, folder:
     made = Packaged()
     archive = made.put(tmp_path / "archives")
     archive.write_bytes(made.archive[:-1] + b"x")
-    with pytest.raises(RegistryError, match="has sha256 .* expected"):
+    with pytest.raises(RegistryError, match=r"has sha256 .* expected"):
         convert(made, folder, tmp_path / "archives")
     assert not list(folder.glob("*.safetensors"))
 
@@ -144,7 +144,7 @@ def test_a_conversion_with_another_hash_is_not_kept(tmp_path: Path, folder: Path
     assert made.weights.half_copy is not None
     other = replace(made.weights.half_copy, sha256="0" * 64)
     made.weights = replace(made.weights, half_copy=other)
-    with pytest.raises(RegistryError, match="the conversion of .*tiny.bin has sha256"):
+    with pytest.raises(RegistryError, match=r"the conversion of .*tiny\.bin has sha256"):
         convert(made, folder, tmp_path / "archives")
     assert not [path for path in folder.iterdir() if not path.name.endswith(".lock")]
 

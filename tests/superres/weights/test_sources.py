@@ -47,7 +47,7 @@ def test_a_mirror_is_asked_where_the_publisher_is_not_reached(store: Store) -> N
         base = f"http://127.0.0.1:{mirror.server_port}/weights/"
         begun = time.monotonic()
         found = obtain(promised(f"{NOWHERE}/releases/1/x.pth"), with_mirrors(store, base))
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 2.5  # three tries would wait for 3 s
         assert [request.path for request in mirror.seen] == ["/weights/weights.pth"]
     assert found.path.read_bytes() == CONTENT
     assert found.source == f"{base}weights.pth"
