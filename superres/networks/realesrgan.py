@@ -30,13 +30,13 @@ def build_rrdb(scale: int, blocks: int = 23) -> nn.Module:
     return network
 
 
-def build_srvgg(convolutions: int) -> nn.Module:
-    """SRVGGNetCompact x4 of 64 features with `convolutions` inner layers and PReLU."""
+def build_srvgg(convolutions: int, scale: int = 4) -> nn.Module:
+    """SRVGGNetCompact of 64 features with `convolutions` inner layers and PReLU."""
     repair_torchvision()
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact
 
     network: nn.Module = SRVGGNetCompact(
-        3, 3, num_feat=64, num_conv=convolutions, upscale=4, act_type="prelu"
+        3, 3, num_feat=64, num_conv=convolutions, upscale=scale, act_type="prelu"
     )
     return network
 
