@@ -26,6 +26,7 @@ from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, 
 from superres.catalogue import CATALOGUE, find_model
 from superres.inference.device import Device, find_device
 from superres.model_loader import NetworkModel
+from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
@@ -130,6 +131,7 @@ class _Outputs:
 
 def compute_niqe(pixels: Pixels) -> float:
     """Compute NIQE of luma as basicsr does, with its parameters; lower is better."""
+    repair_torchvision()
     from basicsr.metrics.niqe import calculate_niqe
 
     with warnings.catch_warnings():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from superres.model_spec import StateDict
@@ -59,7 +60,7 @@ def _make_compact(
     network = build_srvgg(settings.convolutions, settings.scale)
     if start is not None:
         state = read_state_dict(start)
-        state = reduce_last_layer(state, settings.scale)
+        state = reduce_last_layer(lengthen(state, settings.convolutions), settings.scale)
         load_state_dict(network, state, start)
     elif teacher is not None:
         network.load_state_dict(thin_out(teacher.state, settings.convolutions))
@@ -79,7 +80,7 @@ def thin_out(state: StateDict, convolutions: int) -> StateDict:
     Returns:
         The state dict of the shorter network.
     """
-    last = max(int(key.split(".")[1]) for key in state)
+    last = _find_last_layer(state)
     inner = (last - 2) // 2
     kept = [round((i + 1) * (inner + 1) / (convolutions + 1)) for i in range(convolutions)]
     sources = [0, 1, *(2 * layer + part for layer in kept for part in (0, 1)), last]
@@ -89,6 +90,33 @@ def thin_out(state: StateDict, convolutions: int) -> StateDict:
         for kind in ("weight", "bias")
         if f"body.{source}.{kind}" in state
     }
+
+
+def lengthen(state: StateDict, convolutions: int) -> StateDict:
+    """Add inner layers that change nothing, before the last layer.
+
+    Args:
+        state: Of a compact network.
+        convolutions: Inner convolutions of the result, at least as many as there are.
+
+    Returns:
+        The state dict of a network that computes the same.
+    """
+    last = _find_last_layer(state)
+    features = state["body.0.weight"].shape[0]
+    longer = {key: value for key, value in state.items() if not key.startswith(f"body.{last}.")}
+    target = 2 * convolutions + 2
+    for layer in range(last, target, 2):
+        longer[f"body.{layer}.weight"] = nn.init.dirac_(torch.empty(features, features, 3, 3))
+        longer[f"body.{layer}.bias"] = torch.zeros(features)
+        longer[f"body.{layer + 1}.weight"] = torch.ones(features)  # PReLU of slope 1
+    for kind in ("weight", "bias"):
+        longer[f"body.{target}.{kind}"] = state[f"body.{last}.{kind}"]
+    return longer
+
+
+def _find_last_layer(state: StateDict) -> int:
+    return max(int(key.split(".")[1]) for key in state)
 
 
 def reduce_last_layer(state: StateDict, scale: int) -> StateDict:
@@ -101,7 +129,7 @@ def reduce_last_layer(state: StateDict, scale: int) -> StateDict:
     Returns:
         The state dict whose network gives the area-averaged output of the first.
     """
-    last = f"body.{max(int(key.split('.')[1]) for key in state)}"
+    last = f"body.{_find_last_layer(state)}"
     weight, bias = state[f"{last}.weight"].float(), state[f"{last}.bias"].float()
     side = round((len(bias) // 3) ** 0.5)
     step = side // scale

@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from superres.networks.realesrgan import build_srvgg
-from training.students import reduce_last_layer, thin_out
+from training.students import lengthen, reduce_last_layer, thin_out
 from training.teacher import correct_mean
 
 
@@ -24,6 +24,15 @@ def test_thinning_keeps_the_outer_layers_and_even_distances() -> None:
 def test_a_network_thinned_to_its_own_length_is_itself() -> None:
     state = build_srvgg(8).state_dict()
     assert all(torch.equal(value, state[key]) for key, value in thin_out(state, 8).items())
+
+
+def test_added_layers_change_nothing_at_first() -> None:
+    torch.manual_seed(0)
+    short, long = build_srvgg(3), build_srvgg(5)
+    long.load_state_dict(lengthen(short.state_dict(), 5))
+    x = torch.rand(1, 3, 17, 12)
+    with torch.inference_mode():
+        assert torch.allclose(short(x), long(x), atol=1e-6)
 
 
 def test_the_smaller_scale_is_the_area_average_of_the_larger() -> None:
