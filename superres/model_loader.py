@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from superres.custom.detect import describe_file, find_fitting_rows
+from superres.errors import BadOption, WeightsMismatch
 from superres.estimation.cost import ExecutionTarget, NetworkCost, estimate_network
 from superres.geometry import Size
 from superres.inference.device import Device
@@ -77,11 +80,15 @@ class NetworkModel(LoadedModel):
     ) -> NetworkUpscaler:
         """Return the Upscaler at `denoise_strength`, 0 (keeps noise) to 1, to two decimals.
 
-        Only models with two interpolated weights files tell strengths apart.
+        Raises BadOption where the model has not the two weights files that are interpolated.
         """
         strength = _DENOISE_STRENGTH if denoise_strength is None else round(denoise_strength, 2)
-        if len(self.states) < 2:
-            strength = _DENOISE_STRENGTH
+        if len(self.states) < 2 and denoise_strength is not None:
+            raise BadOption(
+                "denoise_strength",
+                denoise_strength,
+                f"no value: {self.spec.name} has one weights file here, and it takes two",
+            )
         if strength not in self.upscalers:
             self.upscalers = {
                 **dict(list(self.upscalers.items())[-3:]),
@@ -96,8 +103,23 @@ class NetworkModel(LoadedModel):
             state = self.states[0]
             if len(self.states) > 1:
                 state = interpolate(state, self.states[1], strength)
-            load_state_dict(network, state, self.path)
+            self._load(network, state)
         return NetworkUpscaler(self.spec, network, self.device)
+
+    def _load(self, network: nn.Module, state: StateDict) -> None:
+        """Load weights; where they do not fit, the error says what the file is."""
+        try:
+            load_state_dict(network, state, self.path)
+        except WeightsMismatch as error:
+            summary = describe_file(state)
+            if summary is None:
+                raise
+            rows = find_fitting_rows(state)
+            fitting = f"that is the network of {', '.join(rows)}; or " if rows else ""
+            raise WeightsMismatch(
+                f'weights file "{self.path}" is {summary}, not {self.spec.name}: {fitting}serve it '
+                f"under a name of its own, as an entry {{name: …, weights: …}} of models ({error})"
+            ) from error
 
 
 def read_state_dicts(

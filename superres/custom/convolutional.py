@@ -173,6 +173,7 @@ def _make_spec(  # noqa: PLR0913 # the fields that differ
         scale=scale,
         weights=(ANY_WEIGHTS,),
         description="your own file",
+        options=("face_enhance",),
         build=partial(wrap_luma_network, build, scale) if on_luma else build,
         convert=partial(wrap_state, convert_state) if on_luma else convert_state,
         speed=speed,

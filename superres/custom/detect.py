@@ -4,6 +4,9 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
+from superres.catalogue import CATALOGUE
 from superres.custom.convolutional import detect_compact, detect_rrdb
 from superres.custom.detected import Detected, Detector, Finding, Unsupported
 from superres.custom.spandrel_models import detect_by_spandrel
@@ -12,6 +15,7 @@ from superres.errors import WeightsMismatch
 from superres.model_spec import NetworkSpec, StateDict
 from superres.weights.store import read_state_dict
 
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".mat")
 _DETECTORS: tuple[Detector, ...] = (detect_rrdb, detect_compact, detect_swin2sr, detect_swinir)
 
 
@@ -67,6 +71,37 @@ def describe_file(state: StateDict) -> str | None:
     """Say in a few words what a state dict is, e.g. "RRDB x4, 6 blocks of 64 features"."""
     finding = find_network(state)
     return finding.summary if finding else None
+
+
+def find_fitting_rows(state: StateDict) -> list[str]:
+    """Find the rows of the catalogue whose networks have the tensors of a state dict.
+
+    Args:
+        state: Tensors by name, without prefixes.
+
+    Returns:
+        Names of models, none where no row of that architecture has these sizes.
+    """
+    finding = find_network(state)
+    if not isinstance(finding, Detected):
+        return []
+    spec = finding.make_spec("own")
+    wanted = _list_shapes(spec, state)
+    return [
+        row.name
+        for row in CATALOGUE.values()
+        if (row.system, row.scale) == (spec.system, spec.scale) and _list_shapes(row) == wanted
+    ]
+
+
+def _list_shapes(spec: NetworkSpec, state: StateDict | None = None) -> dict[str, torch.Size]:
+    """Return the shapes of a row's tensors: those of `state`, else of the network, not computed."""
+    if state is None:
+        with torch.device("meta"):
+            state = spec.build().state_dict()
+    elif spec.convert:
+        state = spec.convert(state)
+    return {key: value.shape for key, value in state.items()}
 
 
 def make_name(path: Path) -> str:

@@ -107,6 +107,7 @@ def _make_spec(name: str, *, found: Any, path: Path) -> NetworkSpec:
         scale=found.scale,
         weights=(),
         description="your own file",
+        options=("face_enhance",),
         build=partial(_build, path, found.scale, needs.multiple_of),
         speed=Speed.SLOW,
         overlap=_OVERLAP if is_tiled else 0,

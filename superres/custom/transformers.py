@@ -102,6 +102,7 @@ def _make_spec(name: str, row: NetworkSpec, align: int) -> NetworkSpec:
         row,
         name=name,
         description="your own file",
+        options=("face_enhance",),
         align=align,
         overlap=max(row.overlap, 4 * align),
     )

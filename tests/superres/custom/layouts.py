@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from superres.networks.torchvision_compat import repair_torchvision
+
+repair_torchvision()  # before basicsr is imported
 State = dict[str, Tensor]
 
 

@@ -15,11 +15,9 @@ from superres.geometry import Size
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler
 from superres.model_loader import NetworkModel
-from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store, read_state_dict
 from tests.superres.custom.layouts import Layout, cast, first_layout, list_layouts, rrdb
 
-repair_torchvision()
 LAYOUTS = list(list_layouts())
 CPU = Device(torch.device("cpu"))
 
