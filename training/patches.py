@@ -65,7 +65,8 @@ class PatchPool:
         lr, target = np.stack([pair[0] for pair in made]), np.stack([pair[1] for pair in made])
         weights = np.array([pair[2].hr_weight for pair in made], np.float32)[:, None, None, None]
         if self._teacher and weights.min() < 1:
-            taught = self._teacher.enlarge(as_tensor(lr)).permute(0, 2, 3, 1).numpy()
+            taught = self._teacher.enlarge(as_tensor(lr), self._scale)
+            taught = taught.permute(0, 2, 3, 1).numpy()
             taught = np.where(_is_grey(lr), (taught @ _LUMA)[..., None], taught)
             target = weights * target + (1 - weights) * taught
         slots = (self._oldest + np.arange(count)) % len(self._lr)

@@ -33,11 +33,12 @@ class Teacher:
         self._device = device
 
     @torch.inference_mode()
-    def enlarge(self, lr: Tensor) -> Tensor:
+    def enlarge(self, lr: Tensor, scale: int) -> Tensor:
         """Compute targets.
 
         Args:
             lr: (n, 3, h, w) float32 RGB in 0..1.
+            scale: Of the targets; one below the teacher's own is made by antialiased bicubic.
 
         Returns:
             (n, 3, scale·h, scale·w) float32 RGB in 0..1, on the CPU.
@@ -46,6 +47,9 @@ class Teacher:
         made = self._network(lr)
         if self._keep_mean:
             made = correct_mean(made, lr, self.spec.scale)
+        if scale != self.spec.scale:
+            size = (scale * lr.shape[2], scale * lr.shape[3])
+            made = interpolate(made, size, mode="bicubic", antialias=True)
         return made.clamp(0, 1).cpu()
 
 

@@ -17,7 +17,8 @@ from training.__main__ import main
 from training.images import ImageSet, draw_flat
 from training.losses import compute_loss
 from training.patches import PatchPool
-from training.recipe import LossSettings, RunSettings, read_recipe
+from training.recipe import LossSettings, RunSettings, TeacherSettings, read_recipe
+from training.teacher import Teacher
 from training.trainer import compute_rate
 
 HEAD = """
@@ -132,6 +133,21 @@ def test_a_student_comes_nearer_to_its_teacher(
     assert start
     assert float(read_log(output)[-1]["levels"]) < 0.6 * float(start[1])
     build_srvgg(2).load_state_dict(load_file(output))
+
+
+def test_a_smaller_scale_learns_the_reduced_output(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "teacher.safetensors"
+    save_file(build_srvgg(32).state_dict(), weights)
+    teacher = Teacher(
+        TeacherSettings(model="realesrgan.general-x4", keep_mean=False),
+        [weights],
+        torch.device("cpu"),
+    )
+    lr = torch.rand(2, 3, 12, 10)
+    large, small = teacher.enlarge(lr, 4), teacher.enlarge(lr, 2)
+    assert small.shape == (2, 3, 24, 20)
+    assert (torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean() < 0.01
 
 
 def test_grey_patches_have_grey_targets(folder: Path, tmp_path: Path) -> None:
