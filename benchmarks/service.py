@@ -4,7 +4,7 @@
 
 Three measurements, each of both sides in one run:
 
-    load       flows/flow.yml over gRPC, HTTP (a raw body) and WebSocket with 1 to 64 clients,
+    load       flows/fast.yml over gRPC, HTTP (a raw body) and WebSocket with 1 to 64 clients,
                against threads that call the engine themselves; a small and a medium image
     fairness   small requests while one huge image is enlarged, and alone
     gateway    our single port against Jina's own gRPC gateway, both before an echo Executor
@@ -39,7 +39,7 @@ from benchmarks.machine import machine
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-FLOW = ROOT / "flows/flow.yml"
+FLOW = ROOT / "flows/fast.yml"
 MODEL = "bicubic_pp.x3"  # the Flow's default
 METHOD = "/jina.JinaSingleDataRequestRPC/process_single_data"
 SMALL, LARGE = 1_000, 25_000_000

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["integer", "number", "boolean", "text", "path", "texts", "integers", "paths"]
+Kind = Literal[
+    "integer", "number", "boolean", "text", "path", "texts", "models", "integers", "paths"
+]
 Scope = Literal["image", "document", "request", "operator"]
 """Where an option may stand: with an image (query, form, tags, parameters), in tags and parameters
 only, in parameters only, or in the operator's settings.

@@ -10,40 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from superres.image.imresize import imresize
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
-def cubic(x: Floats) -> Floats:
-    """Keys' kernel with a = -0.5, the one of MATLAB's `imresize` (Keys 1981, equation 15)."""
-    x = np.abs(x)
-    near = 1.5 * x**3 - 2.5 * x**2 + 1
-    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
-
-
-def resize_matrix(length: int, target: int) -> Floats:
-    """Return `(target, length)` weights of antialiased bicubic resampling with mirrored borders."""
-    scale = target / length
-    shrink = min(scale, 1.0)
-    support = 2 / shrink
-    centre = (np.arange(target) + 0.5) / scale - 0.5
-    first = np.floor(centre - support).astype(int)
-    taps = first[:, None] + np.arange(int(np.ceil(2 * support)) + 2)[None]
-    weights = cubic((centre[:, None] - taps) * shrink)
-    weights /= weights.sum(axis=1, keepdims=True)
-    mirrored = np.mod(taps, 2 * length)
-    mirrored = np.where(mirrored >= length, 2 * length - 1 - mirrored, mirrored)
-    matrix = np.zeros((target, length))
-    np.add.at(matrix, (np.arange(target)[:, None], mirrored), weights)
-    return matrix
-
-
 def bicubic(pixels: Pixels, width: int, height: int) -> Pixels:
     """Return `pixels` (h, w, c) resampled to `height` × `width` as MATLAB's `imresize` does."""
-    rows = resize_matrix(pixels.shape[0], height)
-    columns = resize_matrix(pixels.shape[1], width)
-    resized = np.einsum("yh,hwc,xw->yxc", rows, pixels.astype(np.float64), columns, optimize=True)
+    resized = imresize(pixels, width, height)
     return np.clip(np.floor(resized + 0.5), 0, 255).astype(np.uint8)
 
 
@@ -93,4 +68,6 @@ def read_rgb(path: Path) -> Pixels:
 
 def list_images(folder: Path) -> list[Path]:
     """Return the images in `folder`, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".bmp"})
+    return sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".bmp", ".webp"}
+    )

@@ -63,10 +63,12 @@ class UpscalerExecutor(Executor):
     """Answers `/upscale` with the models of one system.
 
     A subclass names its `system`; the catalogue says which models that is, and the first of them
-    is the default. Every keyword is an operator option (executors/settings.py).
+    is the default. One that serves several systems also names them, the default's first. Every
+    keyword is an operator option (executors/settings.py).
     """
 
     system: str
+    systems: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class UpscalerExecutor(Executor):
 
     def load(self) -> Mapping[str, LoadedModel]:
         """Return the models by name, the default first. Raises Misconfigured."""
-        return load_models(self.system, self.settings)
+        return load_models(self.systems or (self.system,), self.settings)
 
     @requests(on="/upscale")
     async def upscale(
@@ -167,7 +169,7 @@ class UpscalerExecutor(Executor):
                     "name": name,
                     "scale": model.spec.scale,
                     "default": name == self.default,
-                    "system": self.system,
+                    "system": model.spec.system,
                     "options": self.list_options(model),
                 },
             )

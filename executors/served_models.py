@@ -1,18 +1,23 @@
 """The models an Executor serves, loaded as its settings say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from executors.model_entries import ModelEntry, resolve_entries
 from executors.settings import Settings
 from superres.catalogue import CATALOGUE, find_model
+from superres.custom.detect import detect_network, make_name
 from superres.errors import BadOption, BadSetting
 from superres.estimation.calibration import PaceTracker
 from superres.geometry import Size
 from superres.inference.device import Device, find_device
 from superres.model_loader import LoadedModel, NetworkModel
+from superres.model_spec import NetworkSpec
+from superres.weights.download import find_fault
 from superres.weights.sources import Sources
 from superres.weights.store import Store
 
@@ -61,19 +66,31 @@ def make_store(settings: Settings) -> Store:
     return Store.from_environment(settings.cache_dir, settings.offline or None, sources)
 
 
-def load_models(system: str, settings: Settings) -> dict[str, NetworkModel]:
-    """Return the models of a system by name, the default first.
+def load_models(systems: Sequence[str], settings: Settings) -> dict[str, NetworkModel]:
+    """Return the models of some systems by name, the default first.
 
     Raises Misconfigured where a name is unknown or weights cannot be had.
     """
-    own = {name: spec for name, spec in CATALOGUE.items() if spec.system == system}
-    wanted = settings.models or (settings.model or next(iter(own)),)
-    try:
-        specs = [find_model(name, own) for name in wanted]
-    except BadOption as error:
-        raise BadSetting(str(error), option="models") from error
+    own = {
+        name: spec
+        for system in systems
+        for name, spec in CATALOGUE.items()
+        if spec.system == system
+    }
+    entries = resolve_entries(settings.models or (settings.model or next(iter(own)),))
     device, store = make_device(settings), make_store(settings)
-    models = {spec.name: NetworkModel(spec, device, store, settings.weights) for spec in specs}
+    if settings.weights is not None and settings.weights.is_file():
+        entries = [_replace_by_file(entries, own, settings.weights)]
+    models = {}
+    for name, file in entries:
+        if file is not None:
+            models[name] = NetworkModel(detect_network(file, name), device, store, file)
+            continue
+        try:
+            spec = find_model(name, own)
+        except BadOption as error:
+            raise BadSetting(str(error), option="models") from error
+        models[name] = NetworkModel(spec, device, store, settings.weights)
     _check_strength(models, settings.denoise_strength)
     return models
 
@@ -86,6 +103,26 @@ def _check_strength(models: Mapping[str, NetworkModel], strength: float | None) 
                 model.upscaler(denoise_strength=strength)
             except BadOption as error:
                 raise BadSetting(str(error), option="denoise_strength") from error
+
+
+def _replace_by_file(
+    entries: Sequence[ModelEntry], own: Mapping[str, NetworkSpec], file: Path
+) -> ModelEntry:
+    """Return the one entry that the setting `weights` replaces: the row itself where the file is
+    the publisher's, else a model under the file's own name.
+    """
+    if len(entries) != 1 or entries[0].file is not None:
+        raise BadSetting(
+            f'weights "{file}": one file, but {len(entries)} models; '
+            "name each file in `models`: {name: …, weights: …}",
+            option="weights",
+        )
+    row = own.get(entries[0].name)
+    if row is None or any(
+        find_fault(file, kind) is None for weights in row.weights for kind in weights.variants
+    ):
+        return entries[0]
+    return ModelEntry(make_name(file), file)
 
 
 def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEnhancer | None":

@@ -10,6 +10,7 @@ from contract.api_keys import Keys, read_keys
 from contract.option import Kind, Option
 from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
 from contract.problem import quote
+from executors.model_entries import read_entry
 from executors.source import SourcePolicy
 from superres.codecs.decode import Limits
 from superres.errors import BadSetting
@@ -160,6 +161,7 @@ def _read_several(one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]
 
     def convert_all(value: Any) -> tuple[Any, ...]:
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        parts = [parts] if isinstance(parts, dict) else parts
         return tuple(one(part) for part in parts)
 
     return convert_all
@@ -172,6 +174,10 @@ _CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
     "text": (read_text, "text"),
     "path": (_read_path, "a path"),
     "texts": (_read_several(read_text), "a list of texts"),
+    "models": (
+        _read_several(read_entry),
+        "a list of names, files, or mappings of name and weights",
+    ),
     "integers": (_read_several(_read_whole), "a list of whole numbers"),
     "paths": (_read_several(_read_path), "a list of paths"),
 }

@@ -19,11 +19,21 @@ if ROOT not in sys.path:
 
 from executors.join import Join  # noqa: E402
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
-from executors.systems import BicubicPP, DIPNet, Lanczos, LapSRN, RealESRGAN, Swin2SR, SwinIR  # noqa: E402
+from executors.systems import (  # noqa: E402
+    BicubicPP,
+    DIPNet,
+    Embedded,
+    Lanczos,
+    LapSRN,
+    RealESRGAN,
+    Swin2SR,
+    SwinIR,
+)
 
 __all__ = [
     "BicubicPP",
     "DIPNet",
+    "Embedded",
     "Join",
     "Lanczos",
     "LapSRN",

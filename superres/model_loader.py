@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from superres.errors import BadOption, WeightsMissing
+from superres.custom.detect import describe_file, find_fitting_rows
+from superres.errors import BadOption, WeightsMismatch, WeightsMissing
 from superres.estimation.cost import ExecutionTarget, NetworkCost, estimate_network
 from superres.geometry import Size
 from superres.inference.device import Device
@@ -114,7 +116,7 @@ class NetworkModel(LoadedModel):
             return 1.0  # that of the first file alone
         if _DENOISE_OPTION not in self.spec.options:
             raise BadOption(_DENOISE_OPTION, wanted, f"no value with model {self.spec.name}")
-        others = " or ".join(f"{weights.file}" for weights in self.spec.weights[1:])
+        others = " or ".join(weights.file for weights in self.spec.weights[1:])
         raise BadOption(
             _DENOISE_OPTION,
             wanted,
@@ -128,7 +130,7 @@ class NetworkModel(LoadedModel):
             state = self.states[0]
             if len(self.states) > 1:
                 state = interpolate(state, self.states[1], strength)
-            load_state_dict(network, state, self.path)
+            self._load(network, state)
         return NetworkUpscaler(self.spec, network, self.device, self.describe(strength))
 
     def describe(self, strength: float) -> dict[str, Any]:
@@ -137,6 +139,21 @@ class NetworkModel(LoadedModel):
         if _DENOISE_OPTION in self.spec.options:
             report[_DENOISE_OPTION] = strength
         return report
+
+    def _load(self, network: nn.Module, state: StateDict) -> None:
+        """Load weights; where they do not fit, the error says what the file is."""
+        try:
+            load_state_dict(network, state, self.path)
+        except WeightsMismatch as error:
+            summary = describe_file(state)
+            if summary is None:
+                raise
+            rows = find_fitting_rows(state)
+            fitting = f"that is the network of {', '.join(rows)}; or " if rows else ""
+            raise WeightsMismatch(
+                f'weights file "{self.path}" is {summary}, not {self.spec.name}: {fitting}serve it '
+                f"under a name of its own, as an entry {{name: …, weights: …}} of models ({error})"
+            ) from error
 
 
 def read_state_dicts(

@@ -152,6 +152,7 @@ class NetworkSpec(ModelSpec):
     align: int = 1  # tiles start at multiples of it too: windows of a tile are those of the whole
     border_mode: Literal["own", "replicate"] = "own"
     global_context: bool = False  # sees the whole image: networks/global_grid.py makes tiles exact
+    whole_only: bool = False  # sees the whole image, and no tiles are exact: never cut
     half: bool = True  # fp16 keeps within tolerance
     bytes_per_pixel: int = 0  # measured peak memory per input pixel of a tile, fp32
     cpu_bytes: int = 512 * 2**20  # activations of a tile on CPU; less where the cache decides

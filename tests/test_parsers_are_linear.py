@@ -33,6 +33,7 @@ from superres.codecs.probe import probe
 from superres.errors import SuperresError
 from superres.geometry import Size
 from superres.image.size_expression import SizeExpression
+from superres.weights.ncnn import convert_ncnn
 
 SMALL, LARGE = 1 << 16, 1 << 20
 FLOOR_SECONDS = 1e-3
@@ -163,6 +164,7 @@ IN_JSON = {
     "chunks": (b'{"data":[{"chunks":[', b"{},", b"{}]}]}"),
     "chunks inside each other": (b'{"data":[', b'{"chunks":[', b""),
 }
+NCNN = [b"PReLU a 1 1 b c 0=1\n", b"Split a 0 0\n", b"Split a 0 0 0=1", b" 0=1", b"\n", b"9", b" "]
 WIRE = [b"\x0a\0", b"\x12\0", b"\x1a\0", b"\x22\0", b"\x22\2\x0a\0", b"\x22\4\x0a\2\x0a\0", b"\xff"]
 FORM = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
 FORMS = {
@@ -221,6 +223,13 @@ def parse_scale(text: bytes) -> object:
     return SizeExpression.parse(text.decode())
 
 
+def parse_ncnn(text: bytes) -> object:
+    """Read a model of ncnn that has as many layers as it says."""
+    layers = sum(1 for line in text.splitlines() if line.strip())
+    names = [f"body.{layer}" for layer in range(layers if b"PReLU" in text else 0)]
+    return convert_ncnn(b"7767517\n%d 1\n" % layers + text, bytes(4 * layers), names)
+
+
 def parse_id(text: bytes) -> object:
     """Read a request's id."""
     return choose_request_id(text.decode())
@@ -263,6 +272,7 @@ CASES = (
     | list_tokens("base64", decode_base64, [b"A", b"=", b"-", b"\n"])
     | list_tokens("protobuf", check_wire, WIRE)
     | list_texts("form", parse_form_text, FORMS)
+    | list_tokens("ncnn", parse_ncnn, NCNN)
     | list_tokens("scale", parse_scale, SCALES)
     | list_tokens("URL", parse_url_text, URLS)
     | list_tokens("URL with a path", parse_url_text, URLS, b"example.com/")

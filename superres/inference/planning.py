@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from superres.errors import BadOption
 from superres.geometry import Box, Size, Tile, round_up, split_axis
 from superres.inference.tiling import (
     count_computed_pixels,
@@ -34,7 +35,12 @@ class Plan(NamedTuple):
 
 
 def plan_for_tile_size(size: Size, spec: NetworkSpec, tile: int, overlap: int | None) -> Plan:
-    """Return the plan of a request that chooses the edge of its tiles."""
+    """Return the plan of a request that chooses the edge of its tiles.
+
+    Raises BadOption where the network cannot be cut.
+    """
+    if spec.whole_only and (tile < max(size)):
+        raise BadOption("tile", tile, f"nothing: {spec.name} sees the whole image and is not cut")
     return _plan_tiles(size, make_tiles(size, spec, Size(tile, tile), overlap), spec, overlap)
 
 
@@ -63,6 +69,8 @@ def plan_cheapest(
     Returns:
         Tiles, or panels that are streamed row by row.
     """
+    if spec.whole_only:
+        return _plan_tiles(size, make_tiles(size, spec, size, 0), spec, 0)
     pixels = max(int(memory / max(spec.bytes_per_pixel * per_pixel, 1)), MIN_TILE**2)
     tiles = _plan_tiles(size, find_cheapest_tiles(size, spec, pixels, overlap), spec, overlap)
     if spec.stream is None:

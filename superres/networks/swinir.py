@@ -10,40 +10,52 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from superres.model_spec import StateDict
 from superres.networks.pad_to_multiple import WINDOW, Windowed
 from superres.networks.swin_attention import DOT, Blocks
 from superres.networks.torchvision_compat import repair_torchvision
 
+_TABLES = ("attn_mask", "relative_position_index")
 
-def build_classical(scale: int, patch: int) -> nn.Module:
-    """SwinIR-M x2, x3, x4 or x8 for bicubic reduction, trained on patches of `patch` pixels.
 
-    `patch` is 64 for the DF2K files and 48 for the DIV2K ones, which hold masks of that size.
-    """
-    return build_padded_swinir(scale, patch, layers=6, channels=180, upsampler="pixelshuffle")
+def build_classical(scale: int) -> nn.Module:
+    """SwinIR-M x2, x3, x4 or x8 for bicubic reduction."""
+    return build_padded_swinir(scale, layers=6, channels=180, upsampler="pixelshuffle")
 
 
 def build_lightweight(scale: int) -> nn.Module:
     """SwinIR-S x2, x3 or x4, a tenth of the size."""
-    return build_padded_swinir(scale, 64, layers=4, channels=60, upsampler="pixelshuffledirect")
+    return build_padded_swinir(scale, layers=4, channels=60, upsampler="pixelshuffledirect")
 
 
 def build_real(scale: int) -> nn.Module:
     """SwinIR-M x2 or x4 for images from the real world."""
-    return build_padded_swinir(scale, 64, layers=6, channels=180, upsampler="nearest+conv")
+    return build_padded_swinir(scale, layers=6, channels=180, upsampler="nearest+conv")
 
 
 def build_real_large() -> nn.Module:
     """SwinIR-L x4 for images from the real world."""
     return build_padded_swinir(
-        4, 64, layers=9, channels=240, heads=8, upsampler="nearest+conv", resi_connection="3conv"
+        4, layers=9, channels=240, heads=8, upsampler="nearest+conv", resi_connection="3conv"
     )
 
 
 def build_padded_swinir(
-    scale: int, patch: int, *, layers: int, channels: int, heads: int = 6, **settings: str
+    scale: int,
+    *,
+    layers: int,
+    channels: int,
+    heads: int = 6,
+    depth: int = 6,
+    mlp_ratio: float = 2,
+    window: int = WINDOW,
+    colours: int = 3,
+    **settings: str,
 ) -> nn.Module:
-    """basicsr's SwinIR with our blocks, for any size; its state dict is the publisher's."""
+    """basicsr's SwinIR, for any size; with windows of 8, our blocks in place of its own.
+
+    Its state dict is the publisher's without the tables that follow from the window's size.
+    """
     repair_torchvision()
     from basicsr.archs.swinir_arch import SwinIR
 
@@ -53,18 +65,37 @@ def build_padded_swinir(
         warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
         network: Any = SwinIR(
             upscale=4 if halved else scale,
-            img_size=patch,
-            window_size=WINDOW,
-            depths=(6,) * layers,
+            img_size=8 * window,
+            in_chans=colours,
+            window_size=window,
+            depths=(depth,) * layers,
             embed_dim=channels,
             num_heads=(heads,) * layers,
-            mlp_ratio=2,
+            mlp_ratio=mlp_ratio,
             drop_path_rate=0,
             **settings,
         )
-    for layer in network.layers:
-        layer.residual_group = Blocks(layer.residual_group.blocks, DOT)
-    return Windowed(OneDoubling(network) if halved else network, scale)
+    if window == WINDOW:
+        for layer in network.layers:
+            layer.residual_group = Blocks(layer.residual_group.blocks, DOT)
+    _forget_tables(network)
+    return Windowed(OneDoubling(network) if halved else network, scale, window)
+
+
+def drop_tables(state: StateDict) -> StateDict:
+    """Return a state dict without what follows from the sizes of window and training patch.
+
+    Many files lack these tables, and those of other patches have other masks.
+    """
+    return {key: value for key, value in state.items() if not key.endswith(_TABLES)}
+
+
+def _forget_tables(network: nn.Module) -> None:
+    """Leave the tables out of the network's state dict."""
+    for module in network.modules():
+        for name in _TABLES:
+            if name in dict(module.named_buffers(recurse=False)):
+                module.register_buffer(name, module.get_buffer(name), persistent=False)
 
 
 class OneDoubling(nn.Module):

@@ -21,7 +21,7 @@ __all__ = ["convert_ncnn"]
 
 _MAGIC = "7767517"
 _FP16, _FP32 = 0x01306B47, 0x0002C056  # what a file says of the numbers that follow; 0 is fp32 too
-_MAX_STRUCTURE_BYTES = 1 << 20  # x4plus, of 999 layers, has 116 kB
+_MAX_STRUCTURE_BYTES = 4 << 20  # x4plus, of 999 layers, has 116 kB
 _WITHOUT_NUMBERS = frozenset(
     {"Input", "Split", "Concat", "Eltwise", "BinaryOp", "Interp", "PixelShuffle"}
 )

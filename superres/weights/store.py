@@ -23,10 +23,12 @@ from superres.weights import matconvnet
 from superres.weights.download import Timeouts, find_fault, find_format_fault, make_missing_error
 from superres.weights.registry import ArchivePlaces
 from superres.weights.sources import Obtained, Sources, fetch
+from superres.weights.unwrap import find_state_dict, strip_prefixes
 
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parents[1] / "assets"
+_MAX_TENSORS = 100_000
 NAMED = 3  # keys that an error message names of each kind
 
 
@@ -198,9 +200,9 @@ def _can_fetch(weights: Weights, store: Store) -> bool:
 def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")) -> StateDict:
     """Return the tensors by name, on the CPU, from a safetensors file or a torch checkpoint.
 
-    Of a checkpoint, what lies under the first of `keys` that it has, else the whole; a `module.`
-    before every name is dropped. Raises WeightsMissing if there is no file, WeightsCorrupt with
-    file and reason for anything but tensors.
+    Of a checkpoint, what lies under the first of `keys` that it has, else where trainers usually
+    put it; prefixes of all names, such as `module.`, are dropped. Raises WeightsMissing if there is
+    no file, WeightsCorrupt with file and reason for anything but tensors.
     """
     try:
         wrong = find_format_fault(path)
@@ -211,7 +213,7 @@ def read_state_dict(path: Path, keys: tuple[str, ...] = ("params_ema", "params")
         raise WeightsCorrupt(f'weights file "{path}" {_describe_error(error)}') from error
     if wrong is not None:
         raise WeightsCorrupt(f'weights file "{path}" {wrong}')
-    return _drop_module_prefix(dict(_iterate_tensors(path, content, keys)))
+    return strip_prefixes(dict(_iterate_tensors(path, content, keys)))
 
 
 def _read_checkpoint(path: Path) -> object:
@@ -239,23 +241,16 @@ def _describe_error(error: Exception) -> str:
 def _iterate_tensors(
     path: Path, content: object, keys: tuple[str, ...]
 ) -> Iterator[tuple[str, Tensor]]:
-    held: object = content
-    if isinstance(content, dict):
-        held = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
+    held = find_state_dict(content, keys) if isinstance(content, dict) else content
     if not isinstance(held, dict) or not held:
         raise WeightsCorrupt(f'weights file "{path}" holds no tensors by name')
+    if len(held) > _MAX_TENSORS:
+        raise WeightsCorrupt(f'weights file "{path}" holds {len(held)} tensors: too many')
     for name, value in held.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
             found = f"{quote(name)} is a {type(value).__name__}, expected a dense Tensor"
             raise WeightsCorrupt(f'weights file "{path}": {found}')
         yield str(name), value.detach()
-
-
-def _drop_module_prefix(state: StateDict) -> StateDict:
-    """Return `state` without the prefix that DataParallel leaves before every name."""
-    if not all(name.startswith("module.") for name in state):
-        return state
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def load_state_dict(network: nn.Module, state: StateDict, path: Path) -> None:

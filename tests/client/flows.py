@@ -12,10 +12,10 @@ from tests.gateway.service import Service, discard, launch_flow, read_flow, read
 def serving(
     folder: Path, block: dict[str, Any] | None = None, executor: dict[str, Any] | None = None
 ) -> Iterator[Service]:
-    """flows/flow.yml, ready; `block` goes into its gateway block, `executor` are settings of the
+    """flows/fast.yml, ready; `block` goes into its gateway block, `executor` are settings of the
     Executor.
     """
-    flow = read_flow("flow.yml")
+    flow = read_flow("fast.yml")
     flow["gateway"].update(block or {})
     (served,) = flow["executors"]
     served["uses_with"].update(executor or {})

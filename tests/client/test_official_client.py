@@ -23,11 +23,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What each call of calls.py was answered by flows/flow.yml on a free port."""
+    """What each call of calls.py was answered by flows/fast.yml on a free port."""
     folder = tmp_path_factory.mktemp("client")
     photo = Image.fromarray(astronaut()).crop((60, 0, 420, 360)).resize((200, 200))
     photo.save(folder / "photo.jpg", quality=90)
-    service = launch_flow(folder, read_flow("flow.yml"))
+    service = launch_flow(folder, read_flow("fast.yml"))
     try:
         ready(service)
         done = subprocess.run(

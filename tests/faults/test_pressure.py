@@ -120,7 +120,7 @@ SHORT_BYTES = 2 * MIB
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The default Flow on a free port."""
-    made = launch_flow(tmp_path_factory.mktemp("faults"), read_flow("flow.yml"))
+    made = launch_flow(tmp_path_factory.mktemp("faults"), read_flow("fast.yml"))
     yield ready(made)
     discard(made)
 

@@ -181,19 +181,22 @@ class Around:
 
 
 def make_rrdb_stages(network: Any) -> StageMaker:
-    """Return the stages of basicsr's RRDBNet; scale 2 takes rows in pairs."""
+    """Return the stages of an RRDB network; with pixel unshuffle it takes rows in multiples."""
     dense = [
         [DenseLayers(part) for part in (block.rdb1, block.rdb2, block.rdb3)]
         for block in network.body
     ]
     first, after = Packed(network.conv_first), Packed(network.conv_body)
-    doubling = [Packed(network.conv_up1), Packed(network.conv_up2)]
+    doubling = [
+        Packed(layer) for name, layer in network.named_children() if name.startswith("conv_up")
+    ]
+    unshuffle = getattr(network, "unshuffle", None) or {2: 2, 1: 4}.get(network.scale, 1)
     rest, ending = Packed(network.conv_hr), Packed(network.conv_last)
 
     def stages(size: Size) -> Stage:
         scratch = Scratch()
         like = network.conv_first.weight
-        width = size.width // (2 if network.scale == 2 else 1)
+        width = size.width // unshuffle
         # For all blocks at once, before anything else is allocated and freed.
         numbers = sum(layers.remembered for block in dense for layers in block)
         memory = iter(like.new_empty(numbers * width).split(dense[0][0].remembered * width))
@@ -206,7 +209,7 @@ def make_rrdb_stages(network: Any) -> StageMaker:
             Convolution(rest, make_leaky_relu(SLOPE)),
             Convolution(ending),
         ]
-        small: list[Stage] = [Unshuffled(2)] if network.scale == 2 else []
+        small: list[Stage] = [Unshuffled(unshuffle)] if unshuffle > 1 else []
         around = Around(first, Chain([*body, Convolution(after)]))
         return Chain([*small, around, RowLimiter(Chain(large), _LARGE_ROWS)])
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from evaluation.protocol import luma, resize_matrix
+from evaluation.protocol import luma
+from superres.image.imresize import resize_matrix
 from superres.networks.lapsrn import LapSRNNetwork
 from superres.networks.luma_chroma import (
     BicubicUpscaler,

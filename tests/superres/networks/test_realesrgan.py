@@ -67,7 +67,7 @@ def test_community_files_of_the_first_layout_fit() -> None:
     numbered = ModelLoader().load_from_state_dict(ours.state_dict()).model.state_dict()
     assert "model.0.weight" in numbered
     again = realesrgan.build_rrdb(4, 2)
-    again.load_state_dict(realesrgan.convert_numbered(numbered))
+    again.load_state_dict(realesrgan.convert_rrdb(numbered))
     assert all(
         torch.equal(a, b) for a, b in zip(ours.parameters(), again.parameters(), strict=True)
     )

@@ -65,8 +65,8 @@ def test_a_structure_that_is_wrong_says_where(before: bytes, after: bytes, words
 
 
 def test_a_structure_is_not_read_beyond_its_limit() -> None:
-    with pytest.raises(WeightsCorrupt, match="expected at most 1048576"):
-        convert_ncnn(STRUCTURE + bytes(1 << 20), NUMBERS, LAYERS)
+    with pytest.raises(WeightsCorrupt, match="expected at most 4194304"):
+        convert_ncnn(STRUCTURE + bytes(4 << 20), NUMBERS, LAYERS)
 
 
 def test_a_structure_that_is_empty_is_an_error() -> None:

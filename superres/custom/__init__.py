@@ -1,0 +1,1 @@
+"""Weights files that no row of the catalogue names: their network is read from the tensors."""
