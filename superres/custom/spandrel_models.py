@@ -21,12 +21,12 @@ from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import read_state_dict
 
 # Overlaps with which tiles are within one 8-bit step of the whole image; every other architecture
-# goes whole. Measured with random weights of unit gain, on an image that is dark and flat on one
-# side and noisy on the other, in steps of the output's range at overlap 32: SPAN 0.1, DRCT 0.4,
-# MoESR 0.05, SwiftSRGAN 0.02, MoSR 0.01, DITN 0.001. Trained weights reach farther, so that the
-# deep ones have twice that, as Real-ESRGAN's RRDB has. What pools, normalizes or attends over the
-# whole image: GRL 220 and OmniSR 280, SeemoRe 160, DCTLSA 150, RealPLKSR 130,
-# ATD 94, RGT 88, CRAFT 45, DAT 31, SAFMNBCIE 15, HAT 1.6.
+# goes whole. Measured with random weights of unit gain, on an image that is dark on one side and
+# noisy on the other, in 255ths of the output's range at overlap 32: SPAN 0.1, DRCT 0.4, MoESR 0.05,
+# SwiftSRGAN 0.02, MoSR 0.01, DITN 0.001. Trained weights reach farther, so that the deepest have
+# twice that, as Real-ESRGAN's RRDB has. What pools, normalizes or attends over the whole image was
+# off by: OmniSR 280, GRL 220, SeemoRe 160, DCTLSA 150, RealPLKSR 130, ATD 94, RGT 88, CRAFT 45,
+# DAT 31, SAFMNBCIE 15, HAT 1.6.
 TILED = {
     "SPAN": 32,
     "SwiftSRGAN": 32,
@@ -34,7 +34,7 @@ TILED = {
     "DITN": 32,
     "MoESR": 64,
     "DRCT": 64,
-    "ESRGAN": 64,  # with a layer more in its blocks than our own: ESRGAN+
+    "ESRGAN": 64,  # ESRGAN+; the others are our own
 }
 _PROBE = 64  # pixels a side of the image by which the memory is estimated
 _MAX_NUMBER = 500  # layers in a row; a file may name more than memory can hold

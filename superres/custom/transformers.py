@@ -37,14 +37,8 @@ def detect_swinir(state: StateDict) -> Finding:
     """
     table = state.get("layers.0.residual_group.blocks.0.attn.relative_position_bias_table")
     first = state.get("conv_first.weight")
-    if table is None or first is None or table.ndim != 2:
+    if table is None or first is None or table.ndim != 2 or not _is_swinir(state):
         return None
-    if not {"conv_after_body.weight", "conv_after_body.0.weight"} & state.keys():
-        return None
-    if not _list_block_parts(state) <= {"norm1", "attn", "attn_mask", "norm2", "mlp"}:
-        return None  # HAT, whose names are SwinIR's and more
-    if "layers.0.residual_group.blocks.0.attn.qkv.weight" not in state:
-        return None  # SRFormer
     layers, depth = (
         _count(state, r"layers\.(\d+)\."),
         _count(state, r"layers\.0\.residual_group\.blocks\.(\d+)\."),
@@ -92,10 +86,15 @@ def detect_swinir(state: StateDict) -> Finding:
     )
 
 
-def _list_block_parts(state: StateDict) -> set[str]:
-    """Return the names of what the first block of a SwinIR-like network has."""
+def _is_swinir(state: StateDict) -> bool:
+    """Tell SwinIR from HAT, which has more in its blocks, and from SRFormer, which has less."""
     block = "layers.0.residual_group.blocks.0."
-    return {k.removeprefix(block).partition(".")[0] for k in state if k.startswith(block)}
+    parts = {k.removeprefix(block).partition(".")[0] for k in state if k.startswith(block)}
+    return (
+        parts <= {"norm1", "attn", "attn_mask", "norm2", "mlp"}
+        and f"{block}attn.qkv.weight" in state
+        and not {"conv_after_body.weight", "conv_after_body.0.weight"}.isdisjoint(state)
+    )
 
 
 def _estimate_bytes(scale: int, channels: int, heads: int, window: int, upsampler: str) -> int:

@@ -33,12 +33,9 @@ TILED: dict[str, Callable[[], nn.Module]] = {
     "MoSR": _describe("MoSR", upscale=2, n_block=24, dim=48),
     "MoESR": _describe("MoESR", scale=2, dim=48),
     "DITN": _describe("DITN", upscale=2),
+    "ESRGAN": _describe("ESRGAN", num_filters=32, num_blocks=8, scale=2, plus=True),
     "DRCT": _describe(
-        "DRCT",
-        depths=(6, 6, 6),
-        num_heads=(6, 6, 6),
-        upsampler="pixelshuffle",
-        **_TRANSFORMER,
+        "DRCT", depths=(6, 6, 6), num_heads=(6, 6, 6), upsampler="pixelshuffle", **_TRANSFORMER
     ),
 }
 WHOLE: dict[str, Callable[[], nn.Module]] = {

@@ -18,9 +18,7 @@ QUICK = {"SPAN", "RealPLKSR", "RCAN"}  # the rest takes a minute
 
 
 def mark_slow(names: dict[str, object]) -> list[object]:
-    return [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names
-    ]
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def save(name: str, folder: Path) -> Path:
