@@ -6,6 +6,7 @@ colours and depth show alone.
 
 import threading
 import time
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,29 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from skimage import data
 
 from superres.errors import BadSetting, Failed, WeightsMismatch, WeightsMissing
 from superres.faces import alignment, enhancer, models, networks
 from superres.faces.alignment import Landmarks
-from superres.faces.enhancer import Bytes, FaceEnhancer, Network
+from superres.faces.enhancer import Bytes, FaceEnhancer
 from superres.image.frame import Pixels
-from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
-
-CPU = torch.device("cpu")
-# Read off the astronaut's photo: left and right eye, nose, corners of the mouth.
-EYES_NOSE_MOUTH: Landmarks = np.array(
-    [[204.2, 100.8], [246.7, 103.3], [224.2, 125.8], [204.2, 140.8], [243.3, 141.7]]
+from tests.superres.faces.portraits import (
+    CPU,
+    EYES_NOSE_MOUTH,
+    LANDMARKS,
+    LEFT,
+    SIDE,
+    TOP,
+    darker,
+    enlarged,
+    make_enhancer,
+    moved,
+    photo,
+    psnr,
 )
-LEFT, TOP, SIDE = 120, 20, 200  # a part of the photo with her face
+
 BOX = slice(TOP, TOP + SIDE), slice(LEFT, LEFT + SIDE)
-LANDMARKS: Landmarks = EYES_NOSE_MOUTH - [LEFT, TOP]
-
-
-def photo() -> Bytes:
-    picture: Any = data
-    return np.asarray(picture.astronaut(), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -46,33 +45,8 @@ def portrait() -> Bytes:
     return np.ascontiguousarray(photo()[BOX])
 
 
-def ellipse(face: torch.Tensor) -> torch.Tensor:
-    """Scores that call the middle of any face skin and all else background."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 512), torch.linspace(-1, 1, 512), indexing="ij")
-    scores = torch.zeros(1, networks.CLASSES, 512, 512)
-    scores[0, 1] = 1 - 2 * ((x / 0.7) ** 2 + (y / 0.8) ** 2)
-    return scores
-
-
-def make_enhancer(
-    *landmarks: Landmarks, restore: Network = lambda face: face, parse: Network = ellipse
-) -> FaceEnhancer:
-    return FaceEnhancer(lambda picture: list(landmarks), restore, parse, CPU)
-
-
-def enlarged(picture: Pixels, scale: int) -> Pixels:
-    big = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    if big.ndim == 2:  # OpenCV drops the axis of a single channel
-        big = big[..., None]
-    return np.asarray(big, np.uint16) if picture.dtype == np.uint16 else np.asarray(big, np.uint8)
-
-
 def grey(picture: Bytes) -> Bytes:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
-
-
-def psnr(a: Pixels, b: Pixels) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
 # Nothing to do
@@ -86,6 +60,54 @@ def test_a_picture_without_faces_comes_back_as_it_is(portrait: Bytes) -> None:
 def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
     assert make_enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2).pixels is big
+
+
+# Several faces, and strength
+
+
+def test_faces_too_small_are_counted_and_left_alone(portrait: Bytes) -> None:
+    big = enlarged(portrait, 2)
+    tiny = moved(4.9 / 125.92, 0.5, 100, 100)
+    out = make_enhancer(tiny, restore=darker).enhance(portrait, big, 2)
+    assert out.pixels is big and (out.found, out.restored) == (1, 0)
+    both = make_enhancer(tiny, LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    alone = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    assert (both.found, both.restored) == (2, 1) and np.array_equal(both.pixels, alone.pixels)
+
+
+def test_each_of_several_faces_is_restored_in_its_place(portrait: Bytes) -> None:
+    left, right = moved(0.15, 0, 50, 100), moved(0.15, 0.3, 150, 100)
+    big = enlarged(portrait, 2)
+    both = make_enhancer(left, right, restore=darker).enhance(portrait, big, 2)
+    assert (both.found, both.restored) == (2, 2)
+    for face, half in ((left, slice(None, 200)), (right, slice(200, None))):
+        alone = make_enhancer(face, restore=darker).enhance(portrait, big, 2).pixels
+        assert (alone[:, half] != big[:, half]).any()
+        assert np.array_equal(both.pixels[:, half], alone[:, half])
+
+
+def test_beyond_the_bound_the_surest_faces_are_restored(
+    portrait: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enhancer, "MAX_FACES", 1)
+    faces = moved(0.15, 0, 50, 100), moved(0.15, 0.3, 150, 100)
+    big = enlarged(portrait, 2)
+    out = make_enhancer(*faces, restore=darker).enhance(portrait, big, 2)
+    assert (out.found, out.restored) == (2, 1)
+    assert np.array_equal(out.pixels[:, 200:], big[:, 200:]) and (out.pixels != big).any()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_strength_blends_the_restored_face_with_the_plain_one(portrait: Bytes, deep: bool) -> None:
+    image: Pixels = portrait.astype(np.uint16) * 257 if deep else portrait
+    big = enlarged(image, 2)
+    person = make_enhancer(LANDMARKS, restore=darker)
+    whole = person.enhance(image, big, 2).pixels.astype(float)
+    for strength in (0.25, 0.5, 0.9):
+        out = person.enhance(image, big, 2, strength=strength).pixels
+        assert np.abs(out - (strength * whole + (1 - strength) * big)).max() <= 1.01
+    none = person.enhance(image, big, 2, strength=0)
+    assert none.pixels is big and (none.found, none.restored) == (1, 0)
 
 
 # Colours
@@ -146,7 +168,9 @@ def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
     deep = np.clip(portrait.astype(int) * 257 + noise, 0, 65535).astype(np.uint16)
     big = enlarged(deep, 2)
     out = make_enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2).pixels
-    shallow = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2).pixels
+    shallow = (
+        make_enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2).pixels
+    )
     assert out.dtype == np.uint16
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
@@ -288,6 +312,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         FaceEnhancer.from_store(models.DEFAULT, CPU, Store(tmp_path, offline=True))
 
 
+def test_a_file_without_a_hash_is_never_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"put https://.*RestoreFormer\.pth .*not downloaded"):
+        FaceEnhancer.from_store("restoreformer.v1", CPU, Store(tmp_path, offline=False))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_operators_file_is_judged_by_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "RestoreFormer.pth"
+    torch.save({"params": {"conv_body_first.weight": torch.zeros(32, 3, 1, 1)}}, path)
+    model = models.FACE_MODELS["restoreformer.v1"]
+    with pytest.raises(WeightsMismatch, match=r"does not fit RestoreFormer: missing encoder\."):
+        enhancer.load_network(model.build(), path, model.weights.keys, CPU)
+
+
 def test_a_file_loads_strictly_and_without_its_prefix(
     retinaface: torch.nn.Module, tmp_path: Path
 ) -> None:
@@ -305,18 +343,33 @@ def test_a_file_loads_strictly_and_without_its_prefix(
 # End to end
 
 
-def by_gfpgan(network: torch.nn.Module) -> Network:
-    return lambda face: network(face, return_rgb=False, randomize_noise=False)[0]
-
-
 def test_gfpgan_paints_the_face_of_a_photo(portrait: Bytes) -> None:
     torch.manual_seed(0)
     network = networks.gfpgan().eval().requires_grad_(False)
     big = enlarged(portrait, 2)
-    out = make_enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2).pixels
+    out = (
+        make_enhancer(LANDMARKS, restore=partial(enhancer.restore_face, network))
+        .enhance(portrait, big, 2)
+        .pixels
+    )
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
     assert not pasted[:10].any() and not pasted[-10:].any()
+
+
+@pytest.mark.slow
+def test_restoreformer_restores_a_face_from_the_operators_file(
+    portrait: Bytes, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "RestoreFormer.pth"
+    torch.save({"params": networks.restoreformer().state_dict()}, path)
+    model = models.FACE_MODELS["restoreformer.v1"]
+    network = enhancer.load_network(model.build(), path, model.weights.keys, CPU)
+    big = enlarged(portrait, 2)
+    restore = partial(enhancer.restore_face, network)
+    out = make_enhancer(LANDMARKS, restore=restore).enhance(portrait, big, 2)
+    assert out.restored == 1 and 0.1 < (out.pixels != big).any(axis=2).mean() < 0.6
 
 
 @pytest.mark.slow
@@ -335,7 +388,9 @@ def test_all_networks_together_run_on_photos_with_faces(
     network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
     assert enhancer.find_landmarks(retinaface, enhancer.convert_to_8_bits(picture)) == []
     restored = make_enhancer(
-        landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0]
+        landmarks,
+        restore=partial(enhancer.restore_face, network),
+        parse=lambda face: parser(face)[0],
     )
     big = enlarged(np.ascontiguousarray(picture), scale)
     out = restored.enhance(picture, big, scale).pixels
@@ -361,7 +416,9 @@ def test_the_published_networks_restore_a_face(face_model: str, portrait: Bytes)
     assert 0.1 < pasted.mean() < 0.7
     assert psnr(out[pasted], big[pasted]) > 20, "another face, or another channel order"
     assert np.abs(out[pasted].mean(axis=0) - big[pasted].mean(axis=0)).max() < 12
-    assert np.array_equal(out, published.enhance(small, big, 2).pixels), "noise differs between calls"
+    assert np.array_equal(out, published.enhance(small, big, 2).pixels), (
+        "noise differs between calls"
+    )
 
 
 def here(file: str, store: Store) -> bool:
