@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from superres.custom.detected import Detected, Finding, Unsupported
 from superres.errors import WeightsMismatch
-from superres.model_spec import NetworkSpec, SizeRequirements, Speed, StateDict
+from superres.model_spec import FACE_OPTIONS, NetworkSpec, SizeRequirements, Speed, StateDict
 from superres.networks.pad_to_multiple import Windowed
 from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import read_state_dict
@@ -119,7 +119,7 @@ def _make_spec(name: str, *, found: Any, path: Path) -> NetworkSpec:
         scale=found.scale,
         weights=(),
         description="your own file",
-        options=("face_enhance",),
+        options=FACE_OPTIONS,
         build=partial(_build, path, found.scale, needs.multiple_of),
         speed=Speed.SLOW,
         overlap=overlap or 0,

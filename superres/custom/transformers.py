@@ -12,7 +12,7 @@ from superres.catalogue.window_transformers import (
     describe_window_transformer,
 )
 from superres.custom.detected import ANY_WEIGHTS, Detected, Finding, Unsupported
-from superres.model_spec import NetworkSpec, StateDict
+from superres.model_spec import FACE_OPTIONS, NetworkSpec, StateDict
 from superres.networks.swin2sr import build_padded_swin2sr, convert_release
 from superres.networks.swinir import build_padded_swinir, drop_tables
 
@@ -127,7 +127,7 @@ def _make_spec(name: str, row: NetworkSpec, align: int) -> NetworkSpec:
         row,
         name=name,
         description="your own file",
-        options=("face_enhance",),
+        options=FACE_OPTIONS,
         align=align,
         overlap=max(row.overlap, 4 * align),
     )
