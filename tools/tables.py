@@ -24,6 +24,9 @@ their publishers. This file is generated from the catalogue: `python -m tools.ta
 _NOTICE_FOOT = """
 Remarks:
 
+- The weights of *compact.photo* were trained here and are derived from those of Real-ESRGAN's
+  general-x4 (Copyright (c) 2021, Xintao Wang), under its licence:
+  `superres/assets/LICENSE.Real-ESRGAN`.
 - *none stated*: the authors state no licence for the file; ask them before you use it for more than
   research.
 - GFPGAN's code is Apache-2.0 except parts of StyleGAN2 (NVIDIA Source Code License, non-commercial)

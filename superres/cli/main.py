@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from superres.weights.store import Store
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
-_DEFAULT_MODEL = "bicubic_pp.x3"
+_DEFAULT_MODEL = "compact.photo-x4"
 _DEFAULT_FACE_MODEL = "gfpgan.v1.4"
 _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
 
@@ -100,6 +100,9 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "(photo.upscaled.jpg with --scale or --server)",
     )
     add("--model", help=f"default: {_DEFAULT_MODEL}, or the server's own")
+    add(
+        "--weights", type=Path, metavar="FILE", help="a weights file of your own instead of --model"
+    )
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
     add(
@@ -178,8 +181,8 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     from superres.cli.client import Server
 
     if given.server is not None:
-        if given.device or given.offline or given.face_model:
-            allowed = "none of --device, --offline and --face-model beside it"
+        if given.device or given.offline or given.face_model or given.weights:
+            allowed = "none of --device, --offline, --face-model and --weights beside it"
             raise BadOption("--server", given.server, allowed)
         key = given.key or os.environ.get(_KEY_VARIABLE)
         return upscale_remotely(Server(given.server, key), given.model, wanted)
@@ -187,17 +190,21 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.catalogue import find_model
+    from superres.custom.detect import detect_network
     from superres.inference.device import Device, find_device
     from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
-    spec = find_model(given.model or _DEFAULT_MODEL)
+    if given.weights and given.model:
+        raise BadOption("--weights", given.weights, "no --model beside it")
+    name = given.model or _DEFAULT_MODEL
+    spec = detect_network(given.weights) if given.weights else find_model(name)
     if given.face_enhance and "face_enhance" not in spec.options:
         raise BadOption("--face-enhance", True, f"no value with model {spec.name}")
     device = Device(find_device(given.device or "auto"))
     store = Store.from_environment(offline=given.offline or None)
     try:
-        model = NetworkModel(spec, device, store)
+        model = NetworkModel(spec, device, store, given.weights)
         faces = _load_faces(given, device.device, store) if given.face_enhance else None
     except ImportError as error:
         message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"

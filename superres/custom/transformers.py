@@ -142,7 +142,8 @@ def detect_swin2sr(state: StateDict) -> Finding:
     Returns:
         The network, or why it is not computed; None for another architecture.
     """
-    if not any(key.endswith("logit_scale") for key in state):
+    biases = ("cpb_mlp.0.weight", "continuous_position_bias_mlp.0.weight")
+    if not any(key.endswith(biases) for key in state):
         return None
     published = convert_release(state)
     first = published.get("swin2sr.first_convolution.weight")

@@ -66,7 +66,7 @@ def cut_out_face(image: Pixels, matrix: Matrix) -> Floats:
     zoom = _measure_zoom(matrix)
     margin = _REACH * (max(1.0, 1 / zoom) + 1 / zoom)
     inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
-    face: Floats = np.broadcast_to(_OUTSIDE, (FACE, FACE, 3)).copy()
+    face: Floats = np.broadcast_to(_OUTSIDE, (FACE, FACE, 3)).astype(np.float32)
     area = _bound_square(inverse, ceil(margin), Size(width, height))
     if min(area.size) <= 0:
         return face

@@ -41,9 +41,7 @@ TILED: dict[str, Callable[[], nn.Module]] = {
 WHOLE: dict[str, Callable[[], nn.Module]] = {
     "RealPLKSR": _describe("PLKSR", "RealPLKSR", dim=32, n_blocks=4, upscaling_factor=2),
     "PLKSR": _describe("PLKSR", dim=32, n_blocks=4, upscaling_factor=2),
-    "RCAN": _describe("RCAN", scale=2, n_resgroups=2, n_resblocks=2, n_feats=32),
     "SAFMN": _describe("SAFMN", dim=36, upscaling_factor=2),
-    "DCTLSA": _describe("DCTLSA", upscale=2, num_modules=2),
     "CRAFT": _describe("CRAFT", upscale=2),
     "SeemoRe": _describe(
         "SeemoRe", scale=2, num_experts=3, num_layers=6, embedding_dim=36, lr_space="exp"
