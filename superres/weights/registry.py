@@ -4,7 +4,6 @@ Both programs read the user's settings: index, proxy, certificates, credentials.
 is only read, so a wheel of any system and Python will do.
 """
 
-import importlib.util
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO
 
@@ -112,7 +112,7 @@ def _download(package: Package, folder: Path, seconds: float) -> Path:
 def _make_pip_command(package: Package, folder: Path) -> list[str]:
     """Return the command that downloads a wheel, whatever machine this is."""
     pip = [sys.executable, "-m", "pip"]
-    if importlib.util.find_spec("pip") is None:
+    if PathFinder.find_spec("pip") is None:
         program = shutil.which("pip3") or shutil.which("pip")
         if program is None:
             raise RegistryError(

@@ -190,7 +190,7 @@ def test_too_large_a_scale_is_a_failure_of_the_picture(
         (["upscale", "photo.jpg", "-o", "a.png", "--format", "jpeg"], "png, as --output a.png"),
         (["upscale", "photo.jpg", "-o", "a.docx"], "an ending among png"),
         (["upscale", "photo.jpg", "--server", "localhost:51001"], "http://localhost:51001"),
-        (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "neither --device"),
+        (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "none of --device"),
         (["upscale", "photo.jpg", "--key", "secret"], "--server beside it"),
         (["fetch", "nothing.x9"], "expected one of lanczos.x2"),
         (["fetch"], "models, or --all alone"),
