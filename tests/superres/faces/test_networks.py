@@ -23,7 +23,7 @@ def parameters(network: nn.Module) -> int:
     ("build", "expected"),
     [
         (networks.gfpgan, 86_444_252),
-        (networks.restoreformer, 0),
+        (networks.restoreformer, 72_680_003),
         (lambda: networks.retinaface(META), 27_293_600),
         (networks.parsenet, 21_303_254),
     ],
