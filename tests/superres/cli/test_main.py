@@ -191,6 +191,12 @@ def test_too_large_a_scale_is_a_failure_of_the_picture(
         (["upscale", "photo.jpg", "-o", "a.docx"], "an ending among png"),
         (["upscale", "photo.jpg", "--server", "localhost:51001"], "http://localhost:51001"),
         (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "none of --device"),
+        (["upscale", "photo.jpg", "--face-strength", "0.5"], "--face-enhance beside it"),
+        (["upscale", "photo.jpg", "--face-strength", "2", "--face-enhance"], "from 0 to 1"),
+        (
+            ["upscale", "photo.jpg", "--model", "lanczos.x2", "--face-enhance"],
+            "no value with model",
+        ),
         (["upscale", "photo.jpg", "--key", "secret"], "--server beside it"),
         (["fetch", "nothing.x9"], "expected one of lanczos.x2"),
         (["fetch"], "models, or --all alone"),
