@@ -15,7 +15,7 @@ export function createIntake(onFile) {
     onFile(file);
   });
   document.getElementById('sample-button').addEventListener('click', async () => {
-    const answer = await fetch('sample.jpg');
+    const answer = await fetch(new URL('sample.jpg', import.meta.url));
     if (!answer.ok) return;
     onFile(new File([await answer.blob()], 'sample.jpg', { type: 'image/jpeg' }));
   });
