@@ -41,4 +41,4 @@ def _describe(scale: int, seconds: float) -> NetworkSpec:
     )
 
 
-ROWS = (_describe(4, 2.6), _describe(2, 2.4))
+ROWS = (_describe(4, 3.0), _describe(2, 2.8))
