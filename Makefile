@@ -87,7 +87,8 @@ $(SERVING_READY): requirements.txt | .venv/.python
 	@$(SERVER) $(PIP) -r $<
 	@touch $@
 
-$(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-diffusion.txt requirements.txt | .venv/.python
+$(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-diffusion.txt \
+                    requirements-community.txt requirements.txt | .venv/.python
 	@echo "Installing the packages for development into .venv (a few minutes the first time) …"
 	@$(SERVER) $(PIP) -r $<
 	@touch $@ $(SERVING_READY)

@@ -31,7 +31,8 @@ POLL_SECONDS = 0.2
 PHOTO = "data/astronaut.png"
 FACE_AND_SHOULDERS = (60, 0, 420, 360)
 PHOTO_SIZE = (200, 200)
-SCALE = "600:-1"
+PHOTO_QUALITY = 45  # of the JPEG: as small photos on the web are
+SCALE = "800:-1"
 CAPTION_HEIGHT = 24
 
 
@@ -99,12 +100,12 @@ def stop_on_signal(number: int, _frame: object) -> None:
 
 
 def write_photo(server: str, target: Path) -> tuple[int, int]:
-    """Width and height of the photo written to `target`: a reduced crop, as JPEG."""
+    """Width and height of the photo written to `target`: a reduced crop, as a small JPEG."""
     with Image.open(packaged_photo(server)) as original:
         face = original.convert("RGB").resize(
             PHOTO_SIZE, Image.Resampling.LANCZOS, box=FACE_AND_SHOULDERS
         )
-    face.save(target, quality=92)
+    face.save(target, quality=PHOTO_QUALITY)
     return face.size
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ from superres.errors import (
 )
 from superres.estimation.calibration import PaceTracker
 from superres.model_loader import LoadedModel
-from superres.model_spec import ModelSpec
+from superres.model_spec import FACE_OPTIONS, ModelSpec
 from superres.pipeline import Answer, upscale
 
 DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
@@ -178,8 +179,8 @@ class UpscalerExecutor(Executor):
 
     def list_options(self, model: LoadedModel) -> list[str]:
         """Return the model-specific options that work here."""
-        without_faces = {"face_enhance"} if self.faces is None else set()
-        return [option for option in model.options if option not in without_faces]
+        missing = FACE_OPTIONS if self.faces is None else ()
+        return [option for option in model.options if option not in missing]
 
     async def upscale_all(
         self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, deadline: Deadline
@@ -283,11 +284,12 @@ class UpscalerExecutor(Executor):
         document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
         faces = self.faces if special.pop("face_enhance", False) else None
+        strength = special.pop("face_strength", 1.0)
         # The pipeline lets go of the image it is given, which nobody else may hold.
         return upscale(
             decode_content(content, self.settings.limits, demand.image),
             model.upscaler(**special),
-            request.options,
+            replace(request.options, face_strength=strength),
             self.settings.max_output_pixels,
             partial(watch.note_progress, document),
             faces,
@@ -310,6 +312,10 @@ class UpscalerExecutor(Executor):
                 raise BadOption(
                     option, value, f"no value with model {name}; it works with {', '.join(takers)}"
                 )
+        strength = request.model_options.get("face_strength")
+        is_own = strength != self.settings.defaults.get("face_strength")
+        if is_own and not request.model_options.get("face_enhance"):
+            raise BadOption("face_strength", strength, "no value without face_enhance=true")
         return model
 
     def check_count(self, docs: DocumentArray) -> None:

@@ -1,6 +1,7 @@
 """The models an Executor serves, loaded as its settings say."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,4 +133,7 @@ def load_faces(models: Mapping[str, LoadedModel], settings: Settings) -> "FaceEn
     from superres.faces.enhancer import FaceEnhancer
 
     device = next(iter(models.values())).device.device
-    return FaceEnhancer.from_store(settings.face_model, device, make_store(settings))
+    store = make_store(settings)
+    if settings.weights is not None and settings.weights.is_dir():
+        store = replace(store, folders=(settings.weights, *store.folders))
+    return FaceEnhancer.from_store(settings.face_model, device, store)

@@ -43,6 +43,7 @@ class Settings:
     denoise_strength: float | None
     face_model: str | None
     face_enhance: bool | None
+    face_strength: float | None
     prompt: str | None
     negative_prompt: str | None
     steps: int | None

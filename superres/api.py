@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from superres.catalogue import ROWS, find_model
 from superres.codecs.decode import decode
 from superres.codecs.pillow_frames import to_pillow
+from superres.custom.detect import WEIGHTS_SUFFIXES, detect_network
 from superres.diffusion.spec import SPEC
 from superres.errors import BadImage
 from superres.image.frame import Frame, Pixels
@@ -24,7 +25,7 @@ from superres.weights.store import Store
 
 __all__ = ["DEFAULT_MODEL", "load", "models", "upscale"]
 
-DEFAULT_MODEL = "bicubic_pp.x3"
+DEFAULT_MODEL = "compact.photo-x4"
 """Its weights are embedded: nothing is downloaded."""
 
 
@@ -34,7 +35,7 @@ def models() -> tuple[ModelSpec, ...]:
 
 
 def load(
-    model: str = DEFAULT_MODEL,
+    model: str | Path = DEFAULT_MODEL,
     *,
     device: str = "auto",
     weights: str | Path | None = None,
@@ -44,7 +45,8 @@ def load(
 
     Args:
         model: A name that `models` lists, of a network: Stable Diffusion needs a prompt and is
-            loaded by superres.diffusion.model.DiffusionModel.
+            loaded by superres.diffusion.model.DiffusionModel; or a weights file of one's own, as a
+            Path or as text that ends in .safetensors, .pth, .pt or .ckpt.
         device: auto, cpu, mps, cuda or cuda:N.
         weights: A file or folder used instead of the publisher's file.
         offline: Never download.
@@ -56,9 +58,13 @@ def load(
         BadOption: There is no such model or device.
         Misconfigured: The weights are missing, damaged or those of another architecture.
     """
-    spec = find_model(model)
     store = Store.from_environment(offline=offline or None)
     path = None if weights is None else Path(weights)
+    if isinstance(model, Path) or model.lower().endswith(WEIGHTS_SUFFIXES):
+        path = Path(model)
+        spec = detect_network(path)
+    else:
+        spec = find_model(model)
     return NetworkModel(spec, Device(find_device(device)), store, path).upscaler()
 
 

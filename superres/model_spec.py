@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 StateDict = dict[str, Tensor]
+FACE_OPTIONS = ("face_enhance", "face_strength")
+"""The model-specific options of models for photos, which may show faces."""
 
 
 class PinnedFile(NamedTuple):

@@ -1,7 +1,7 @@
 """The straight line from an image to the bytes of a larger one."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +34,7 @@ class OutputOptions:
     tile: int = 0
     overlap: int | None = None
     keep_metadata: bool = False
+    face_strength: float = 1.0
 
 
 class Answer(NamedTuple):
@@ -44,7 +45,7 @@ class Answer(NamedTuple):
     input_size: Size
     output_size: Size
     cost: Cost
-    report: Mapping[str, Any]  # what else the model tells, such as the seed it used
+    report: Mapping[str, Any]  # what else the model tells, such as the seed it used, and of faces
 
 
 def upscale(
@@ -82,7 +83,24 @@ def upscale(
         for work in works:
             work.close()
     cost = Cost.sum(work.cost for work in works)
-    return Answer(encoded, upscaler.spec.scale, size, target, cost, upscaler.report)
+    report = {**upscaler.report, **_report_faces(works, faces, options.face_strength)}
+    return Answer(encoded, upscaler.spec.scale, size, target, cost, report)
+
+
+def _report_faces(
+    works: "Iterable[FrameWork]", faces: "FaceEnhancer | None", strength: float
+) -> dict[str, Any]:
+    """Return what an answer says of the faces of all frames; nothing where none were to be
+    restored.
+    """
+    if faces is None:
+        return {}
+    return {
+        "face_model": faces.name,
+        "face_strength": strength,
+        "faces_found": sum(work.faces_found for work in works),
+        "faces_restored": sum(work.faces_restored for work in works),
+    }
 
 
 def _target_size(
@@ -147,6 +165,7 @@ class FrameWork:
         self.faces = faces
         self.plan = plan
         self.strips: RowStream | None = None
+        self.faces_found = self.faces_restored = 0
 
     @property
     def cost(self) -> Cost:
@@ -201,7 +220,9 @@ class FrameWork:
         whole = made.read_all().pixels
         started = time.perf_counter()
         scale = self.upscaler.spec.scale
-        pixels = self.faces.enhance(colour, whole, scale, lambda *_: self.progress(1, 1))
+        pixels, self.faces_found, self.faces_restored = self.faces.enhance(
+            colour, whole, scale, lambda *_: self.progress(1, 1), options.face_strength
+        )
         made.cost.seconds += time.perf_counter() - started
         yield pixels
 

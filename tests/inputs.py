@@ -198,6 +198,7 @@ OPTIONS: list[tuple[str, Any]] = [
     *(("model", v) for v in ["esrgan", 5, "realesrgan.x4plus"]),
     *(("denoise_strength", v) for v in [0.5, 2, "strong"]),
     *(("face_enhance", v) for v in ["often", True]),
+    *(("face_strength", v) for v in [1.5, 0.5]),
     ("errors", "maybe"),
 ]
 

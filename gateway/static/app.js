@@ -15,7 +15,7 @@ import { startProgress } from './working.js';
 
 /** What each state shows, beside the form and the code. */
 const SHOWN = {
-  empty: ['intake'],
+  empty: ['intake', 'sample'],
   ready: ['preview', 'chosen'],
   working: ['preview', 'chosen'],
   done: ['viewer', 'chosen', 'tools', 'facts'],

@@ -1,4 +1,4 @@
-// How an image gets onto the page: file picker, drop and paste.
+// How an image gets onto the page: file picker, drop, paste, and a sample of the server's.
 
 /** Calls `onFile` with every file that is chosen, dropped anywhere on the page, or pasted. */
 export function createIntake(onFile) {
@@ -13,6 +13,11 @@ export function createIntake(onFile) {
     if (!file) return;
     event.preventDefault();
     onFile(file);
+  });
+  document.getElementById('sample-button').addEventListener('click', async () => {
+    const answer = await fetch(new URL('sample.jpg', import.meta.url));
+    if (!answer.ok) return;
+    onFile(new File([await answer.blob()], 'sample.jpg', { type: 'image/jpeg' }));
   });
   receiveDrops(onFile);
 }

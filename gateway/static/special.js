@@ -5,6 +5,7 @@ import { make } from './element.js';
 const CONTROLS = {
   denoise_strength: { label: 'Denoise', type: 'range', min: 0, max: 1, step: 0.05, value: 0.5 },
   face_enhance: { label: 'Enhance faces', type: 'checkbox' },
+  face_strength: { label: 'Face strength', type: 'range', min: 0, max: 1, step: 0.05, value: 1 },
   prompt: { label: 'Prompt', type: 'text', value: '' },
   negative_prompt: { label: 'Negative prompt', type: 'text', value: '' },
   noise_level: { label: 'Noise level', type: 'number', min: 0, max: 350, step: 1, value: '' },
@@ -16,12 +17,18 @@ const CONTROLS = {
 /** Shows the controls of these options in `root`, instead of those there. */
 export function showSpecial(root, names) {
   root.replaceChildren(...names.filter((name) => name in CONTROLS).map(field));
+  const enhance = root.querySelector('[name=face_enhance]');
+  const strength = root.querySelector('[name=face_strength]');
+  if (!enhance || !strength) return;
+  const follow = () => { strength.disabled = !enhance.checked; };
+  enhance.addEventListener('change', follow);
+  follow();
 }
 
-/** The options in `root` that differ from the model's defaults. */
+/** The options in `root` that differ from the model's defaults and have an effect. */
 export function readSpecial(root) {
   const given = {};
-  for (const input of root.querySelectorAll('input')) {
+  for (const input of root.querySelectorAll('input:enabled')) {
     const changed = input.type === 'checkbox' ? input.checked : input.value !== input.defaultValue;
     if (changed) given[input.name] = valueOf(input);
   }

@@ -3,11 +3,29 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from superres.catalogue import bicubic_pp, dipnet, lanczos, lapsrn, realesrgan, swin2sr, swinir
+from superres.catalogue import (
+    bicubic_pp,
+    compact,
+    dipnet,
+    lanczos,
+    lapsrn,
+    realesrgan,
+    swin2sr,
+    swinir,
+)
 from superres.errors import BadOption
 from superres.model_spec import NetworkSpec
 
-SYSTEMS = (lanczos, bicubic_pp, dipnet, lapsrn, realesrgan, swinir, swin2sr)  # fast ones first
+SYSTEMS = (
+    lanczos,
+    bicubic_pp,
+    compact,
+    dipnet,
+    lapsrn,
+    realesrgan,
+    swinir,
+    swin2sr,
+)  # fast ones first
 ROWS = tuple(row for system in SYSTEMS for row in system.ROWS)
 CATALOGUE: Mapping[str, NetworkSpec] = MappingProxyType({row.name: row for row in ROWS})
 

@@ -23,10 +23,10 @@ EMBEDDED = {
         2, 132808, "6df18f455d4d250c28433ff04a4ac568a2dd1350ef992801816f7704ef6b3a94"
     ),
     3: _describe_embedded(
-        3, 201928, "e7e8044eda79144072721c60fc31ad658fd795dcd595eadc857059059cb753e9"
+        3, 201928, "ea0ab59593b73e9b69d15d556d80a179c89995e26f7a6aca4cf33587e45b0fc1"
     ),
     4: _describe_embedded(
-        4, 298696, "2e3fdc0f133bdb546d140a0ed0fde7e2e25b33c70febced88d55a51745eb19f0"
+        4, 298696, "3b1acc817a1fb02fb81450eb904d1a23173ac5eca39a944744fb7f8c8e8a3d57"
     ),
 }
 

@@ -3,7 +3,14 @@
 from functools import partial
 
 from superres.catalogue.realesrgan_packages import HALF_COPIES
-from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, Weights
+from superres.model_spec import (
+    FACE_OPTIONS,
+    NetworkSpec,
+    RowStreaming,
+    SizeRequirements,
+    Speed,
+    Weights,
+)
 from superres.networks import realesrgan
 from superres.networks.streaming.rrdb import make_rrdb_stages
 from superres.networks.streaming.srvgg import make_srvgg_stages
@@ -76,7 +83,7 @@ def _describe_rrdb(
             min_pixels=14_000,
         ),
         convert=realesrgan.convert_rrdb,
-        options=("face_enhance",) if photos else (),
+        options=FACE_OPTIONS if photos else (),
     )
 
 
@@ -122,6 +129,6 @@ ROWS = (
             step_bytes=1_300,
             min_pixels=_SRVGG_PAYS_FROM,
         ),
-        options=("denoise_strength", "face_enhance"),
+        options=("denoise_strength", *FACE_OPTIONS),
     ),
 )

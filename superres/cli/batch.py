@@ -25,6 +25,7 @@ from superres.errors import Misconfigured, SuperresError
 from superres.image.size_expression import SizeExpression
 
 if TYPE_CHECKING:
+    from superres.faces.enhancer import FaceEnhancer
     from superres.inference.result import Progress
     from superres.inference.upscaler import NetworkUpscaler
 
@@ -39,6 +40,8 @@ class RunOptions(NamedTuple):
     tile: int
     keep_metadata: bool
     png_compression: int | None = None
+    face_enhance: bool = False
+    face_strength: float | None = None
 
 
 class FileJob(NamedTuple):
@@ -50,7 +53,9 @@ class FileJob(NamedTuple):
     mark: str
 
 
-def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
+def upscale_here(
+    upscaler: "NetworkUpscaler", wanted: RunOptions, faces: "FaceEnhancer | None" = None
+) -> FileJob:
     """Return the work done by a model on this machine, with a bar on a terminal."""
     from superres.codecs.png.writer import DEFAULT_COMPRESSION
     from superres.pipeline import OutputOptions, upscale
@@ -63,9 +68,11 @@ def upscale_here(upscaler: "NetworkUpscaler", wanted: RunOptions) -> FileJob:
             DEFAULT_COMPRESSION if wanted.png_compression is None else wanted.png_compression,
             wanted.tile,
             keep_metadata=wanted.keep_metadata,
+            face_strength=1.0 if wanted.face_strength is None else wanted.face_strength,
         )
         with _show_progress(name) as progress:
-            return upscale(decode(data), upscaler, options, progress=progress).encoded.data
+            answer = upscale(decode(data), upscaler, options, progress=progress, faces=faces)
+        return answer.encoded.data
 
     return FileJob(enlarge, _UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
 
@@ -79,6 +86,8 @@ def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> F
         "png_compression": wanted.png_compression,
         "tile": wanted.tile or None,
         "keep_metadata": "true" if wanted.keep_metadata else None,
+        "face_enhance": "true" if wanted.face_enhance else None,
+        "face_strength": wanted.face_strength,
     }
 
     def enlarge(data: bytes, name: str, made: Format) -> bytes:

@@ -25,10 +25,15 @@ from superres.cli.tables import write_table
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
 if TYPE_CHECKING:
+    import torch
+
     from superres.cli.batch import FileJob, RunOptions
+    from superres.faces.enhancer import FaceEnhancer
+    from superres.weights.store import Store
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
-_DEFAULT_MODEL = "bicubic_pp.x3"
+_DEFAULT_MODEL = "compact.photo-x4"
+_DEFAULT_FACE_MODEL = "gfpgan.v1.4"
 _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
 
 
@@ -95,6 +100,9 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "(photo.upscaled.jpg with --scale or --server)",
     )
     add("--model", help=f"default: {_DEFAULT_MODEL}, or the server's own")
+    add(
+        "--weights", type=Path, metavar="FILE", help="a weights file of your own instead of --model"
+    )
     add("--scale", help='FFmpeg\'s "width:height", e.g. 600:-1 or iw*2:ih*2; default: all of it')
     add("--format", help="png, jpeg, webp …; default: the ending of --output, else the input's own")
     add(
@@ -112,6 +120,13 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "--tile", type=_make_reader("tile"), default=0, help="edge in input pixels; default: chosen"
     )
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
+    add("--face-enhance", action="store_true", help="restore faces, with models for photos")
+    add(
+        "--face-strength",
+        type=_make_reader("face_strength"),
+        help="of a restored face, 0..1; default: 1",
+    )
+    add("--face-model", help=f"on this machine; default: {_DEFAULT_FACE_MODEL}; see NOTICE.md")
     add("--force", action="store_true", help="replace files that exist")
     add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     add("--offline", action="store_true", help="never download weights")
@@ -120,13 +135,14 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=upscale)
 
 
-def _make_reader(name: str) -> Callable[[str], int]:
-    """Return a reader of an option's whole numbers, for argparse."""
+def _make_reader(name: str) -> Callable[[str], float]:
+    """Return a reader of an option's numbers, for argparse."""
     option = REQUEST_OPTIONS[name]
 
-    def read(text: str) -> int:
+    def read(text: str) -> float:
         try:
-            return int(option.read(text))
+            number: float = option.read(text)
+            return number
         except WrongValue as error:
             message = f'"{text}": expected {error.allowed}'
             raise argparse.ArgumentTypeError(message) from error
@@ -144,8 +160,16 @@ def upscale(given: argparse.Namespace) -> int:
     if goal.is_stream(given.inputs) and sys.stdout.isatty():
         raise BadOption("--output", "-", "a file, as standard output is a terminal")
     scale = None if given.scale is None else SizeExpression.parse(given.scale)
+    if not given.face_enhance and (given.face_strength is not None or given.face_model):
+        raise BadOption("--face-strength and --face-model", "…", "--face-enhance beside it")
     wanted = RunOptions(
-        scale, given.quality, given.tile, given.keep_metadata, given.png_compression
+        scale,
+        given.quality,
+        given.tile,
+        given.keep_metadata,
+        given.png_compression,
+        given.face_enhance,
+        given.face_strength,
     )
     run = Run(_choose_job(given, wanted), goal, given.force)
     return SOME_FAILED if run.upscale_all(given.inputs) else DONE
@@ -157,26 +181,44 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     from superres.cli.client import Server
 
     if given.server is not None:
-        if given.device or given.offline:
-            raise BadOption("--server", given.server, "neither --device nor --offline beside it")
+        if given.device or given.offline or given.face_model or given.weights:
+            allowed = "none of --device, --offline, --face-model and --weights beside it"
+            raise BadOption("--server", given.server, allowed)
         key = given.key or os.environ.get(_KEY_VARIABLE)
         return upscale_remotely(Server(given.server, key), given.model, wanted)
     if given.key:
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.catalogue import find_model
+    from superres.custom.detect import detect_network
     from superres.inference.device import Device, find_device
     from superres.model_loader import NetworkModel
     from superres.weights.store import Store
 
-    spec = find_model(given.model or _DEFAULT_MODEL)
+    if given.weights and given.model:
+        raise BadOption("--weights", given.weights, "no --model beside it")
+    name = given.model or _DEFAULT_MODEL
+    spec = detect_network(given.weights) if given.weights else find_model(name)
+    if given.face_enhance and "face_enhance" not in spec.options:
+        raise BadOption("--face-enhance", True, f"no value with model {spec.name}")
     device = Device(find_device(given.device or "auto"))
+    store = Store.from_environment(offline=given.offline or None)
     try:
-        model = NetworkModel(spec, device, Store.from_environment(offline=given.offline or None))
+        model = NetworkModel(spec, device, store, given.weights)
+        faces = _load_faces(given, device.device, store) if given.face_enhance else None
     except ImportError as error:
         message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"
         raise BadSetting(message, option="--model") from error
-    return upscale_here(model.upscaler(), wanted)
+    return upscale_here(model.upscaler(), wanted, faces)
+
+
+def _load_faces(
+    given: argparse.Namespace, device: "torch.device", store: "Store"
+) -> "FaceEnhancer":
+    """Return the restorer of faces. Raises Misconfigured."""
+    from superres.faces.enhancer import FaceEnhancer
+
+    return FaceEnhancer.from_store(given.face_model or _DEFAULT_FACE_MODEL, device, store)
 
 
 def list_models(_given: argparse.Namespace) -> int:

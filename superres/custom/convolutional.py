@@ -11,7 +11,14 @@ from functools import partial
 from torch import nn
 
 from superres.custom.detected import ANY_WEIGHTS, Detected, Finding, Unsupported
-from superres.model_spec import NetworkSpec, RowStreaming, SizeRequirements, Speed, StateDict
+from superres.model_spec import (
+    FACE_OPTIONS,
+    NetworkSpec,
+    RowStreaming,
+    SizeRequirements,
+    Speed,
+    StateDict,
+)
 from superres.networks.full_range_luma import wrap_luma_network, wrap_state
 from superres.networks.realesrgan import build_rrdb, build_srvgg, convert_rrdb
 from superres.networks.streaming.rrdb import make_rrdb_stages
@@ -173,7 +180,7 @@ def _make_spec(  # noqa: PLR0913 # the fields that differ
         scale=scale,
         weights=(ANY_WEIGHTS,),
         description="your own file",
-        options=("face_enhance",),
+        options=FACE_OPTIONS,
         build=partial(wrap_luma_network, build, scale) if on_luma else build,
         convert=partial(wrap_state, convert_state) if on_luma else convert_state,
         speed=speed,

@@ -12,11 +12,18 @@ from superres.catalogue.window_transformers import (
     describe_window_transformer,
 )
 from superres.custom.detected import ANY_WEIGHTS, Detected, Finding, Unsupported
-from superres.model_spec import NetworkSpec, StateDict
+from superres.model_spec import FACE_OPTIONS, NetworkSpec, StateDict
 from superres.networks.swin2sr import build_padded_swin2sr, convert_release
 from superres.networks.swinir import build_padded_swinir, drop_tables
 
 _MAX_LAYERS, _MAX_CHANNELS, _MAX_WINDOW = 40, 512, 64
+# By Swin2SR's upsampler the row that a network's costs are in proportion to.
+_LIKE = {
+    "pixelshuffledirect": "swin2sr.lightweight-x2",
+    "pixelshuffle": "swin2sr.classical-x{}",
+    "pixelshuffle_aux": "swin2sr.compressed-x4",
+    "nearest+conv": "swin2sr.real-x4",
+}
 
 
 def detect_swinir(state: StateDict) -> Finding:
@@ -30,8 +37,7 @@ def detect_swinir(state: StateDict) -> Finding:
     """
     table = state.get("layers.0.residual_group.blocks.0.attn.relative_position_bias_table")
     first = state.get("conv_first.weight")
-    if table is None or first is None or table.ndim != 2 or "conv_after_body.weight" not in state:
-        # conv_after_body is one layer even where residuals have three
+    if table is None or first is None or table.ndim != 2 or not _is_swinir(state):
         return None
     layers, depth = (
         _count(state, r"layers\.(\d+)\."),
@@ -58,7 +64,9 @@ def detect_swinir(state: StateDict) -> Finding:
         upsampler=upsampler,
         resi_connection="3conv" if "layers.0.conv.0.weight" in state else "1conv",
     )
-    cost = layers * depth / 36 * (channels / 180) ** 2
+    # What the catalogue's networks of 60, 180 and 240 channels took, in layers and in the output.
+    seconds = layers * depth * channels * (3.2e-5 * channels + 0.0113)
+    seconds += 0 if upsampler in ("", "pixelshuffledirect") else 0.4 * scale**2
     return Detected(
         summary,
         partial(
@@ -68,15 +76,32 @@ def detect_swinir(state: StateDict) -> Finding:
                 scale,
                 build,
                 ANY_WEIGHTS,
-                # The catalogue's rows by scale, x4 being 8,500 and x1 about 3,000.
-                round((2_900 + 1_500 * max(scale - 1, 0) ** 1.2) * max(channels / 180, 0.3)),
-                round(110 * max(cost, 0.05) * max(1, window / 8), 1),
-                LIGHTWEIGHT if cost < 0.3 else CLASSICAL,
+                _estimate_bytes(scale, channels, table.shape[1], window, upsampler),
+                round(seconds * max(1, window / 8), 1),
+                LIGHTWEIGHT if seconds < 35 else CLASSICAL,
                 drop_tables,
             ),
             align=window,
         ),
     )
+
+
+def _is_swinir(state: StateDict) -> bool:
+    """Tell SwinIR from HAT, which has more in its blocks, and from SRFormer, which has less."""
+    block = "layers.0.residual_group.blocks.0."
+    parts = {k.removeprefix(block).partition(".")[0] for k in state if k.startswith(block)}
+    return (
+        parts <= {"norm1", "attn", "attn_mask", "norm2", "mlp"}
+        and f"{block}attn.qkv.weight" in state
+        and not {"conv_after_body.weight", "conv_after_body.0.weight"}.isdisjoint(state)
+    )
+
+
+def _estimate_bytes(scale: int, channels: int, heads: int, window: int, upsampler: str) -> int:
+    """Return the peak memory per input pixel of SwinIR: of attention or of the last layers."""
+    attention = max(4 * heads * window**2, 3_000 * channels // 180)
+    output = {"pixelshuffle": 1_500 + 530 * scale**2, "nearest+conv": 3_100 + 400 * scale**2}
+    return max(attention, output.get(upsampler, 0))
 
 
 def _find_upsampler(state: StateDict, channels: int) -> tuple[str, int]:
@@ -102,7 +127,7 @@ def _make_spec(name: str, row: NetworkSpec, align: int) -> NetworkSpec:
         row,
         name=name,
         description="your own file",
-        options=("face_enhance",),
+        options=FACE_OPTIONS,
         align=align,
         overlap=max(row.overlap, 4 * align),
     )
@@ -117,7 +142,8 @@ def detect_swin2sr(state: StateDict) -> Finding:
     Returns:
         The network, or why it is not computed; None for another architecture.
     """
-    if not any(key.endswith("logit_scale") for key in state):
+    biases = ("cpb_mlp.0.weight", "continuous_position_bias_mlp.0.weight")
+    if not any(key.endswith(biases) for key in state):
         return None
     published = convert_release(state)
     first = published.get("swin2sr.first_convolution.weight")
@@ -129,18 +155,22 @@ def detect_swin2sr(state: StateDict) -> Finding:
     summary = f"Swin2SR x{scale}, {stages} stages of {channels} channels"
     if scale == 0 or stages > _MAX_LAYERS or channels > _MAX_CHANNELS:
         return Unsupported(summary, f"no known upsampler, or more than {_MAX_LAYERS} stages")
-    like = next(row for row in swin2sr_rows.ROWS if row.name == f"swin2sr.classical-x{scale}")
+    like = next(row for row in swin2sr_rows.ROWS if row.name == _LIKE[upsampler].format(scale))
+    is_light = upsampler == "pixelshuffledirect"  # the row's: 4 stages of 60, not 6 of 180
+    width = channels / (60 if is_light else 180)
+    cost = width * stages / (4 if is_light else 6)
     build = partial(build_padded_swin2sr, scale, upsampler, stages=stages, channels=channels)
-    cost = stages / 6 * (channels / 180) ** 2
     return Detected(
         summary,
         partial(
             _make_spec,
             row=replace(
                 like,
+                scale=scale,
                 build=build,
                 weights=(ANY_WEIGHTS,),
-                seconds_per_megapixel=round(like.seconds_per_megapixel * max(cost, 0.3), 1),
+                seconds_per_megapixel=round(like.seconds_per_megapixel * cost * max(width, 0.6), 1),
+                bytes_per_pixel=round(like.bytes_per_pixel * max(width, 0.4)),
             ),
             align=like.align,
         ),

@@ -29,7 +29,7 @@ class Degraded(NamedTuple):
     records: list[Record]
 
 
-class Recipe(NamedTuple):
+class Degradation(NamedTuple):
     """A degradation as data."""
 
     description: str
@@ -86,18 +86,18 @@ class _FitThenSinc(FitTarget):
 
 
 RECIPES = {
-    "bicubic": Recipe(
+    "bicubic": Degradation(
         "MATLAB's antialiased bicubic reduction, as in the literature",
         (FitTarget(filters=("matlab",)),),
     ),
-    "clean": Recipe(
+    "clean": Degradation(
         "a reduction by any usual filter, a third of the images in JPEG of high quality",
         (
             FitTarget(filters=("matlab", "area", "bicubic", "bilinear")),
             Compress(probability=0.33, quality=(85, 98)),
         ),
     ),
-    "light": Recipe(
+    "light": Degradation(
         "bicubic reduction, noise up to 5 levels, JPEG of quality 70 or more",
         (
             FitTarget(filters=("matlab",)),
@@ -105,7 +105,7 @@ RECIPES = {
             Compress(probability=0.5, quality=(70, 95)),
         ),
     ),
-    "moderate": Recipe(
+    "moderate": Degradation(
         "bicubic reduction, noise up to 12 levels, JPEG of quality 35 or more",
         (
             FitTarget(filters=("matlab",)),
@@ -113,7 +113,7 @@ RECIPES = {
             Compress(probability=0.5, quality=(35, 95)),
         ),
     ),
-    "photo": Recipe(
+    "photo": Degradation(
         "what photos on the web went through: soft focus, noise up to 14 levels, one compression",
         (
             FitTarget(),
@@ -125,7 +125,7 @@ RECIPES = {
             ),
         ),
     ),
-    "realworld": Recipe(
+    "realworld": Degradation(
         "first- and second-order blur, resizing, noise and compression of the Real-ESRGAN paper",
         (
             _BLUR,

@@ -1,20 +1,25 @@
-"""The networks of face enhancement, from gfpgan and facexlib: GFPGAN, RetinaFace and ParseNet.
+"""The networks of face enhancement, from gfpgan and facexlib.
+
+GFPGAN and RestoreFormer restore faces, RetinaFace finds them, ParseNet tells their parts apart.
 
 Sources: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR
-2021; Deng et al., "RetinaFace", CVPR 2020; Chen et al., "Progressive Semantic-Aware Style
-Transformation for Blind Face Restoration", CVPR 2021 (ParseNet). Importing this module is cheap;
-the packages are imported when a network is built. Their own loaders, which download in silence,
-are never called.
+2021; Wang et al., "RestoreFormer: High-Quality Blind Face Restoration from Undegraded Key-Value
+Pairs", CVPR 2022; Deng et al., "RetinaFace", CVPR 2020; Chen et al., "Progressive Semantic-Aware
+Style Transformation for Blind Face Restoration", CVPR 2021 (ParseNet). Importing this module is
+cheap; the packages are imported when a network is built. Their own loaders, which download in
+silence, are never called.
 """
 
 import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 
 import torch
 from torch import nn
 
 from superres.networks.torchvision_compat import repair_torchvision
 
-FACE = 512  # the side of the aligned face that GFPGAN and ParseNet work on
+FACE = 512  # the side of the aligned face that restorers and ParseNet work on
 CLASSES = 19  # the parts of an image that ParseNet tells apart
 
 
@@ -39,6 +44,19 @@ def gfpgan() -> nn.Module:
         narrow=1,
         sft_half=True,
     )
+    return network
+
+
+def restoreformer() -> nn.Module:
+    """RestoreFormer: an aligned face (n, 3, 512, 512), RGB in -1..1, to (the same restored, None).
+
+    gfpgan brings it, with the sizes of the published weights as its defaults.
+    """
+    repair_torchvision()
+    from gfpgan.archs.restoreformer_arch import RestoreFormer
+
+    with redirect_stdout(StringIO()):  # it prints its sizes, where the command line puts images
+        network: nn.Module = RestoreFormer()
     return network
 
 

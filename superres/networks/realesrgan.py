@@ -40,6 +40,9 @@ def build_rrdb(
         channels: Of the image, 3 or 1.
         unshuffle: Pixels a side that become channels first: by default what basicsr does, 2 for x2
             and none for x4; 1 is none.
+
+    Returns:
+        The network, with random weights.
     """
     repair_torchvision()
     from basicsr.archs.rrdbnet_arch import RRDBNet

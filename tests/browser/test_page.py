@@ -35,8 +35,8 @@ pytestmark = [
 
 
 def default_flow(port: int, gateway: dict[str, Any], executor: dict[str, Any]) -> dict[str, Any]:
-    """flows/flow.yml on another port, with more settings."""
-    text = (ROOT / "flows/flow.yml").read_text().replace("../", f"{ROOT}/")
+    """flows/fast.yml on another port, with more settings."""
+    text = (ROOT / "flows/fast.yml").read_text().replace("../", f"{ROOT}/")
     flow: dict[str, Any] = yaml.safe_load(text)
     flow["with"]["port"] = port
     flow["gateway"] |= {"host": "127.0.0.1", "uses_with": gateway}
@@ -134,6 +134,15 @@ def posted(service: Service, query: str, body: bytes) -> bytes:
     request = Request(url, body, {"Content-Type": "image/jpeg"})
     with urlopen(request, timeout=30) as answer:
         return bytes(answer.read())
+
+
+def test_a_sample_is_there_for_those_who_brought_nothing(page: Browser) -> None:
+    page.click("#sample-button")
+    page.wait(READY)
+    assert page.value("document.getElementById('preview-image').naturalWidth") == 96
+    page.click("#start")
+    page.wait(DONE)
+    assert page.value("document.getElementById('after').naturalWidth") == 288
 
 
 def test_a_picture_is_upscaled_and_downloaded(

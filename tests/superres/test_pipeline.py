@@ -106,6 +106,23 @@ def test_faces_are_restored_in_the_enlarged_picture(lanczos: NetworkUpscaler) ->
     assert changed[280, 450]  # the nose, at twice its place
     assert (made[274, 454] == 255).all()
     assert not changed[500:, 700:].any()
+    told = {"face_model": "custom", "face_strength": 1.0, "faces_found": 1, "faces_restored": 1}
+    assert answer.report == told
+
+
+def test_faces_keep_transparency_and_depth(lanczos: NetworkUpscaler) -> None:
+    parsed = torch.zeros(1, 19, 512, 512)
+    parsed[:, 1] = 1
+    faces = FaceEnhancer(lambda pixels: [LANDMARKS], torch.ones_like, lambda face: parsed, CPU)
+    colour = np.ascontiguousarray(astronaut()[:300, :400]).astype(np.uint16) * 257
+    alpha = np.full((300, 400), 65535, np.uint16)
+    alpha[:100] = 0
+    image = Image((Frame(colour, alpha),), "png")
+    answers = [upscale(image, lanczos, OutputOptions(), faces=f) for f in (None, faces)]
+    plain, made = (decode(answer.encoded.data).frames[0] for answer in answers)
+    assert plain.alpha is not None and made.alpha is not None
+    assert np.array_equal(plain.alpha, made.alpha) and made.bit_depth == 16
+    assert (made.colour[274, 454] == 65535).all() and (plain.colour[274, 454] < 65535).any()
 
 
 @pytest.mark.parametrize("name", ["rgba.png", "palette_transparent.png", "cmyk.jpg", "gray16.png"])

@@ -4,7 +4,7 @@ from torch.nn.functional import avg_pool2d
 
 from superres.networks.realesrgan import build_srvgg
 from training.students import lengthen, reduce_last_layer, thin_out
-from training.teacher import correct_mean
+from training.teacher import correct_mean, gaussian_blur
 
 
 def test_thinning_keeps_the_outer_layers_and_even_distances() -> None:
@@ -54,3 +54,12 @@ def test_the_mean_colour_is_corrected_and_detail_kept() -> None:
     assert before > 0.015
     assert after < 0.002
     assert (corrected - made).std() < 0.01
+
+
+def test_the_blur_is_scipys() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 24, 30)
+    expected = gaussian_filter(images.numpy(), (0, 0, 1.0, 1.0), mode="mirror", truncate=3)
+    assert abs(gaussian_blur(images, 1.0).numpy() - expected).max() < 1e-5

@@ -122,7 +122,7 @@ def test_an_image_is_upscaled(channel: grpc.Channel, way: str) -> None:
     answer = send(channel, make_request(Document(blob=png())), way=way)
     document = answer.data.docs.docs[0]
     assert document.mime_type == "image/png", answer.header.status
-    assert list(document.tags["upscale"]["output_size"]) == [60, 42]
+    assert list(document.tags["upscale"]["output_size"]) == [80, 56]
 
 
 @pytest.mark.parametrize("endpoint", ["/upscale", "/models", "/progress", "/", "_jina_dry_run_"])

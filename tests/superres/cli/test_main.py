@@ -64,9 +64,9 @@ def test_a_picture_is_written_beside_its_original(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("upscale", "photo.jpg") == 0
-    assert told(photo.with_name("photo.x3.jpg")) == ("JPEG", (60, 30))
-    assert capsys.readouterr().out == "photo.x3.jpg\n"
-    assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg", "photo.x3.jpg"]
+    assert told(photo.with_name("photo.x4.jpg")) == ("JPEG", (80, 40))
+    assert capsys.readouterr().out == "photo.x4.jpg\n"
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg", "photo.x4.jpg"]
 
 
 def test_the_options_reach_the_picture(photo: Path) -> None:
@@ -99,12 +99,12 @@ def test_a_folder_is_upscaled_into_another(
 ) -> None:
     folder = tmp_path / "photos"
     (folder / "deeper").mkdir(parents=True)
-    for name in ("b.png", "a.JPG", "deeper/c.png", ".hidden.png", "a.x3.JPG"):
+    for name in ("b.png", "a.JPG", "deeper/c.png", ".hidden.png", "a.x4.JPG"):
         picture().save(folder / name)
     (folder / "notes.txt").write_text("no image")
     assert run("upscale", folder, "-o", "large") == 0
-    assert sorted(path.name for path in Path("large").iterdir()) == ["a.x3.jpg", "b.x3.png"]
-    assert capsys.readouterr().out.split() == ["large/a.x3.jpg", "large/b.x3.png"]
+    assert sorted(path.name for path in Path("large").iterdir()) == ["a.x4.jpg", "b.x4.png"]
+    assert capsys.readouterr().out.split() == ["large/a.x4.jpg", "large/b.x4.png"]
 
 
 def test_standard_input_goes_to_standard_output(
@@ -113,7 +113,7 @@ def test_standard_input_goes_to_standard_output(
     with photo.open("rb") as stream, io.TextIOWrapper(stream) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert run("upscale", "-", "--format", "png") == 0
-    assert told(capsysbinary.readouterr().out) == ("PNG", (60, 30))
+    assert told(capsysbinary.readouterr().out) == ("PNG", (80, 40))
 
 
 def test_a_picture_is_never_printed_on_a_terminal(
@@ -131,14 +131,14 @@ def test_a_picture_is_never_printed_on_a_terminal(
 
 
 def test_nothing_is_replaced_without_force(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("photo.x3.jpg").write_text("mine")
+    Path("photo.x4.jpg").write_text("mine")
     assert run("upscale", "photo.jpg") == 1
-    assert Path("photo.x3.jpg").read_text() == "mine"
+    assert Path("photo.x4.jpg").read_text() == "mine"
     assert capsys.readouterr().err == (
-        "photo.jpg: photo.x3.jpg exists already: --force replaces it\n"
+        "photo.jpg: photo.x4.jpg exists already: --force replaces it\n"
     )
     assert run("upscale", "photo.jpg", "--force") == 0
-    assert told(Path("photo.x3.jpg")) == ("JPEG", (60, 30))
+    assert told(Path("photo.x4.jpg")) == ("JPEG", (80, 40))
 
 
 def test_two_pictures_never_become_one_file(
@@ -147,7 +147,7 @@ def test_two_pictures_never_become_one_file(
     picture().save("photo.png")
     wish = ["--format", "png", "--force"]
     assert run("upscale", "photo.jpg", "photo.png", *wish, "-o", "large") == 1
-    assert "photo.png: large/photo.x3.png was just written" in capsys.readouterr().err
+    assert "photo.png: large/photo.x4.png was just written" in capsys.readouterr().err
 
 
 def test_a_failure_is_one_line_and_harms_no_other(
@@ -158,7 +158,7 @@ def test_a_failure_is_one_line_and_harms_no_other(
     inputs = ["broken.png", "absent.png", "empty", "photo.jpg"]
     assert run("upscale", *inputs, "-o", "large") == 1
     printed = capsys.readouterr()
-    assert printed.out == "large/photo.x3.jpg\n"
+    assert printed.out == "large/photo.x4.jpg\n"
     lines = printed.err.splitlines()
     assert [line.partition(":")[0] for line in lines] == inputs[:3]
     assert "No such file" in lines[1]
@@ -168,8 +168,8 @@ def test_a_failure_is_one_line_and_harms_no_other(
 def test_too_large_a_scale_is_a_failure_of_the_picture(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("upscale", "photo.jpg", "--scale", "61:-1") == 1
-    assert "at most 60x30" in capsys.readouterr().err
+    assert run("upscale", "photo.jpg", "--scale", "81:-1") == 1
+    assert "at most 80x40" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,13 @@ def test_too_large_a_scale_is_a_failure_of_the_picture(
         (["upscale", "photo.jpg", "-o", "a.png", "--format", "jpeg"], "png, as --output a.png"),
         (["upscale", "photo.jpg", "-o", "a.docx"], "an ending among png"),
         (["upscale", "photo.jpg", "--server", "localhost:51001"], "http://localhost:51001"),
-        (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "neither --device"),
+        (["upscale", "photo.jpg", "--server", "http://a", "--device", "cpu"], "none of --device"),
+        (["upscale", "photo.jpg", "--face-strength", "0.5"], "--face-enhance beside it"),
+        (["upscale", "photo.jpg", "--face-strength", "2", "--face-enhance"], "from 0 to 1"),
+        (
+            ["upscale", "photo.jpg", "--model", "lanczos.x2", "--face-enhance"],
+            "no value with model",
+        ),
         (["upscale", "photo.jpg", "--key", "secret"], "--server beside it"),
         (["fetch", "nothing.x9"], "expected one of lanczos.x2"),
         (["fetch"], "models, or --all alone"),
@@ -360,7 +366,7 @@ def test_the_module_runs_and_shows_its_progress_on_a_terminal(photo: Path) -> No
     os.close(stderr)
     os.close(terminal)
     assert done.returncode == 0, shown
-    assert told(done.stdout) == ("JPEG", (60, 30))
+    assert told(done.stdout) == ("JPEG", (80, 40))
     assert "tile" in shown
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from superres.catalogue import CATALOGUE
 from superres.custom.detect import detect_network
 from superres.errors import WeightsCorrupt, WeightsMismatch
 from superres.geometry import Size
@@ -133,3 +134,10 @@ def test_a_network_of_giant_sizes_is_refused_before_it_is_built(tmp_path: Path) 
     torch.save(state, tmp_path / "giant.pth")
     with pytest.raises(WeightsMismatch, match="1000001 blocks of 64 features: at most 100 blocks"):
         detect_network(tmp_path / "giant.pth")
+
+
+def test_a_swinir_file_of_another_row_is_told_which_row_it_fits(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(CATALOGUE["swinir.lightweight-x3"].build().state_dict(), path)
+    with pytest.raises(WeightsMismatch, match=r"that is the network of swinir\.lightweight-x3;"):
+        NetworkModel(CATALOGUE["swinir.lightweight-x2"], CPU, Store(tmp_path, offline=True), path)

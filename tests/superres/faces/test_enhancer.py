@@ -6,6 +6,7 @@ colours and depth show alone.
 
 import threading
 import time
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,29 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from skimage import data
 
 from superres.errors import BadSetting, Failed, WeightsMismatch, WeightsMissing
-from superres.faces import enhancer, networks
-from superres.faces.enhancer import Bytes, FaceEnhancer, Landmarks, Network
-from superres.geometry import Size
+from superres.faces import alignment, enhancer, models, networks
+from superres.faces.alignment import Landmarks
+from superres.faces.enhancer import Bytes, FaceEnhancer
 from superres.image.frame import Pixels
-from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
-
-CPU = torch.device("cpu")
-# Read off the astronaut's photo: left and right eye, nose, corners of the mouth.
-EYES_NOSE_MOUTH: Landmarks = np.array(
-    [[204.2, 100.8], [246.7, 103.3], [224.2, 125.8], [204.2, 140.8], [243.3, 141.7]]
+from tests.superres.faces.portraits import (
+    CPU,
+    EYES_NOSE_MOUTH,
+    LANDMARKS,
+    LEFT,
+    SIDE,
+    TOP,
+    darker,
+    enlarged,
+    make_enhancer,
+    moved,
+    photo,
+    psnr,
 )
-LEFT, TOP, SIDE = 120, 20, 200  # a part of the photo with her face
+
 BOX = slice(TOP, TOP + SIDE), slice(LEFT, LEFT + SIDE)
-LANDMARKS: Landmarks = EYES_NOSE_MOUTH - [LEFT, TOP]
-
-
-def photo() -> Bytes:
-    picture: Any = data
-    return np.asarray(picture.astronaut(), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -46,33 +45,8 @@ def portrait() -> Bytes:
     return np.ascontiguousarray(photo()[BOX])
 
 
-def ellipse(face: torch.Tensor) -> torch.Tensor:
-    """Scores that call the middle of any face skin and all else background."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 512), torch.linspace(-1, 1, 512), indexing="ij")
-    scores = torch.zeros(1, networks.CLASSES, 512, 512)
-    scores[0, 1] = 1 - 2 * ((x / 0.7) ** 2 + (y / 0.8) ** 2)
-    return scores
-
-
-def make_enhancer(
-    *landmarks: Landmarks, restore: Network = lambda face: face, parse: Network = ellipse
-) -> FaceEnhancer:
-    return FaceEnhancer(lambda picture: list(landmarks), restore, parse, CPU)
-
-
-def enlarged(picture: Pixels, scale: int) -> Pixels:
-    big = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    if big.ndim == 2:  # OpenCV drops the axis of a single channel
-        big = big[..., None]
-    return np.asarray(big, np.uint16) if picture.dtype == np.uint16 else np.asarray(big, np.uint8)
-
-
 def grey(picture: Bytes) -> Bytes:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
-
-
-def psnr(a: Pixels, b: Pixels) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
 
 # Nothing to do
@@ -80,124 +54,60 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 def test_a_picture_without_faces_comes_back_as_it_is(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    assert make_enhancer().enhance(portrait, big, 2) is big
+    assert make_enhancer().enhance(portrait, big, 2).pixels is big
 
 
 def test_landmarks_that_fit_no_face_are_passed_over(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    assert make_enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2) is big
+    assert make_enhancer(np.full((5, 2), 50.0)).enhance(portrait, big, 2).pixels is big
 
 
-# Geometry
+# Several faces, and strength
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])
-def test_a_face_that_is_not_changed_comes_back_in_its_place(portrait: Bytes, scale: int) -> None:
-    big = enlarged(portrait, scale)
-    same = make_enhancer(LANDMARKS).enhance(portrait, big, scale)
-    pasted = (make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale) != big).any(
-        axis=2
-    )
-    rows, columns = np.nonzero(pasted)
-    # The middle of FFHQ's faces is 52 / 126 of the eyes' distance above their landmarks' mean.
-    x, y = (LANDMARKS.mean(axis=0) - [0, 42.5 * 52 / 126]) * scale
-    assert np.median(columns) == pytest.approx(x, abs=3 * scale)
-    assert np.median(rows) == pytest.approx(y, abs=3 * scale)
-    # 40 dB with the exact offset: facexlib's is half a pixel of the enlarged image more.
-    assert psnr(same[pasted], big[pasted]) > 33
+def test_faces_too_small_are_counted_and_left_alone(portrait: Bytes) -> None:
+    big = enlarged(portrait, 2)
+    tiny = moved(4.9 / 125.92, 0.5, 100, 100)
+    out = make_enhancer(tiny, restore=darker).enhance(portrait, big, 2)
+    assert out.pixels is big and (out.found, out.restored) == (1, 0)
+    both = make_enhancer(tiny, LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    alone = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
+    assert (both.found, both.restored) == (2, 1) and np.array_equal(both.pixels, alone.pixels)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])
-def test_it_pastes_what_facexlib_pastes(portrait: Bytes, scale: int) -> None:
-    big = enlarged(portrait, scale)
-    theirs = pasted_by_facexlib(portrait, big, scale, darker)
-    ours = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, scale)
-    assert (ours != big).any()
-    # facexlib rounds the face to 8 bits before it warps it, and cuts off where we round.
-    difference = ours.astype(int) - theirs
-    assert np.abs(difference).max() <= 2 and difference.mean() < 0.6
+def test_each_of_several_faces_is_restored_in_its_place(portrait: Bytes) -> None:
+    left, right = moved(0.15, 0, 50, 100), moved(0.15, 0.3, 150, 100)
+    big = enlarged(portrait, 2)
+    both = make_enhancer(left, right, restore=darker).enhance(portrait, big, 2)
+    assert (both.found, both.restored) == (2, 2)
+    for face, half in ((left, slice(None, 200)), (right, slice(200, None))):
+        alone = make_enhancer(face, restore=darker).enhance(portrait, big, 2).pixels
+        assert (alone[:, half] != big[:, half]).any()
+        assert np.array_equal(both.pixels[:, half], alone[:, half])
 
 
-def darker(face: torch.Tensor) -> torch.Tensor:
-    return face * 0.5 - 0.25
-
-
-def pasted_by_facexlib(picture: Bytes, big: Pixels, scale: int, restore: Network) -> Pixels:
-    """The steps of gfpgan's GFPGANer with facexlib's own helper, which downloads if constructed."""
-    repair_torchvision()
-    from basicsr.utils import img2tensor, tensor2img
-    from facexlib.utils.face_restoration_helper import FaceRestoreHelper
-
-    helper = FaceRestoreHelper.__new__(FaceRestoreHelper)
-    helper.clean_all()
-    helper.template_3points, helper.pad_blur, helper.use_parse = False, False, True
-    helper.upscale_factor, helper.face_size, helper.device = scale, (512, 512), CPU
-    helper.face_template, helper.face_parse = enhancer.TEMPLATE, lambda face: (ellipse(face), None)
-    helper.read_image(np.ascontiguousarray(picture[..., ::-1]))
-    helper.all_landmarks_5 = [LANDMARKS]
-    helper.align_warp_face()
-    for face in helper.cropped_faces:
-        x = img2tensor(face / 255.0, bgr2rgb=True, float32=True)[None] * 2 - 1
-        helper.add_restored_face(tensor2img(restore(x)[0], rgb2bgr=True, min_max=(-1, 1)))
-    helper.get_inverse_affine(None)
-    pasted = helper.paste_faces_to_input_image(upsample_img=np.ascontiguousarray(big[..., ::-1]))
-    return np.asarray(pasted, np.uint8)[..., ::-1]
-
-
-def test_faces_larger_than_a_block_are_pasted_without_a_seam(
+def test_beyond_the_bound_the_surest_faces_are_restored(
     portrait: Bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(enhancer, "MAX_FACES", 1)
+    faces = moved(0.15, 0, 50, 100), moved(0.15, 0.3, 150, 100)
     big = enlarged(portrait, 2)
-    whole = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
-    monkeypatch.setattr(enhancer, "BLOCK", Size(37, 53))
-    parts = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, big, 2)
-    assert np.abs(whole.astype(int) - parts).max() <= 1
+    out = make_enhancer(*faces, restore=darker).enhance(portrait, big, 2)
+    assert (out.found, out.restored) == (2, 1)
+    assert np.array_equal(out.pixels[:, 200:], big[:, 200:]) and (out.pixels != big).any()
 
 
-similarities = st.tuples(
-    st.floats(0.05, 3), st.floats(-np.pi, np.pi), st.floats(-200, 300), st.floats(-200, 300)
-)
-
-
-def moved(size: float, angle: float, x: float, y: float) -> Landmarks:
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    landmarks: Landmarks = (enhancer.TEMPLATE - 256) @ turn.T * size + [x, y]
-    return landmarks
-
-
-@settings(max_examples=30)
-@given(similarities)
-def test_the_way_there_and_back_ends_where_it_began(how: tuple[float, float, float, float]) -> None:
-    landmarks = moved(*how)
-    matrix = enhancer.estimate_alignment(landmarks)
-    assert matrix is not None
-    homogeneous = np.column_stack([landmarks, np.ones(5)])
-    there = homogeneous @ matrix.T
-    assert np.allclose(there, enhancer.TEMPLATE, atol=0.5)
-    again = np.column_stack([there, np.ones(5)]) @ enhancer.invert_alignment(matrix, 1).T
-    assert np.allclose(again, landmarks, atol=1e-6)
-
-
-def flat(shape: tuple[int, ...], deep: bool) -> Pixels:
-    return np.full(shape, 100, np.uint16) if deep else np.full(shape, 100, np.uint8)
-
-
-@settings(max_examples=12)
-@given(similarities, st.sampled_from([1, 3]), st.booleans())
-def test_a_face_anywhere_changes_only_what_it_reaches(
-    how: tuple[float, float, float, float], channels: int, deep: bool
-) -> None:
-    picture, big = flat((40, 60, channels), deep), flat((80, 120, channels), deep)
-    matrix = enhancer.estimate_alignment(moved(*how))
-    assert matrix is not None
-    out = make_enhancer(moved(*how), restore=torch.ones_like).enhance(picture, big, 2)
-    assert out.shape == big.shape and out.dtype == big.dtype and (big == 100).all()
-    left, top, right, bottom = enhancer.bound_face(
-        enhancer.invert_alignment(matrix, 2), Size(120, 80)
-    )
-    outside = np.ones((80, 120), bool)
-    outside[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
-    assert (out[outside] == 100).all() and (out >= 100).all()
+@pytest.mark.parametrize("deep", [False, True])
+def test_strength_blends_the_restored_face_with_the_plain_one(portrait: Bytes, deep: bool) -> None:
+    image: Pixels = portrait.astype(np.uint16) * 257 if deep else portrait
+    big = enlarged(image, 2)
+    person = make_enhancer(LANDMARKS, restore=darker)
+    whole = person.enhance(image, big, 2).pixels.astype(float)
+    for strength in (0.25, 0.5, 0.9):
+        out = person.enhance(image, big, 2, strength=strength).pixels
+        assert np.abs(out - (strength * whole + (1 - strength) * big)).max() <= 1.01
+    none = person.enhance(image, big, 2, strength=0)
+    assert none.pixels is big and (none.found, none.restored) == (1, 0)
 
 
 # Colours
@@ -215,7 +125,7 @@ def test_a_flat_colour_keeps_its_hue(colour: tuple[int, int, int]) -> None:
         seen.append(face)
         return face
 
-    out = make_enhancer(LANDMARKS, restore=restore).enhance(patch, big, 2)
+    out = make_enhancer(LANDMARKS, restore=restore).enhance(patch, big, 2).pixels
     assert np.abs(out.astype(int) - big).max() <= 1
     levels = (seen[0][0, :, 256, 256] + 1) * 127.5
     assert levels.numpy() == pytest.approx(np.array(colour), abs=0.01)
@@ -227,7 +137,7 @@ def reddish(face: torch.Tensor) -> torch.Tensor:
 
 def test_a_restored_colour_lands_in_its_own_channel(portrait: Bytes) -> None:
     big = enlarged(portrait, 2)
-    out = make_enhancer(LANDMARKS, restore=reddish).enhance(portrait, big, 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(portrait, big, 2).pixels
     red, green, blue = np.moveaxis(out.astype(int) - big, 2, 0)
     assert red.max() > 50 and blue.min() < -50
     assert red.mean() > 2 and blue.mean() < -2 and abs(green.mean()) < 0.5
@@ -235,7 +145,7 @@ def test_a_restored_colour_lands_in_its_own_channel(portrait: Bytes) -> None:
 
 def test_grey_stays_grey_whatever_the_network_paints(portrait: Bytes) -> None:
     one = grey(portrait)
-    out = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2).pixels
     assert out.shape == (2 * SIDE, 2 * SIDE, 1)
 
 
@@ -243,10 +153,10 @@ def test_a_colour_file_of_a_grey_picture_gets_no_tint(portrait: Bytes) -> None:
     one = grey(portrait)
     three = np.repeat(one, 3, axis=2)
     big = enlarged(three, 2)
-    out = make_enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2)
+    out = make_enhancer(LANDMARKS, restore=reddish).enhance(three, big, 2).pixels
     assert (out != big).any()
     assert not enhancer.has_colour(out)
-    alone = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2)
+    alone = make_enhancer(LANDMARKS, restore=reddish).enhance(one, enlarged(one, 2), 2).pixels
     assert np.array_equal(alone[..., 0], out[..., 0])
 
 
@@ -257,8 +167,10 @@ def test_sixteen_bits_stay_sixteen_bits(portrait: Bytes) -> None:
     noise = np.random.default_rng(0).integers(-128, 128, portrait.shape)
     deep = np.clip(portrait.astype(int) * 257 + noise, 0, 65535).astype(np.uint16)
     big = enlarged(deep, 2)
-    out = make_enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2)
-    shallow = make_enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2)
+    out = make_enhancer(LANDMARKS, restore=darker).enhance(deep, big, 2).pixels
+    shallow = (
+        make_enhancer(LANDMARKS, restore=darker).enhance(portrait, enlarged(portrait, 2), 2).pixels
+    )
     assert out.dtype == np.uint16
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
@@ -279,7 +191,7 @@ def test_numbers_that_are_not_finite_are_an_error(portrait: Bytes) -> None:
 def test_hair_counts_and_clothes_do_not() -> None:
     classes = np.zeros((512, 512), np.int64)
     classes[:256], classes[256:] = 13, 18
-    mask = enhancer.make_soft_mask(classes)
+    mask = alignment.make_soft_mask(classes)
     assert mask[100, 256] == pytest.approx(1) and mask[400, 256] == 0
     assert (mask[:10] == 0).all() and (mask[:, -10:] == 0).all()
 
@@ -312,7 +224,7 @@ def test_threads_take_turns_at_the_networks(portrait: Bytes) -> None:
     shared, big = make_enhancer(LANDMARKS, restore=restore), enlarged(portrait, 1)
     results: list[Pixels] = []
     threads = [
-        threading.Thread(target=lambda: results.append(shared.enhance(portrait, big, 1)))
+        threading.Thread(target=lambda: results.append(shared.enhance(portrait, big, 1).pixels))
         for _ in range(4)
     ]
     for thread in threads:
@@ -347,18 +259,12 @@ def test_the_detector_sees_blue_green_red() -> None:
     assert seer.picture[0, 0].tolist() == [3, 2, 1] and seer.confidence == 0.97
 
 
-def test_eyes_closer_than_five_pixels_are_no_face() -> None:
-    near, far = (np.array([[10, 10], [10 + d, 10], [0, 0], [0, 0], [0, 0]]) for d in (4.9, 5.1))
-    found = enhancer.find_landmarks(Seer(row(near), row(far)), np.zeros((50, 50, 3), np.uint8))
-    assert np.array(found) == pytest.approx(far[None])
-
-
 def test_a_huge_picture_is_shrunk_for_detection_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enhancer, "DETECTION_PIXELS", 50 * 100)
     seer = Seer(row(LANDMARKS))
     (found,) = enhancer.find_landmarks(seer, np.zeros((200, 400, 3), np.uint8))
     assert seer.picture.shape == (50, 100, 3)
-    assert found == pytest.approx(LANDMARKS * 4)
+    assert found == pytest.approx((LANDMARKS + 0.5) * 4 - 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -382,14 +288,17 @@ def test_the_smallest_pictures_have_no_faces(
 # Weights
 
 
-def test_every_file_is_known_by_its_hash() -> None:
-    for weights in enhancer.FACE_WEIGHTS:
+def test_every_file_is_known_by_its_hash_but_one() -> None:
+    for weights in models.FACE_WEIGHTS:
         assert weights.url is not None and weights.url.endswith(weights.file)
+        if weights.file == "RestoreFormer.pth":
+            assert weights.sha256 is None
+            continue
         assert weights.sha256 is not None and len(weights.sha256) == 64 and weights.size
 
 
 def test_gfpgan_and_the_parser_are_not_for_commercial_use() -> None:
-    restricted = {weights.file for weights in enhancer.FACE_WEIGHTS if "NC" in weights.licence}
+    restricted = {weights.file for weights in models.FACE_WEIGHTS if "NC" in weights.licence}
     assert restricted == {"GFPGANv1.3.pth", "GFPGANv1.4.pth", "parsing_parsenet.pth"}
 
 
@@ -400,7 +309,21 @@ def test_an_unknown_face_model_is_named_with_those_there_are(tmp_path: Path) -> 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"GFPGANv1\.4\.pth"):
-        FaceEnhancer.from_store(enhancer.DEFAULT, CPU, Store(tmp_path, offline=True))
+        FaceEnhancer.from_store(models.DEFAULT, CPU, Store(tmp_path, offline=True))
+
+
+def test_a_file_without_a_hash_is_never_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"put https://.*RestoreFormer\.pth .*not downloaded"):
+        FaceEnhancer.from_store("restoreformer.v1", CPU, Store(tmp_path, offline=False))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_operators_file_is_judged_by_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "RestoreFormer.pth"
+    torch.save({"params": {"conv_body_first.weight": torch.zeros(32, 3, 1, 1)}}, path)
+    model = models.FACE_MODELS["restoreformer.v1"]
+    with pytest.raises(WeightsMismatch, match=r"does not fit RestoreFormer: missing encoder\."):
+        enhancer.load_network(model.build(), path, model.weights.keys, CPU)
 
 
 def test_a_file_loads_strictly_and_without_its_prefix(
@@ -409,29 +332,44 @@ def test_a_file_loads_strictly_and_without_its_prefix(
     path = tmp_path / "detection.pth"
     state = retinaface.state_dict()
     torch.save({f"module.{name}": value for name, value in state.items()}, path)
-    network = enhancer.load_network(networks.retinaface(CPU), path, enhancer.DETECTION.keys, CPU)
+    network = enhancer.load_network(networks.retinaface(CPU), path, models.DETECTION.keys, CPU)
     assert not network.training and not any(p.requires_grad for p in network.parameters())
     loaded = network.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
     with pytest.raises(WeightsMismatch, match=r"does not fit ParseNet: missing encoder\.0"):
-        enhancer.load_network(networks.parsenet(), path, enhancer.PARSING.keys, CPU)
+        enhancer.load_network(networks.parsenet(), path, models.PARSING.keys, CPU)
 
 
 # End to end
-
-
-def by_gfpgan(network: torch.nn.Module) -> Network:
-    return lambda face: network(face, return_rgb=False, randomize_noise=False)[0]
 
 
 def test_gfpgan_paints_the_face_of_a_photo(portrait: Bytes) -> None:
     torch.manual_seed(0)
     network = networks.gfpgan().eval().requires_grad_(False)
     big = enlarged(portrait, 2)
-    out = make_enhancer(LANDMARKS, restore=by_gfpgan(network)).enhance(portrait, big, 2)
+    out = (
+        make_enhancer(LANDMARKS, restore=partial(enhancer.restore_face, network))
+        .enhance(portrait, big, 2)
+        .pixels
+    )
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.6
     assert not pasted[:10].any() and not pasted[-10:].any()
+
+
+@pytest.mark.slow
+def test_restoreformer_restores_a_face_from_the_operators_file(
+    portrait: Bytes, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "RestoreFormer.pth"
+    torch.save({"params": networks.restoreformer().state_dict()}, path)
+    model = models.FACE_MODELS["restoreformer.v1"]
+    network = enhancer.load_network(model.build(), path, model.weights.keys, CPU)
+    big = enlarged(portrait, 2)
+    restore = partial(enhancer.restore_face, network)
+    out = make_enhancer(LANDMARKS, restore=restore).enhance(portrait, big, 2)
+    assert out.restored == 1 and 0.1 < (out.pixels != big).any(axis=2).mean() < 0.6
 
 
 @pytest.mark.slow
@@ -450,19 +388,21 @@ def test_all_networks_together_run_on_photos_with_faces(
     network, parser = networks.gfpgan().eval(), networks.parsenet().eval()
     assert enhancer.find_landmarks(retinaface, enhancer.convert_to_8_bits(picture)) == []
     restored = make_enhancer(
-        landmarks, restore=by_gfpgan(network), parse=lambda face: parser(face)[0]
+        landmarks,
+        restore=partial(enhancer.restore_face, network),
+        parse=lambda face: parser(face)[0],
     )
     big = enlarged(np.ascontiguousarray(picture), scale)
-    out = restored.enhance(picture, big, scale)
+    out = restored.enhance(picture, big, scale).pixels
     assert out.shape == big.shape and (out != big).any()
     assert out.shape[2] == 1 or enhancer.has_colour(out) == enhancer.has_colour(big)
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("face_model", list(enhancer.FACE_MODELS))
+@pytest.mark.parametrize("face_model", list(models.FACE_MODELS))
 def test_the_published_networks_restore_a_face(face_model: str, portrait: Bytes) -> None:
     store = Store.from_environment(offline=True)
-    needed = (enhancer.FACE_MODELS[face_model], enhancer.DETECTION, enhancer.PARSING)
+    needed = (models.FACE_MODELS[face_model].weights, models.DETECTION, models.PARSING)
     missing = {weights.file for weights in needed if not here(weights.file, store)}
     if missing:
         pytest.skip(f"SUPERRES_WEIGHTS_DIR has no {', '.join(sorted(missing))}")
@@ -471,12 +411,14 @@ def test_the_published_networks_restore_a_face(face_model: str, portrait: Bytes)
     assert landmarks == pytest.approx(EYES_NOSE_MOUTH, abs=4)
     small = np.asarray(cv2.resize(portrait, (100, 100), interpolation=cv2.INTER_AREA), np.uint8)
     big = enlarged(small, 2)
-    out = published.enhance(small, big, 2)
+    out = published.enhance(small, big, 2).pixels
     pasted = (out != big).any(axis=2)
     assert 0.1 < pasted.mean() < 0.7
     assert psnr(out[pasted], big[pasted]) > 20, "another face, or another channel order"
     assert np.abs(out[pasted].mean(axis=0) - big[pasted].mean(axis=0)).max() < 12
-    assert np.array_equal(out, published.enhance(small, big, 2)), "noise differs between calls"
+    assert np.array_equal(out, published.enhance(small, big, 2).pixels), (
+        "noise differs between calls"
+    )
 
 
 def here(file: str, store: Store) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from superres.faces import networks
+from superres.faces.enhancer import restore_face
 from superres.networks.torchvision_compat import repair_torchvision
 
 repair_torchvision()
@@ -22,10 +23,11 @@ def parameters(network: nn.Module) -> int:
     ("build", "expected"),
     [
         (networks.gfpgan, 86_444_252),
+        (networks.restoreformer, 72_680_003),
         (lambda: networks.retinaface(META), 27_293_600),
         (networks.parsenet, 21_303_254),
     ],
-    ids=["GFPGAN", "RetinaFace", "ParseNet"],
+    ids=["GFPGAN", "RestoreFormer", "RetinaFace", "ParseNet"],
 )
 def test_it_has_the_published_parameters(build: Callable[[], nn.Module], expected: int) -> None:
     with META:
@@ -40,6 +42,50 @@ def test_gfpgan_has_the_published_entries() -> None:
     assert next(iter(state)) == "conv_body_first.weight"
     assert state["conv_body_first.weight"].shape == (32, 3, 1, 1)
     assert state["condition_shift.6.2.bias"].shape == (32,)
+
+
+@pytest.mark.parametrize(
+    ("build", "brought", "side"),
+    [
+        (networks.restoreformer, "RestoreFormer", 64),
+        pytest.param(networks.gfpgan, "GFPGAN", networks.FACE, marks=pytest.mark.slow),
+    ],
+    ids=["RestoreFormer", "GFPGAN"],
+)
+def test_it_computes_what_spandrel_computes(
+    build: Callable[[], nn.Module], brought: str, side: int
+) -> None:
+    """spandrel recognizes the network by its tensors and has its own copy of the code."""
+    spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
+    ours = make_random(build)
+    theirs = spandrel.ModelLoader().load_from_state_dict(dict(ours.state_dict()))
+    assert theirs.architecture.id == brought
+    face = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        mine = restore_face(ours, face * 2 - 1)
+        other = theirs.model.eval()(
+            face * 2 - 1, **({"randomize_noise": False} if brought == "GFPGAN" else {})
+        )[0]
+    assert mine.shape == face.shape and float(mine.std()) > 1e-4
+    torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+
+
+def make_random(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network with small random numbers, without the time its own start values take."""
+    with META:
+        network = build()
+    network = network.to_empty(device="cpu").eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.normal_(0, 0.03, generator=generator)
+    return network
+
+
+def test_restoreformer_says_nothing_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with META:
+        networks.restoreformer()
+    assert capsys.readouterr().out == ""
 
 
 def test_retinaface_has_every_tensor_on_its_device() -> None:
