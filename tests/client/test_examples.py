@@ -117,7 +117,7 @@ def test_a_browser_shows_the_larger_picture_or_the_error(
     output = "document.querySelector('output').dataset.state"
     with chromium(tmp_path) as browser:
         browser.open(f"{page}?endpoint=http://localhost:{service.port}")
-        browser.type("[name=image]", str(photo))
+        browser.type("[name=file]", str(photo))
         browser.type("[name=scale]", "iw*2:-1")
         browser.click("button")
         browser.wait(f"{output} == 'done'")
