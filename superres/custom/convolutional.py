@@ -6,6 +6,7 @@ proportion (tests/superres/custom/test_costs.py).
 
 import math
 import re
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -72,7 +73,6 @@ def detect_rrdb(state: StateDict) -> Finding:
         summary,
         partial(
             _make_spec,
-            system="realesrgan",
             scale=scale,
             channels=channels,
             build=build,
@@ -136,7 +136,6 @@ def detect_compact(state: StateDict) -> Finding:
         summary,
         partial(
             _make_spec,
-            system="realesrgan",
             scale=scale,
             channels=channels,
             build=partial(build_srvgg, convolutions, scale, features, channels),
@@ -159,11 +158,10 @@ def detect_compact(state: StateDict) -> Finding:
 def _make_spec(  # noqa: PLR0913 # the fields that differ
     name: str,
     *,
-    system: str,
     scale: int,
     channels: int,
     build: "partial[nn.Module]",
-    convert: object,
+    convert: Callable[[StateDict], StateDict] | None,
     speed: Speed,
     overlap: int,
     input_size: SizeRequirements,
@@ -173,16 +171,15 @@ def _make_spec(  # noqa: PLR0913 # the fields that differ
 ) -> NetworkSpec:
     """Return the row of a file; a network of luma is given the colour around it, and is tiled."""
     on_luma = channels == 1
-    convert_state = convert if callable(convert) else None
     return NetworkSpec(
         name=name,
-        system=system,
+        system="realesrgan",
         scale=scale,
         weights=(ANY_WEIGHTS,),
         description="your own file",
         options=FACE_OPTIONS,
         build=partial(wrap_luma_network, build, scale) if on_luma else build,
-        convert=partial(wrap_state, convert_state) if on_luma else convert_state,
+        convert=partial(wrap_state, convert) if on_luma else convert,
         speed=speed,
         overlap=overlap,
         input_size=input_size,

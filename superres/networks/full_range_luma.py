@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from superres.model_spec import StateDict
-from superres.networks.luma_chroma import BLACK, RANGE, LumaNetwork, LumaUpscaler
+from superres.networks.luma_chroma import BLACK, RANGE, LumaNetwork, LumaUpscaler, wrap_keys
 
 
 class _FullRange(LumaNetwork):
@@ -43,5 +43,4 @@ def wrap_state(convert: Callable[[StateDict], StateDict] | None, state: StateDic
     Returns:
         The state dict of the wrapped network.
     """
-    own = convert(state) if convert else state
-    return {f"network.network.{key}": value for key, value in own.items()}
+    return wrap_keys(convert(state) if convert else state, wrappers=2)
