@@ -103,7 +103,8 @@ def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Args:
-        path: Of a TOML file with the sections of `Recipe`.
+        path: Of a TOML file with the sections of `Recipe`; with a key `base` it holds only what
+            differs from that file beside it.
 
     Returns:
         The recipe.
@@ -112,10 +113,23 @@ def read_recipe(path: Path) -> Recipe:
         WrongRecipe: A key is unknown, missing or has a value that is not allowed.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _make_recipe(content)
+        return _make_recipe(_read_content(path))
     except (tomllib.TOMLDecodeError, WrongRecipe) as error:
         raise WrongRecipe(f'recipe "{path}": {error}') from error
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    """Return what a file says, on top of what its base says."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str) or not path.with_name(base).is_file():
+        raise WrongRecipe(f"base = {base!r}: expected the name of a recipe beside this one")
+    merged = _read_content(path.with_name(base))
+    for section, values in content.items():
+        merged[section] = {**merged.get(section, {}), **values}
+    return merged
 
 
 def _make_recipe(content: dict[str, Any]) -> Recipe:

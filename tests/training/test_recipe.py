@@ -35,6 +35,18 @@ def test_defaults_fill_what_is_not_said(tmp_path: Path) -> None:
     assert recipe.loss.l1 == 1.0
 
 
+def test_a_recipe_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
+    (tmp_path / "smallest.toml").write_text(SMALLEST)
+    path = tmp_path / "longer.toml"
+    path.write_text('base = "smallest.toml"\n[training]\nsteps = 99\n[loss]\nl1 = 0.5\n')
+    recipe, base = read_recipe(path), read_recipe(tmp_path / "smallest.toml")
+    assert (recipe.training.steps, recipe.loss.l1) == (99, 0.5)
+    assert (recipe.student, recipe.data) == (base.student, base.data)
+    path.write_text('base = "missing.toml"')
+    with pytest.raises(WrongRecipe, match=r"base = 'missing.toml': expected the name of a recipe"):
+        read_recipe(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
