@@ -24,9 +24,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from benchmarks.machine import machine
 from benchmarks.photo import photo
 from benchmarks.stopwatch import Took, fastest
+from evaluation.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import FORMATS, encode

@@ -26,8 +26,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.files import file
-from benchmarks.footprint import peak, start_afresh
-from benchmarks.machine import machine
+from evaluation.footprint import peak, start_afresh
+from evaluation.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured
 from superres.geometry import Size

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.files import file
-from benchmarks.footprint import peak, start_afresh
-from benchmarks.machine import machine
+from evaluation.footprint import peak, start_afresh
+from evaluation.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 LARGE = (8000, 6000)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.machine import machine
+from evaluation.machine import machine
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE, find_model
 from superres.inference.device import Device, find_device

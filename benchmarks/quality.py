@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import machine
+from evaluation.machine import machine
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE
 from superres.errors import Misconfigured

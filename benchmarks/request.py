@@ -20,9 +20,9 @@ import torch
 from PIL import Image as Pillow
 from torch import nn
 
-from benchmarks.machine import machine
 from benchmarks.photo import photo
 from benchmarks.stopwatch import fastest
+from evaluation.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.codecs.decode import decode
 from superres.codecs.encode import find_format

@@ -35,7 +35,7 @@ from jina.proto import jina_pb2
 
 from benchmarks.clients import CONNECTIONS, Load, Timing, called, message, sent
 from benchmarks.files import file
-from benchmarks.machine import machine
+from evaluation.machine import machine
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"

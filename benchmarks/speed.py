@@ -29,7 +29,6 @@ import numpy as np
 import torch
 
 from benchmarks import stopwatch
-from benchmarks.machine import machine
 from benchmarks.peers import ours, resident
 from benchmarks.peers.arithmetic import matmul_peak, operations
 from benchmarks.peers.case import Case, Contender, Output, Run, Unavailable
@@ -37,6 +36,7 @@ from benchmarks.peers.contenders import CONTENDERS
 from benchmarks.peers.goals import judged
 from benchmarks.peers.weights import state_for
 from benchmarks.photo import photo
+from evaluation.machine import machine
 from superres.catalogue import CATALOGUE
 from superres.geometry import Size
 from superres.image.frame import Pixels

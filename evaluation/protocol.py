@@ -30,7 +30,8 @@ def crop_to_multiple(pixels: Pixels, multiple: int) -> Pixels:
 
 def luma(pixels: Pixels) -> Floats:
     """BT.601 studio-range luma 16..235 of 8-bit RGB, unrounded."""
-    return pixels.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16
+    weights = np.array([65.481, 128.553, 24.966])
+    return np.asarray(pixels.astype(np.float64) @ weights / 255 + 16)
 
 
 def psnr(result: Pixels, reference: Pixels, shave: int) -> float:

@@ -27,7 +27,7 @@ from benchmarks.gpu.cases import CASES, Case, Clock, LeftOut, cases_for
 from benchmarks.gpu.correctness import compared
 from benchmarks.gpu.peak import PEAKS, matmul_peak
 from benchmarks.gpu.ways import WAYS, Way, timed, traced
-from benchmarks.machine import machine
+from evaluation.machine import machine
 from superres.errors import SuperresError
 
 RESULTS = Path(__file__).parents[1] / "results"

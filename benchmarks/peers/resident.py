@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.footprint import peak, start_afresh
 from benchmarks.peers.case import Case
 from benchmarks.peers.contenders import CONTENDERS
+from evaluation.footprint import peak, start_afresh
 from superres.catalogue import CATALOGUE
 
 KEPT = "case.pickle"

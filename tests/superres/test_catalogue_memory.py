@@ -24,7 +24,7 @@ TILE = """
 import sys, warnings
 warnings.simplefilter("ignore")
 import numpy as np, torch
-from benchmarks.footprint import peak, start_afresh
+from evaluation.footprint import peak, start_afresh
 from superres.catalogue import CATALOGUE
 from superres.inference.device import Device
 from superres.inference.upscaler import NetworkUpscaler

@@ -1,0 +1,165 @@
+"""Who takes part in a comparison, and where: models, bicubic interpolation, devices, precisions."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+
+from superres.catalogue import CATALOGUE, find_model
+from superres.custom.detect import WEIGHTS_SUFFIXES, detect_network, make_name
+from superres.errors import WeightsMissing
+from superres.model_spec import NetworkSpec
+from superres.weights.store import Store, obtain
+
+__all__ = ["BICUBIC", "Contender", "Place", "list_contenders", "list_places"]
+
+BICUBIC = "bicubic"
+"""The system that is no model: every other one must look better than it."""
+
+_BASELINES = (BICUBIC, "lanczos")
+
+
+class Place(NamedTuple):
+    """A device and a number format, e.g. cpu and fp32."""
+
+    device: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.device.replace(':', '')}-{self.precision}"
+
+
+class Contender(NamedTuple):
+    """A model, or bicubic interpolation, that is compared with the others."""
+
+    name: str
+    system: str
+    scale: int
+    seconds_per_megapixel: float  # of input, expected on a CPU
+    file: Path | None = None  # instead of the publisher's, or of a model of one's own
+    has_weights: bool = True  # else its cost alone is measured, with random weights
+    fingerprint: str = ""  # of its weights
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing was learned."""
+        return self.system in _BASELINES
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a model of one's own, not of the catalogue."""
+        return self.file is not None and self.name not in CATALOGUE
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The row, of a model. Raises KeyError for bicubic interpolation."""
+        if self.file is not None and self.is_custom:
+            return detect_network(self.file, self.name)
+        return CATALOGUE[self.name]
+
+
+def list_places(device: str, precisions: Sequence[str]) -> list[Place]:
+    """List where models are compared.
+
+    Args:
+        device: cpu, cuda, cuda:N, mps, or auto: CUDA beside the CPU where there is one.
+        precisions: fp32, fp16 and bf16; none to choose: fp32, and fp16 too on CUDA.
+
+    Returns:
+        The places, the CPU's first.
+    """
+    if device == "auto":
+        devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    else:
+        devices = [device]
+    return [
+        Place(name, precision)
+        for name in devices
+        for precision in precisions or (("fp32", "fp16") if name.startswith("cuda") else ("fp32",))
+    ]
+
+
+def list_contenders(
+    names: Sequence[str],
+    scales: Sequence[int],
+    store: Store,
+    files: Mapping[str, Path] = MappingProxyType({}),
+    *,
+    use_random_weights: bool = False,
+) -> list[Contender]:
+    """List who takes part: bicubic interpolation of every scale first, then the models.
+
+    Args:
+        names: Models of the catalogue, or weights files of one's own; none for every model whose
+            weights are at hand.
+        scales: Of the models that are taken where no names are given.
+        store: Where weights are looked for; nothing is downloaded where it is offline.
+        files: Weights files used instead of the publishers', by name of the model.
+        use_random_weights: Take models without weights too, for their cost.
+
+    Returns:
+        The contenders in the order of the catalogue.
+
+    Raises:
+        BadOption: There is no such model.
+        Misconfigured: Weights of a model that was named cannot be had.
+    """
+    if names:
+        models = [_make_contender(name, store, files, use_random_weights) for name in names]
+    else:
+        wanted = [name for name, spec in CATALOGUE.items() if spec.scale in scales]
+        found = (_find_contender(name, store, files, use_random_weights) for name in wanted)
+        models = [contender for contender in found if contender is not None]
+    every = dict.fromkeys(model.scale for model in models)
+    return [*(Contender(f"{BICUBIC}.x{scale}", BICUBIC, scale, 0.1) for scale in every), *models]
+
+
+def _find_contender(
+    name: str, store: Store, files: Mapping[str, Path], use_random_weights: bool
+) -> Contender | None:
+    try:
+        return _make_contender(name, store, files, use_random_weights)
+    except WeightsMissing:
+        return None
+
+
+def _make_contender(
+    name: str, store: Store, files: Mapping[str, Path], use_random_weights: bool
+) -> Contender:
+    if name.lower().endswith(WEIGHTS_SUFFIXES):
+        path = Path(name)
+        spec: NetworkSpec = detect_network(path, make_name(path))
+    else:
+        spec = find_model(name)
+        if not spec.weights:
+            return _describe(spec, None, None)
+        path = files.get(name) or Path()
+    if path.name:
+        return _describe(spec, path.absolute(), path)
+    try:
+        return _describe(spec, None, obtain(spec.weights[0], store).path)
+    except WeightsMissing:
+        if not use_random_weights:
+            raise
+        return _describe(spec, None, None)._replace(has_weights=False)
+
+
+def _describe(spec: NetworkSpec, file: Path | None, weights: Path | None) -> Contender:
+    return Contender(
+        spec.name,
+        spec.system,
+        spec.scale,
+        spec.seconds_per_megapixel,
+        file,
+        fingerprint=_hash_file(weights) if weights else "",
+    )
+
+
+@cache
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

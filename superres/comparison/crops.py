@@ -1,0 +1,109 @@
+"""Which part of which image is shown, and what of it is upscaled for that."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image as PillowImage
+
+from evaluation.protocol import Pixels
+from superres.comparison.images import BUILT_IN, ImageSource, choose_crop, fingerprint
+from superres.comparison.measuring.crop import CropRequest
+from superres.comparison.measuring.quality import reduce_image
+from superres.comparison.settings import CompareSettings
+
+__all__ = ["CropPlan", "plan_crops"]
+
+_WIDTH, _HEIGHT = 96, 72  # pixels of input
+_SHOWN_DAMAGES = ("clean", "JPEG 40")  # of originals that are reduced
+
+
+class CropPlan(NamedTuple):
+    """A part of an image, for the models of one scale.
+
+    `shown` is left, top, width and height in pixels of input, `folder` where crops are written.
+    """
+
+    source: ImageSource
+    is_original: bool
+    damage: str
+    scale: int
+    shown: tuple[int, int, int, int]
+    size: tuple[int, int]  # width and height of the input
+    fingerprint: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return f"{self.source.name} {self.damage} x{self.scale}"
+
+    @property
+    def pixels(self) -> int:
+        """Of the whole input."""
+        return self.size[0] * self.size[1]
+
+    def get_file(self, contender: str) -> str:
+        """Return the name of a contender's crop; `input` and `original` have one too."""
+        return f"{self.name}.{contender}.png".replace(" ", "_").replace("/", "_")
+
+    def make_request(self, contender: str, max_pixels: float, overlap: int) -> CropRequest:
+        """Return what a contender upscales: all of it, or, beyond `max_pixels`, the crop with
+        `overlap` pixels around it.
+        """
+        area = None if self.pixels <= max_pixels else self._surround(overlap)
+        target = self.folder / self.get_file(contender)
+        return CropRequest(self.source, self.is_original, self.damage, self.shown, area, target)
+
+    def _surround(self, overlap: int) -> tuple[int, int, int, int]:
+        left, top, width, height = self.shown
+        right = min(left + width + overlap, self.size[0])
+        bottom = min(top + height + overlap, self.size[1])
+        left, top = max(left - overlap, 0), max(top - overlap, 0)
+        return left, top, right - left, bottom - top
+
+    def write_references(self) -> None:
+        """Write the crops of the input and, where there is one, of the original."""
+        pixels = self.source.read()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.is_original:
+            original, pixels = reduce_image(pixels, self.scale, self.damage, 0)
+            enlarged = tuple(self.scale * edge for edge in self.shown)
+            _save(original, enlarged, self.folder / self.get_file("original"))
+        _save(pixels, self.shown, self.folder / self.get_file("input"))
+
+
+def plan_crops(settings: CompareSettings, scales: Iterable[int]) -> list[CropPlan]:
+    """Plan the crops of the images that are given, else of the first built-in photo.
+
+    Args:
+        settings: Names images, and whether they are originals.
+        scales: Of the contenders.
+
+    Returns:
+        One for every image, damage and scale.
+    """
+    sources = [ImageSource(path.name, path) for path in settings.images]
+    is_original = settings.are_originals or not sources
+    images = [(source, source.read()) for source in sources or BUILT_IN["photos"][:1]]
+    return [
+        _plan_crop(source, pixels, is_original, damage, scale, settings.output / "crops")
+        for source, pixels in images
+        for damage in (_SHOWN_DAMAGES if is_original else _SHOWN_DAMAGES[:1])
+        for scale in sorted(scales)
+    ]
+
+
+def _plan_crop(
+    source: ImageSource, pixels: Pixels, is_original: bool, damage: str, scale: int, folder: Path
+) -> CropPlan:
+    small = reduce_image(pixels, scale, "clean", 0)[1] if is_original else pixels
+    size = small.shape[1], small.shape[0]
+    width, height = min(_WIDTH, size[0]), min(_HEIGHT, size[1])
+    shown = (*choose_crop(small, width, height), width, height)
+    return CropPlan(source, is_original, damage, scale, shown, size, fingerprint(pixels), folder)
+
+
+def _save(pixels: Pixels, area: tuple[int, ...], path: Path) -> None:
+    left, top, width, height = area
+    PillowImage.fromarray(pixels[top : top + height, left : left + width]).save(path)

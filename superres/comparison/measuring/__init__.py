@@ -1,0 +1,1 @@
+"""What one cell of a comparison measures, in a process of its own."""

@@ -1,0 +1,1 @@
+"""A comparison's cells as a page, as Markdown and as JSON."""
