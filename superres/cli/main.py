@@ -7,6 +7,7 @@
   python -m superres models                              what there is to choose from
   python -m superres fetch realesrgan.x4plus             download weights ahead
   python -m superres fetch --all --to folder             for machines without a network
+  python -m superres compare photo.jpg                   cost and quality of models, as a report
 
 Exit codes: 0 done; 1 some images or weights failed, the others are there; 2 wrong options; 3 a
 setting, a weights file or the server is wrong; 130 interrupted.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
+from superres.cli.compare import add_compare
 from superres.cli.tables import write_table
 from superres.errors import BadOption, BadSetting, Refused, SuperresError
 
@@ -80,6 +82,8 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_upscale(commands.add_parser("upscale", help="enlarge images", allow_abbrev=False))
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=list_models)
+    compare = "measure models side by side on this machine"
+    add_compare(commands.add_parser("compare", help=compare, allow_abbrev=False))
     _add_fetch(commands.add_parser("fetch", help="download weights ahead", allow_abbrev=False))
     return made
 

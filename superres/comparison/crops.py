@@ -73,12 +73,16 @@ class CropPlan(NamedTuple):
         _save(pixels, self.shown, self.folder / self.get_file("input"))
 
 
-def plan_crops(settings: CompareSettings, scales: Iterable[int]) -> list[CropPlan]:
+def plan_crops(
+    settings: CompareSettings, scales: Iterable[int], width: int = _WIDTH, height: int = _HEIGHT
+) -> list[CropPlan]:
     """Plan the crops of the images that are given, else of the first built-in photo.
 
     Args:
         settings: Names images, and whether they are originals.
         scales: Of the contenders.
+        width: Of the crop, in pixels of input; an image that is smaller is shown whole.
+        height: Of the crop.
 
     Returns:
         One for every image, damage and scale.
@@ -87,21 +91,31 @@ def plan_crops(settings: CompareSettings, scales: Iterable[int]) -> list[CropPla
     is_original = settings.are_originals or not sources
     images = [(source, source.read()) for source in sources or BUILT_IN["photos"][:1]]
     return [
-        _plan_crop(source, pixels, is_original, damage, scale, settings.output / "crops")
+        _plan_crop(
+            CropPlan(
+                source,
+                is_original,
+                damage,
+                scale,
+                (0, 0, width, height),
+                (0, 0),
+                fingerprint(pixels),
+                settings.output / "crops",
+            ),
+            pixels,
+        )
         for source, pixels in images
         for damage in (_SHOWN_DAMAGES if is_original else _SHOWN_DAMAGES[:1])
         for scale in sorted(scales)
     ]
 
 
-def _plan_crop(
-    source: ImageSource, pixels: Pixels, is_original: bool, damage: str, scale: int, folder: Path
-) -> CropPlan:
-    small = reduce_image(pixels, scale, "clean", 0)[1] if is_original else pixels
+def _plan_crop(crop: CropPlan, pixels: Pixels) -> CropPlan:
+    """Return a plan with the size of its input, and the place of the crop in it."""
+    small = reduce_image(pixels, crop.scale, "clean", 0)[1] if crop.is_original else pixels
     size = small.shape[1], small.shape[0]
-    width, height = min(_WIDTH, size[0]), min(_HEIGHT, size[1])
-    shown = (*choose_crop(small, width, height), width, height)
-    return CropPlan(source, is_original, damage, scale, shown, size, fingerprint(pixels), folder)
+    width, height = min(crop.shown[2], size[0]), min(crop.shown[3], size[1])
+    return crop._replace(shown=(*choose_crop(small, width, height), width, height), size=size)
 
 
 def _save(pixels: Pixels, area: tuple[int, ...], path: Path) -> None:

@@ -34,9 +34,7 @@ def measure_quality(
     for seed, source in enumerate(images):
         original, small = reduce_image(source.read(), subject.scale, damage, seed)
         larger = subject.upscale(small).pixels.astype(np.uint8, copy=False)
-        found[source.name] = {
-            name: _compute(name, larger, original, subject.scale) for name in metrics
-        }
+        found[source.name] = _measure_all(metrics, larger, original, subject.scale)
     columns = {name: [values[name] for values in found.values()] for name in metrics}
     known = {name: [v for v in column if v is not None] for name, column in columns.items()}
     means = {name: round(fmean(column), 5) for name, column in known.items() if column}
@@ -50,6 +48,16 @@ def reduce_image(pixels: Pixels, scale: int, damage: str, seed: int) -> tuple[Pi
     return original, DAMAGES[damage](bicubic(original, width, height), seed)
 
 
-def _compute(name: str, larger: Pixels, original: Pixels, shave: int) -> float | None:
-    value = METRICS[name].compute(larger, original, shave)
-    return None if value is None else round(value, 5)
+def _measure_all(
+    metrics: Sequence[str], larger: Pixels, original: Pixels, shave: int
+) -> dict[str, float | None]:
+    """Return all measures of a result; those that follow from others come last in METRICS."""
+    found: dict[str, float | None] = {}
+    for name in metrics:
+        metric = METRICS[name]
+        if metric.compute is not None:
+            value = metric.compute(larger, original, shave)
+        else:
+            value = metric.derive(found) if metric.derive else None
+        found[name] = None if value is None else round(value, 5)
+    return found

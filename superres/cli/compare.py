@@ -1,0 +1,120 @@
+"""`superres compare`: models measured side by side on this machine, and a report of it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from superres.errors import BadOption, BadSetting
+
+__all__ = ["add_compare"]
+
+_PACKAGES = "requirements-compare.txt"
+
+
+def add_compare(command: argparse.ArgumentParser) -> None:
+    """Add the options of `compare`."""
+    add = command.add_argument
+    add("images", nargs="*", type=Path, metavar="IMAGE", help="photos of your own to be shown")
+    add("-o", "--output", type=Path, default=Path("comparison"), help="folder; default: comparison")
+    add("--originals", action="store_true", help="reduce the images first; show them beside")
+    add("--models", nargs="+", default=[], metavar="NAME", help="default: all with weights here")
+    add("--scales", nargs="+", type=int, default=[2, 3, 4, 8], metavar="N", help="of all models")
+    add("--weights", nargs="+", default=[], metavar="NAME=FILE", help="instead of a model's own")
+    add("--random-weights", action="store_true", help="cost of models without weights too")
+    add("--device", default="auto", help="cpu, cuda, cuda:N or mps; default: CPU, and CUDA if any")
+    add("--precisions", nargs="+", default=[], choices=("fp32", "fp16", "bf16"))
+    add(
+        "--sets",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="originals for quality; default: photos, drawings and text that need no files",
+    )
+    add("--limit", type=int, default=0, help="images of each set; default: all")
+    sides = [64, 128, 256, 512, 1024]
+    add("--sides", nargs="+", type=int, default=sides, metavar="N", help="of square inputs")
+    add("--max-seconds", type=float, default=60.0, help="of one measurement; default: 60")
+    add("--max-memory", type=float, default=16.0, metavar="GB", help="of the largest image")
+    add("--no-service", action="store_true", help="no documents per second")
+    add("--quick", action="store_true", help="three models, small inputs: under two minutes")
+    add("--blind", action="store_true", help="only write a page on which people choose by eye")
+    command.set_defaults(run=compare)
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Measure what is not measured yet and write the report; print where it lies."""
+    from superres.comparison.contenders import list_contenders, list_places
+    from superres.comparison.run import Comparison
+    from superres.comparison.settings import CompareSettings, make_quick
+    from superres.weights.store import Store
+
+    _check_packages()
+    settings = CompareSettings(
+        output=given.output,
+        images=tuple(given.images),
+        are_originals=given.originals,
+        models=tuple(given.models),
+        scales=tuple(given.scales),
+        files=_read_files(given.weights),
+        use_random_weights=given.random_weights,
+        device=given.device,
+        precisions=tuple(given.precisions),
+        sets=tuple(given.sets),
+        limit=int(_check_at_least("--limit", given.limit, 0)),
+        max_seconds=_check_at_least("--max-seconds", given.max_seconds, 0.1),
+        max_memory_mb=int(1024 * _check_at_least("--max-memory", given.max_memory, 0.1)),
+        has_service=not given.no_service,
+        sides=tuple(sorted(given.sides)),
+    )
+    if given.quick:
+        settings = make_quick(settings)
+    contenders = list_contenders(
+        settings.models,
+        settings.scales,
+        Store.from_environment(offline=True),
+        settings.files,
+        use_random_weights=settings.use_random_weights,
+    )
+    if given.blind:
+        from superres.comparison.blind import write_blind_page
+
+        sys.stdout.write(f"{write_blind_page(settings, contenders)}\n")
+        return 0
+    comparison = Comparison(settings, contenders, list_places(settings.device, settings.precisions))
+    comparison.run()
+
+    from superres.comparison.report.document import Report
+    from superres.comparison.report.write import write_report
+
+    for path in write_report(Report.of(comparison), settings.output):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _check_packages() -> None:
+    """Raise BadSetting where a package is missing that reports need."""
+    import importlib.util
+
+    missing = [name for name in ("jinja2", "matplotlib") if not importlib.util.find_spec(name)]
+    if missing:
+        message = f"a comparison needs {' and '.join(missing)}: pip install -r {_PACKAGES}"
+        raise BadSetting(message, option="compare")
+
+
+def _read_files(given: Sequence[str]) -> dict[str, Path]:
+    """Read pairs of a model's name and a file."""
+    files = {}
+    for pair in given:
+        name, sign, file = pair.partition("=")
+        if not sign or not Path(file).is_file():
+            raise BadOption("--weights", pair, "a model's name, =, and a file that exists")
+        files[name] = Path(file)
+    return files
+
+
+def _check_at_least(option: str, value: float, least: float) -> float:
+    """Return a number that is large enough."""
+    if not value >= least:
+        raise BadOption(option, value, f"a number of {least:g} or more")
+    return value
