@@ -16,6 +16,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --no-input
 
 SERVING_READY := .venv/.serving
 DEVELOPING_READY := .venv/.developing
+COMPARING_READY := .venv/.comparing
 BENCHING_READY := .venv/.benching
 CLIENT_READY := .venv-client/.ready
 
@@ -23,7 +24,7 @@ CLIENT_READY := .venv-client/.ready
 export JINA_OPTOUT_TELEMETRY := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup serve demo test faults lint format coverage bench bench-gpu clean
+.PHONY: help setup serve demo compare test faults lint format coverage bench bench-gpu clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,9 @@ serve: $(SERVING_READY)  ## Serve on port 51001 until Ctrl-C
 
 demo: $(SERVING_READY) $(CLIENT_READY)  ## Upscale a photo through the official client
 	@$(CLIENT) examples/demo.py --server $(SERVER)
+
+compare: $(COMPARING_READY)  ## Measure models side by side into comparison/ (IMAGES, OPTIONS="--quick …")
+	@$(SERVER) -m superres compare $(IMAGES) $(OPTIONS)
 
 test: $(DEVELOPING_READY) $(CLIENT_READY)  ## Run the tests
 	@OMP_NUM_THREADS=1 $(SERVER) -m pytest -q -n 2 --dist loadfile
@@ -88,10 +92,15 @@ $(SERVING_READY): requirements.txt | .venv/.python
 	@touch $@
 
 $(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-diffusion.txt \
-                    requirements-community.txt requirements.txt | .venv/.python
+                    requirements-community.txt requirements-compare.txt requirements.txt | .venv/.python
 	@echo "Installing the packages for development into .venv (a few minutes the first time) …"
 	@$(SERVER) $(PIP) -r $<
 	@touch $@ $(SERVING_READY)
+
+$(COMPARING_READY): requirements-compare.txt $(SERVING_READY)
+	@echo "Installing what a comparison measures with into .venv …"
+	@$(SERVER) $(PIP) -r $<
+	@touch $@
 
 $(BENCHING_READY): requirements-bench.txt $(DEVELOPING_READY)
 	@echo "Installing what ours is compared with into .venv …"

@@ -4,12 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from superres.errors import BadOption, BadSetting
+from superres.errors import BadOption
 
 __all__ = ["add_compare"]
 
-_PACKAGES = "requirements-compare.txt"
+_Number = TypeVar("_Number", int, float)
+_MIN_SIDE = 16  # pixels: what every network takes
 
 
 def add_compare(command: argparse.ArgumentParser) -> None:
@@ -31,6 +33,8 @@ def add_compare(command: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="originals for quality; default: photos, drawings and text that need no files",
     )
+    add("--damages", nargs="+", default=[], metavar="NAME", help="of the originals; default: all")
+    add("--metrics", nargs="+", default=[], metavar="NAME", help="of quality; default: all here")
     add("--limit", type=int, default=0, help="images of each set; default: all")
     sides = [64, 128, 256, 512, 1024]
     add("--sides", nargs="+", type=int, default=sides, metavar="N", help="of square inputs")
@@ -44,12 +48,13 @@ def add_compare(command: argparse.ArgumentParser) -> None:
 
 def compare(given: argparse.Namespace) -> int:
     """Measure what is not measured yet and write the report; print where it lies."""
+    from evaluation.damages import DAMAGES
+    from evaluation.metrics import list_metrics
     from superres.comparison.contenders import list_contenders, list_places
     from superres.comparison.run import Comparison
     from superres.comparison.settings import CompareSettings, make_quick
     from superres.weights.store import Store
 
-    _check_packages()
     settings = CompareSettings(
         output=given.output,
         images=tuple(given.images),
@@ -61,11 +66,13 @@ def compare(given: argparse.Namespace) -> int:
         device=given.device,
         precisions=tuple(given.precisions),
         sets=tuple(given.sets),
-        limit=int(_check_at_least("--limit", given.limit, 0)),
+        limit=_check_at_least("--limit", given.limit, 0),
+        damages=_choose("--damages", given.damages, list(DAMAGES)),
+        metrics=_choose("--metrics", given.metrics, list_metrics()),
         max_seconds=_check_at_least("--max-seconds", given.max_seconds, 0.1),
         max_memory_mb=int(1024 * _check_at_least("--max-memory", given.max_memory, 0.1)),
         has_service=not given.no_service,
-        sides=tuple(sorted(given.sides)),
+        sides=tuple(sorted(_check_at_least("--sides", side, _MIN_SIDE) for side in given.sides)),
     )
     if given.quick:
         settings = make_quick(settings)
@@ -92,16 +99,6 @@ def compare(given: argparse.Namespace) -> int:
     return 0
 
 
-def _check_packages() -> None:
-    """Raise BadSetting where a package is missing that reports need."""
-    import importlib.util
-
-    missing = [name for name in ("jinja2", "matplotlib") if not importlib.util.find_spec(name)]
-    if missing:
-        message = f"a comparison needs {' and '.join(missing)}: pip install -r {_PACKAGES}"
-        raise BadSetting(message, option="compare")
-
-
 def _read_files(given: Sequence[str]) -> dict[str, Path]:
     """Read pairs of a model's name and a file."""
     files = {}
@@ -113,7 +110,15 @@ def _read_files(given: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def _check_at_least(option: str, value: float, least: float) -> float:
+def _choose(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return what was chosen, all where nothing was. Raises BadOption."""
+    for name in given:
+        if name not in allowed:
+            raise BadOption(option, name, f"some of {', '.join(allowed)}")
+    return tuple(name for name in allowed if not given or name in given)
+
+
+def _check_at_least(option: str, value: _Number, least: _Number) -> _Number:
     """Return a number that is large enough."""
     if not value >= least:
         raise BadOption(option, value, f"a number of {least:g} or more")

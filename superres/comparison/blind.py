@@ -63,9 +63,6 @@ def write_blind_page(settings: CompareSettings, contenders: Sequence[Contender])
 
 def _upscale(crop: CropPlan, worker: Worker, max_seconds: float) -> Path:
     """Return the file of a result."""
-    contender = worker.contender
-    affordable = max_seconds / contender.seconds_per_megapixel * 1e6
-    overlap = 0 if contender.system == "bicubic" else contender.spec.overlap
-    request = crop.make_request(f"{contender.name}.blind", affordable, overlap)
+    request = crop.make_request(worker.contender, "blind", max_seconds)
     worker.measure(write_crop, _FACTOR * max_seconds + _SPARE_SECONDS, request)
     return request.target

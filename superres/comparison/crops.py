@@ -1,5 +1,6 @@
 """Which part of which image is shown, and what of it is upscaled for that."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from PIL import Image as PillowImage
 
 from evaluation.protocol import Pixels
+from superres.comparison.contenders import BICUBIC, Contender
 from superres.comparison.images import BUILT_IN, ImageSource, choose_crop, fingerprint
 from superres.comparison.measuring.crop import CropRequest
 from superres.comparison.measuring.quality import reduce_image
@@ -15,6 +17,7 @@ from superres.comparison.settings import CompareSettings
 __all__ = ["CropPlan", "plan_crops"]
 
 _WIDTH, _HEIGHT = 96, 72  # pixels of input
+_BICUBIC_REACH = 2  # pixels
 _SHOWN_DAMAGES = ("clean", "JPEG 40")  # of originals that are reduced
 
 
@@ -47,19 +50,33 @@ class CropPlan(NamedTuple):
         """Return the name of a contender's crop; `input` and `original` have one too."""
         return f"{self.name}.{contender}.png".replace(" ", "_").replace("/", "_")
 
-    def make_request(self, contender: str, max_pixels: float, overlap: int) -> CropRequest:
-        """Return what a contender upscales: all of it, or, beyond `max_pixels`, the crop with
-        `overlap` pixels around it.
+    def make_request(self, contender: Contender, mark: str, max_seconds: float) -> CropRequest:
+        """Return what a contender upscales.
+
+        Args:
+            contender: Of this plan's scale.
+            mark: Tells its file from those of other places and pages.
+            max_seconds: If it would take longer, the crop alone is upscaled, with as many pixels
+                around it as change what is seen of it.
+
+        Returns:
+            The request.
         """
-        area = None if self.pixels <= max_pixels else self._surround(overlap)
-        target = self.folder / self.get_file(contender)
+        is_affordable = contender.seconds_per_megapixel * self.pixels / 1e6 <= max_seconds
+        area = None if is_affordable else self._surround(contender)
+        target = self.folder / self.get_file(f"{contender.name}.{mark}")
         return CropRequest(self.source, self.is_original, self.damage, self.shown, area, target)
 
-    def _surround(self, overlap: int) -> tuple[int, int, int, int]:
+    def _surround(self, contender: Contender) -> tuple[int, int, int, int]:
+        if contender.system == BICUBIC:
+            overlap, step = _BICUBIC_REACH, 1
+        else:
+            spec = contender.spec
+            overlap, step = spec.overlap, math.lcm(spec.align, spec.input_size.multiple_of)
         left, top, width, height = self.shown
         right = min(left + width + overlap, self.size[0])
         bottom = min(top + height + overlap, self.size[1])
-        left, top = max(left - overlap, 0), max(top - overlap, 0)
+        left, top = (max(edge - overlap, 0) // step * step for edge in (left, top))
         return left, top, right - left, bottom - top
 
     def write_references(self) -> None:

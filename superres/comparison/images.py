@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from evaluation.generated_images import draw_shapes, draw_text
 from evaluation.protocol import Pixels, list_images, read_rgb
@@ -25,9 +26,12 @@ class ImageSource(NamedTuple):
     path: Path | None = None
 
     def read(self) -> Pixels:
-        """Return its pixels (h, w, 3), 8-bit RGB."""
+        """Return its pixels (h, w, 3), 8-bit RGB. Raises BadOption for what is no image."""
         if self.path is not None:
-            return read_rgb(self.path)
+            try:
+                return read_rgb(self.path)
+            except (OSError, ValueError, PillowImage.DecompressionBombError) as error:
+                raise BadOption("IMAGE", str(self.path), f"an image file: {error}") from error
         kind, _, number = self.name.partition("-")
         if kind in _GENERATED:
             return _GENERATED[kind](int(number))

@@ -132,13 +132,11 @@ class Planner(NamedTuple):
                 yield task._replace(other_seconds=originals.pixels / 1e6 * _METRIC_SECONDS)
 
     def _plan_crops(self) -> Iterator[Task]:
-        contender, seconds = self.contender, self.settings.max_seconds
-        overlap = 0 if contender.system == BICUBIC else contender.spec.overlap
-        affordable = seconds / contender.seconds_per_megapixel * 1e6
         for crop in self.crops:
-            if crop.scale != contender.scale:
+            if crop.scale != self.contender.scale:
                 continue
-            request = crop.make_request(f"{contender.name}.{self.place}", affordable, overlap)
+            seconds = self.settings.max_seconds
+            request = crop.make_request(self.contender, str(self.place), seconds)
             pixels = request.area[2] * request.area[3] if request.area else crop.pixels
             inputs = {"image": crop.fingerprint, "area": request.area, "shown": request.shown}
             yield self._make_task(

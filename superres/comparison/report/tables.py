@@ -11,6 +11,7 @@ from superres.comparison.report.document import Entrant, Report
 __all__ = ["Entry", "Table", "list_tables", "make_markdown"]
 
 _MISSING = "–"
+_DIGITS = 4  # significant ones of quality: 28.43 dB, 0.8113
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def _list_quality(report: Report, name: str, damage: str) -> Table:
         if found is None:
             continue
         values = [
-            _judge(report, entrant, subject, metric, _read(found, metric)) for metric in metrics
+            _judge(report, entrant, subject, metric, _read(found, metric, _DIGITS))
+            for metric in metrics
         ]
         table.rows.append([Entry(entrant.label), *values])
     return table
@@ -177,19 +179,21 @@ def _read_memory(cell: tuple[CellKey, Any] | None) -> Entry:
     return _read(cell, name)
 
 
-def _read(cell: tuple[CellKey, Any] | None, name: str) -> Entry:
-    """Return a cell's value, or a mean of it, as a field."""
+def _read(cell: tuple[CellKey, Any] | None, name: str, digits: int = 3) -> Entry:
+    """Return a cell's value, or a mean of it, as a field of so many significant digits."""
     if cell is None:
         return Entry(_MISSING)
     key, values = cell
     value = values.get(name, values.get("mean", {}).get(name))
-    return Entry(_MISSING) if value is None else Entry(_format(value), float(value), str(key))
+    return (
+        Entry(_MISSING) if value is None else Entry(_format(value, digits), float(value), str(key))
+    )
 
 
-def _format(value: float) -> str:
-    if isinstance(value, int) or abs(value) >= 1000:
+def _format(value: float, digits: int) -> str:
+    if isinstance(value, int) or abs(value) >= 10 ** (digits - 1):
         return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.{digits}g}"
 
 
 def make_markdown(table: Table) -> str:
