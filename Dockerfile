@@ -18,13 +18,14 @@ WORKDIR /app
 ARG TORCH_INDEX=""
 ARG EXTRA=""
 COPY requirements.txt requirements-swin2sr.txt requirements-diffusion.txt \
-     requirements-community.txt ./
+     requirements-community.txt requirements-compare.txt ./
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0 \
     && pip install --no-cache-dir -r requirements.txt \
     && if [ -n "$EXTRA" ]; then pip install --no-cache-dir -r "requirements-$EXTRA.txt"; fi
 
 COPY config.yml ./
 COPY contract ./contract
+COPY evaluation ./evaluation
 COPY superres ./superres
 COPY executors ./executors
 COPY gateway ./gateway

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from docarray import Document, DocumentArray
 from jina import Executor, requests
 
+from contract.model_choice import Candidate, choose_model, is_automatic
 from contract.parent_watchdog import end_with_parent
+from contract.problem import ProblemError
 from executors.admission.deadline import Deadline, wait_for_memory
 from executors.admission.estimate import MemoryDemand, estimate_demand
 from executors.admission.memory_limit import choose_image_memory
@@ -27,10 +29,11 @@ from executors.document import (
     write_error,
 )
 from executors.error_response import RequestFailed, describe
-from executors.served_models import load_faces, load_models, warm_up
+from executors.served_models import load_faces, load_models, make_cost_meter, warm_up
 from executors.server.closed_server import close_server
 from executors.settings import read_settings
 from superres.catalogue import ROWS
+from superres.catalogue.measured import find_quality
 from superres.diffusion.spec import SPEC
 from superres.errors import (
     BadOption,
@@ -104,9 +107,14 @@ class UpscalerExecutor(Executor):
         )
         self.admission = AdmissionQueue(self.settings.max_waiting)
         self.deadlines: dict[str, Deadline] = {}
-        end_with_parent(is_busy=lambda: self.admission.admitted > 0)
+        end_with_parent(is_busy=self.is_busy)
+        self.costs = make_cost_meter(self.models, self.settings, self.pace_tracker, self.is_busy)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")
+
+    def is_busy(self) -> bool:
+        """Return whether there are requests."""
+        return self.admission.admitted > 0
 
     def close_port(self) -> None:
         """Close the server that Jina is about to start for this Executor, if one is.
@@ -164,18 +172,25 @@ class UpscalerExecutor(Executor):
     async def list_models(self, **_: Any) -> DocumentArray:
         """Return one Document per model that this Executor serves; its tags describe it."""
         return DocumentArray(
-            Document(
-                id=name,
-                tags={
-                    "name": name,
-                    "scale": model.spec.scale,
-                    "default": name == self.default,
-                    "system": model.spec.system,
-                    "options": self.list_options(model),
-                },
-            )
-            for name, model in self.models.items()
+            Document(id=name, tags=self.describe_model(name)) for name in self.models
         )
+
+    def describe_model(self, name: str) -> dict[str, Any]:
+        """Return what /models tells of a model, by which people and model=auto choose."""
+        model = self.models[name]
+        spec, quality = model.spec, find_quality(name, model.spec.scale)
+        return {
+            "name": name,
+            "scale": spec.scale,
+            "default": name == self.default,
+            "system": spec.system,
+            "description": spec.description,
+            "licence": spec.licence,
+            "options": self.list_options(model),
+            "quality": quality.model,
+            "bicubic_quality": quality.bicubic,
+            "cost": self.costs.find(name).as_tag(),
+        }
 
     def list_options(self, model: LoadedModel) -> list[str]:
         """Return the model-specific options that work here."""
@@ -245,7 +260,7 @@ class UpscalerExecutor(Executor):
         self, document: Document, parameters: Mapping[str, Any], deadline: Deadline
     ) -> "PreparedRequest":
         """Return a Document's options, model and image, not decoded, and what it will take."""
-        request = read_request(document, parameters, self.settings.defaults)
+        request = self.resolve_model(read_request(document, parameters, self.settings.defaults))
         model = self.choose_model(request)
         content = read_content(document, self.source_policy)
         pace = self.pace_tracker.get_pace(model.spec.name)
@@ -296,6 +311,22 @@ class UpscalerExecutor(Executor):
             demand.estimate.plan,
         )
 
+    def resolve_model(self, request: UpscaleRequest) -> UpscaleRequest:
+        """Return a request that leaves its model to the service with the one that is chosen."""
+        if request.model is None or not is_automatic(request.model):
+            return request
+        candidates = [
+            Candidate.from_tags(self.describe_model(name), is_default=name == self.default)
+            for name in self.models
+        ]
+        try:
+            choice = choose_model(request.model, candidates, frozenset(request.model_options))
+        except ProblemError as error:
+            problem = error.problem
+            allowed = f"{problem.allowed}, or one of {', '.join(self.models)}"
+            raise BadOption("model", request.model, allowed, code=problem.code) from error
+        return replace(request, model=choice.model, choice=choice)
+
     def choose_model(self, request: UpscaleRequest) -> LoadedModel:
         """Return the model a request names, else the default, if it takes the request's options."""
         name = request.model or self.default
@@ -337,6 +368,7 @@ class UpscalerExecutor(Executor):
 
     def close(self) -> None:
         """Let running tiles end, then release the threads."""
+        self.costs.stop()
         self.worker_pools.close()
         super().close()
 

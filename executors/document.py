@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from docarray import Document
 from numpy.typing import NDArray
 
+from contract.model_choice import Choice
 from contract.options import REQUEST_OPTIONS
 from executors.error_response import describe
 from executors.source import SourcePolicy, read_source
@@ -36,6 +37,7 @@ class UpscaleRequest:
     model: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)  # model-specific options
     drop_image_content: bool = True
+    choice: Choice | None = None  # where the request left the model to the service
 
 
 def read_request(
@@ -181,6 +183,7 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
     document.mime_type = encoded.mime_type
     document.tags["upscale"] = {
         "model": model,
+        **({"chosen": request.choice.as_tag()} if request.choice else {}),
         "model_scale": answer.model_scale,
         "input_size": list(answer.input_size),
         "output_size": list(answer.output_size),

@@ -1,6 +1,6 @@
 """The models an Executor serves, loaded as its settings say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from executors.cost_meter import CostMeter
 from executors.model_entries import ModelEntry, resolve_entries
 from executors.settings import Settings
 from superres.catalogue import CATALOGUE, find_model
 from superres.custom.detect import detect_network, make_name
 from superres.errors import BadOption, BadSetting
 from superres.estimation.calibration import PaceTracker
+from superres.estimation.kept_costs import KeptCosts
 from superres.geometry import Size
 from superres.inference.device import Device, find_device
 from superres.model_loader import LoadedModel, NetworkModel
@@ -40,6 +42,20 @@ def make_device(settings: Settings) -> Device:
         settings.optimize,  # type: ignore[arg-type] # settings.CHOICES
         make_store(settings).cache() if settings.optimize == "max" else None,
     )
+
+
+def make_cost_meter(
+    models: Mapping[str, LoadedModel],
+    settings: Settings,
+    pace: PaceTracker,
+    is_busy: Callable[[], bool],
+) -> CostMeter:
+    """Return what knows the models' costs here, and measures them where the operator lets it."""
+    kept = KeptCosts(make_store(settings).cache())
+    meter = CostMeter(models, kept, pace, is_busy)
+    if settings.measure_cost:
+        meter.start()
+    return meter
 
 
 def warm_up(models: Mapping[str, LoadedModel], pace: PaceTracker) -> None:

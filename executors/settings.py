@@ -31,6 +31,7 @@ class Settings:
     memory_limit_mb: int
     host_memory_mb: int
     optimize: str
+    measure_cost: bool
     weights: Path | None
     weights_sources: tuple[str, ...]
     weights_mirrors: tuple[str, ...]

@@ -133,6 +133,11 @@ class ModelSpec:
     options: tuple[str, ...] = ()  # model-specific options, e.g. denoise_strength
 
     @property
+    def licence(self) -> str:
+        """The licences of its weights; empty where nothing was learned."""
+        return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
+
+    @property
     def download_size(self) -> str:
         """The megabytes to download, or that there are none."""
         if all(weights.embedded for weights in self.weights):

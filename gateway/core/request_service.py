@@ -7,7 +7,15 @@ stream is full, and lets the client choose how many requests wait.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +37,7 @@ from gateway.core.incoming import Incoming, open_request
 from gateway.core.message_writer import write_request
 from gateway.core.problem import INTERNAL, read_problem
 from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests
-from gateway.core.routing import RoutedPart, Routes, ServedModel
+from gateway.core.routing import Route, RoutedPart, Routes, ServedModel
 
 _STREAM_WINDOW = 16
 """Requests of one stream that are answered at a time; its client waits with the others."""
@@ -37,6 +45,7 @@ _STREAM_WINDOW = 16
 _END_OF_FLOW = "__end_gateway__"
 _DISCOVERY_SECONDS = 10.0
 _DIRECT_SECONDS = 5.0
+_UNSETTLED_SECONDS = 60.0
 TARGET = re.compile(r"[\w/^$|.-]{0,128}")
 """Executor names and alternatives of them; without quantifiers a pattern cannot run away."""
 
@@ -56,6 +65,7 @@ class RequestService:
         self._send = streamer._streamer._request_handler  # noqa: SLF001
         self._finish = streamer._streamer._result_handler  # noqa: SLF001
         self._routes: Routes | None = None
+        self._asks_again = 0.0
 
     async def answer(self, request: Incoming, request_id: str | None = None) -> DataRequest:
         """Return the Executors' answer, or an error answer that holds a Problem and no Documents.
@@ -229,16 +239,28 @@ class RequestService:
         documents, parameters = request.proto_with_data.data.docs.docs, request.parameters
         routes = await self._get_routes()
         marked = routing.should_tag_errors(parameters, len(documents))
-        targets: list[str | Problem] = []
+        targets: list[Route | Problem] = []
         for document in documents:
             try:
-                targets.append(routes.find_executor(MessageToDict(document.tags), parameters))
+                targets.append(routes.find_route(MessageToDict(document.tags), parameters))
             except ProblemError as refused:
                 if not marked:
                     raise
                 _mark_failed(document, refused.problem)
                 targets.append(refused.problem)
         parts = routing.group_by_executor(targets)
+        before = routing.write_choices(documents, targets)
+        answer = await self._send_parts(request, parts, marked)
+        if find_problem(answer) is None:
+            answered = answer.proto_with_data.data.docs.docs
+            routing.record_choices(answered, targets, before)
+        return answer
+
+    async def _send_parts(
+        self, request: DataRequest, parts: Sequence[RoutedPart], marked: bool
+    ) -> DataRequest:
+        """Return the answer made of those of the Executors."""
+        documents = request.proto_with_data.data.docs.docs
         if len(parts) == 1 and len(parts[0].places) == len(documents):
             return await self._send_to_one(request, parts[0].executor)
         asked = [
@@ -254,13 +276,16 @@ class RequestService:
         return request
 
     async def _get_routes(self) -> Routes:
-        """Return where models are served; asked once, for they do not change while a Flow runs."""
-        if self._routes is None:
+        """Return where models are served, which does not change while a Flow runs; asked again
+        after a while until the cost of each is measured.
+        """
+        now = time.monotonic()
+        if self._routes is None or (not self._routes.is_settled and now >= self._asks_again):
             listed = await self.query_executors("/models")
-            served = [ServedModel(t["name"], t["executor"], bool(t["default"])) for t in listed]
+            served = [ServedModel(tags["executor"], tags) for tags in listed]
             if not served:
                 raise make_error("UNAVAILABLE", "no Executor serves a model")
-            self._routes = Routes(served)
+            self._routes, self._asks_again = Routes(served), now + _UNSETTLED_SECONDS
         return self._routes
 
     async def _send_to_one(

@@ -43,6 +43,12 @@ def add_compare(command: argparse.ArgumentParser) -> None:
     add("--no-service", action="store_true", help="no documents per second")
     add("--quick", action="store_true", help="three models, small inputs: under two minutes")
     add("--blind", action="store_true", help="only write a page on which people choose by eye")
+    add(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write qualities for model=auto, as superres/catalogue/measured.json has them",
+    )
     command.set_defaults(run=compare)
 
 
@@ -92,10 +98,14 @@ def compare(given: argparse.Namespace) -> int:
     comparison.run()
 
     from superres.comparison.report.document import Report
+    from superres.comparison.report.record import write_record
     from superres.comparison.report.write import write_report
 
-    for path in write_report(Report.of(comparison), settings.output):
+    report = Report.of(comparison)
+    for path in write_report(report, settings.output):
         sys.stdout.write(f"{path}\n")
+    if given.record:
+        write_record(report, next(iter(comparison.sets)), given.record)
     return 0
 
 

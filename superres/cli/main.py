@@ -17,9 +17,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contract.model_choice import is_automatic
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
 from superres.cli.compare import add_compare
@@ -103,7 +105,10 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         help="a file, a folder, or - for standard output; default: photo.x3.jpg beside photo.jpg "
         "(photo.upscaled.jpg with --scale or --server)",
     )
-    add("--model", help=f"default: {_DEFAULT_MODEL}, or the server's own")
+    add(
+        "--model",
+        help=f"or auto:fast, :balanced, :best; default: {_DEFAULT_MODEL}, or the server's",
+    )
     add(
         "--weights", type=Path, metavar="FILE", help="a weights file of your own instead of --model"
     )
@@ -194,6 +199,7 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.catalogue import find_model
+    from superres.cli.automatic import choose_automatically
     from superres.custom.detect import detect_network
     from superres.inference.device import Device, find_device
     from superres.model_loader import NetworkModel
@@ -201,12 +207,14 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
 
     if given.weights and given.model:
         raise BadOption("--weights", given.weights, "no --model beside it")
+    store = Store.from_environment(offline=given.offline or None)
     name = given.model or _DEFAULT_MODEL
+    if is_automatic(name):
+        name = choose_automatically(name, replace(store, offline=True), given.face_enhance)
     spec = detect_network(given.weights) if given.weights else find_model(name)
     if given.face_enhance and "face_enhance" not in spec.options:
         raise BadOption("--face-enhance", True, f"no value with model {spec.name}")
     device = Device(find_device(given.device or "auto"))
-    store = Store.from_environment(offline=given.offline or None)
     try:
         model = NetworkModel(spec, device, store, given.weights)
         faces = _load_faces(given, device.device, store) if given.face_enhance else None
@@ -228,11 +236,21 @@ def _load_faces(
 def list_models(_given: argparse.Namespace) -> int:
     """Print the models that --model takes, in aligned columns."""
     from superres.catalogue import CATALOGUE
+    from superres.catalogue.measured import find_quality
+    from superres.cli.automatic import list_known_costs
 
-    rows = [("model", "scale", "weights", "licence", "speed", "good at")]
+    costs = list_known_costs()
+    head = ("model", "scale", "weights", "licence", "quality", "speed", "s/MP here", "good at")
+    rows = [head]
     for spec in CATALOGUE.values():
-        licences = ", ".join(dict.fromkeys(weights.licence for weights in spec.weights)) or "–"
-        facts = (f"x{spec.scale}", spec.download_size, licences, spec.speed.value)
+        quality = find_quality(spec.name, spec.scale).model
+        cost = costs.get(spec.name)
+        figures = (
+            "–" if quality is None else f"{quality:.1f}",
+            spec.speed.value,
+            "–" if cost is None else f"{cost:.3g}",
+        )
+        facts = (f"x{spec.scale}", spec.download_size, spec.licence or "–", *figures)
         rows.append((spec.name, *facts, spec.description))
     write_table(rows)
     return DONE

@@ -194,3 +194,28 @@ def test_threads_of_the_network_do_not_spin_unless_the_operator_says_so(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.split() == ["False", expected]
+
+
+def test_what_it_tells_of_a_model_is_enough_to_choose_by(executor: BicubicPP) -> None:
+    tags = asyncio.run(executor.list_models())[0].tags
+    assert tags["licence"] and tags["description"] and tags["scale"] == 3
+    assert tags["cost"]["seconds_per_megapixel"] > 0
+    assert tags["quality"] > tags["bicubic_quality"] > 0
+
+
+def test_it_says_which_model_it_has_chosen_and_why(caller: Caller) -> None:
+    answer = caller.one(Document(blob=png(), tags={"model": "auto:best"}))
+    told = answer.tags["upscale"]
+    assert answer.tags["model"] == "auto:best"
+    assert told["chosen"]["asked"] == "auto:best"
+    assert told["chosen"]["model"] == told["model"] == "bicubic_pp.x3"
+    assert "quality" in told["chosen"]["reason"]
+    assert "chosen" not in caller.one(Document(blob=png())).tags["upscale"]
+
+
+def test_another_preference_is_refused_with_all_that_is_allowed(caller: Caller) -> None:
+    with pytest.raises(RequestFailed) as caught:
+        caller.one(Document(blob=png(), tags={"model": "auto:cheap"}))
+    problem = json.loads(caught.value.args[0])
+    assert problem["code"] == "MODEL"
+    assert "auto:fast" in problem["allowed"] and "bicubic_pp.x3" in problem["allowed"]

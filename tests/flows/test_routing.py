@@ -100,3 +100,31 @@ def test_the_command_line_s_server_tells_tiles(service: Service) -> None:
 def test_http_lists_every_model_and_where_it_is_served(service: Service) -> None:
     listed = service.http("/models", method="GET").body["models"]
     assert {m["name"] for m in listed} == {"bicubic_pp.x3", "lanczos.x2", "lanczos.x4"}
+
+
+def test_the_gateway_chooses_among_all_executors(client: Client) -> None:
+    docs = asked("auto:best", "lanczos.x2", "auto")
+    answers = client.post("/upscale", docs, request_size=10)
+    assert [a.tags["model"] for a in answers] == ["auto:best", "lanczos.x2", "auto"]
+    assert [a.tags["upscale"]["model"] for a in answers] == [
+        "bicubic_pp.x3",  # the only one of the default's scale
+        "lanczos.x2",
+        "bicubic_pp.x3",
+    ]
+    chosen = [a.tags["upscale"].get("chosen") for a in answers]
+    assert chosen[0]["asked"] == "auto:best" and chosen[0]["reason"]
+    assert chosen[1] is None
+
+
+def test_a_choice_for_all_by_a_parameter_leaves_no_tag(client: Client) -> None:
+    docs = DocumentArray([Document(blob=png()), Document(blob=png())])
+    answers = client.post("/upscale", docs, parameters={"model": "auto:fast"}, request_size=10)
+    assert all("model" not in answer.tags for answer in answers)
+    assert {a.tags["upscale"]["chosen"]["asked"] for a in answers} == {"auto:fast"}
+
+
+def test_over_http_an_unknown_preference_is_refused(service: Service) -> None:
+    answer = service.bytes(
+        "/upscale?model=auto:cheap", png(), headers={"content-type": "image/png"}
+    )
+    assert answer.status == 422 and b"auto:balanced" in answer.body
