@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +93,9 @@ class CostMeter:
         for name, model in self._list_missing().items():
             try:
                 seconds = self._measure(model)
-            except (SuperresError, RuntimeError) as error:
+            except (SuperresError, RuntimeError, CancelledError) as error:
+                if self._stopped.is_set() or not threading.main_thread().is_alive():
+                    return  # the end of the process has ended the work
                 logger.warning("the cost of model %s could not be measured: %s", name, error)
                 continue
             if seconds is None:
@@ -108,7 +111,7 @@ class CostMeter:
         pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         runs: list[float] = []
         while len(runs) <= _RUNS:
-            if not self._wait_until_idle():
+            if (not runs or self._is_busy()) and not self._wait_until_idle():
                 return None
             runs.append(model.upscaler().upscale(pixels).cost.seconds)
         return min(runs[1:]) / side**2 * 1e6  # the first one may make things ready

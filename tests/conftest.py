@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")
+
+# Flows inherit it: what is measured in the background would slow what is tested.
+os.environ.setdefault("SUPERRES_MEASURE_COST", "false")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -7,6 +7,7 @@ import { readSpecial, showSpecial } from './special.js';
 
 const LOSSY = new Set(['jpeg', 'webp', 'avif']);
 const DEFAULT_QUALITY = '95';
+const AUTOMATIC = { fast: 'Fast', balanced: 'Balanced', best: 'Best' };
 const FREE_HINT = 'For example 800:-1, or iw*3/2:ih*3/2.';
 
 /** The options of the page; `onChange` runs after every change. */
@@ -59,7 +60,16 @@ function read(form, known) {
 }
 
 function chosenModel({ models }) {
-  return models.find((model) => model.name === byId('model').value);
+  const name = byId('model').value;
+  return [...models, ...automatic(models)].find((model) => model.name === name);
+}
+
+/** Choices that leave the model to the service, where it has several of the default's scale. */
+function automatic(models) {
+  const scale = defaultModel({ models })?.scale;
+  if (models.filter((model) => model.scale === scale).length < 2) return [];
+  return Object.entries(AUTOMATIC).map(([preference, label]) =>
+    ({ name: `auto:${preference}`, label, scale, options: [] }));
 }
 
 function defaultModel({ models }) {
@@ -86,15 +96,20 @@ function showModels(models) {
   const groups = bySystem(models);
   const select = byId('model');
   const chosen = select.value; // the list comes again with every new key
-  const option = ({ name, scale, default: selected }) =>
-    make('option', { value: name, defaultSelected: selected }, `${name}  ·  ${scale}×`);
+  const option = ({ name, label, scale, default: selected }) =>
+    make('option', { value: name, defaultSelected: Boolean(selected) },
+      `${label ?? name}  ·  ${scale}×`);
   select.replaceChildren(
     ...Array.from(groups, ([system, members]) =>
       groups.size > 1
         ? make('optgroup', { label: system }, ...members.map(option))
         : members.map(option)).flat(),
   );
-  if (models.some((model) => model.name === chosen)) select.value = chosen;
+  const choices = automatic(models);
+  if (choices.length) {
+    select.append(make('optgroup', { label: 'Chosen by measurement' }, ...choices.map(option)));
+  }
+  if ([...models, ...choices].some((model) => model.name === chosen)) select.value = chosen;
   select.disabled = false;
 }
 
@@ -112,9 +127,26 @@ function arrange(form, known) {
   const target = form.elements.target.value;
   byId('width-field').hidden = target !== 'width';
   byId('scale-field').hidden = target !== 'free';
+  byId('model-hint').textContent = modelHint(model);
   byId('target-hint').textContent = targetHint(target, model, known.imageFile?.size);
   byId('quality-field').hidden = !LOSSY.has(chosenFormat(form, known));
   byId('quality-value').value = byId('quality').value;
+}
+
+/** What a model is good at, whose it is, and what was measured of it. */
+function modelHint(model) {
+  if (!model) return '';
+  if (model.label) return 'The service chooses by measured quality and cost, and says which model.';
+  const { description, licence, quality, bicubic_quality: bicubic, cost } = model;
+  const parts = [description, licence && `licence ${licence}`];
+  if (typeof quality === 'number' && typeof bicubic === 'number') {
+    parts.push(`quality ${quality.toFixed(1)}, bicubic's ${bicubic.toFixed(1)}`);
+  }
+  if (cost) {
+    const seconds = Number(cost.seconds_per_megapixel.toPrecision(2));
+    parts.push(`${cost.measured ? '' : 'about '}${seconds} s per megapixel here`);
+  }
+  return parts.filter(Boolean).join(' · ');
 }
 
 function targetHint(target, model, size) {

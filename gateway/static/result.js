@@ -45,6 +45,7 @@ export function noteOf({ info }, beforeShown, afterShown) {
   const format = formatName(info.image_format);
   if (!afterShown) return `This browser cannot show ${format}. The image is ready to download.`;
   const notes = [];
+  if (info.chosen) notes.push(`Model ${info.chosen.model}: ${info.chosen.reason}.`);
   if (!beforeShown) notes.push('This browser cannot show the original: here is only the result.');
   if (info.frames_dropped > 0) notes.push(`${format} holds only the first frame.`);
   return notes.join(' ');

@@ -9,7 +9,7 @@ from jina.excepts import BadServer
 
 from superres.cli.client import Server
 from tests.executors.conftest import opened, png
-from tests.gateway.service import ROOT, Service, discard, free_port, launch_flow, ready
+from tests.gateway.service import ROOT, Service, discard, free_port, launch_flow, ready, wait_for
 
 pytestmark = pytest.mark.flow
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.flow
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Bicubic++ and Lanczos side by side, as in flows/all-models.yml."""
+    costs = tmp_path_factory.mktemp("costs")
     systems = {"BicubicPP": ["bicubic_pp.x3"], "Lanczos": ["lanczos.x2", "lanczos.x4"]}
     branches = [
         {
@@ -24,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "uses": uses,
             "py_modules": str(ROOT / "executors/superres_executors.py"),
             "needs": "gateway",
-            "uses_with": {"models": models},
+            "uses_with": {"models": models, "measure_cost": True, "cache_dir": str(costs)},
         }
         for uses, models in systems.items()
     ]
@@ -128,3 +129,11 @@ def test_over_http_an_unknown_preference_is_refused(service: Service) -> None:
         "/upscale?model=auto:cheap", png(), headers={"content-type": "image/png"}
     )
     assert answer.status == 422 and b"auto:balanced" in answer.body
+
+
+def test_costs_are_measured_once_the_service_is_idle(service: Service) -> None:
+    def is_measured() -> bool:
+        listed = service.http("/models", method="GET").body["models"]
+        return all(model["cost"]["measured"] for model in listed)
+
+    wait_for(is_measured, 60)
