@@ -264,7 +264,7 @@ class RequestService:
         if len(parts) == 1 and len(parts[0].places) == len(documents):
             return await self._send_to_one(request, parts[0].executor)
         asked = [
-            self._send_to_one(_make_part_request(request, part, marked), part.executor)
+            self._send_to_one(routing.make_part_request(request, part, marked), part.executor)
             for part in parts
         ]
         for part, answer in zip(parts, await asyncio.gather(*asked), strict=True):
@@ -305,20 +305,6 @@ class RequestService:
             raise result
         answer: DataRequest = result[0]
         return answer
-
-
-def _make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
-    """Return what of `request` goes to one Executor; alone or not, its Documents fail as in the
-    whole.
-    """
-    made = DataRequest()
-    made.header.request_id = request.header.request_id
-    made.header.exec_endpoint = request.header.exec_endpoint
-    made.parameters = dict(request.parameters) | {"errors": "tags" if marked else "raise"}
-    documents = request.proto_with_data.data.docs.docs
-    for place in part.places:
-        made.proto_with_data.data.docs.docs.add().CopyFrom(documents[place])
-    return made
 
 
 def _mark_failed(document: Any, problem: Problem) -> None:

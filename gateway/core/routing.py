@@ -7,6 +7,8 @@ for each. Here every Document goes to the one Executor that serves its `model`, 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jina.types.request.data import DataRequest
+
 from contract.model_choice import Candidate, Choice, choose_model, is_automatic
 from contract.options import REQUEST_OPTIONS
 from contract.problem import Problem, make_error, quote
@@ -116,6 +118,20 @@ def group_by_executor(routes: Sequence[Route | Problem]) -> list[RoutedPart]:
         if isinstance(route, Route):
             found.setdefault(route.executor, []).append(place)
     return [RoutedPart(executor, places) for executor, places in found.items()]
+
+
+def make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> DataRequest:
+    """Return what of `request` goes to one Executor; alone or not, its Documents fail as in the
+    whole.
+    """
+    made = DataRequest()
+    made.header.request_id = request.header.request_id
+    made.header.exec_endpoint = request.header.exec_endpoint
+    made.parameters = dict(request.parameters) | {"errors": "tags" if marked else "raise"}
+    documents = request.proto_with_data.data.docs.docs
+    for place in part.places:
+        made.proto_with_data.data.docs.docs.add().CopyFrom(documents[place])
+    return made
 
 
 def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:

@@ -60,7 +60,9 @@ def list_loads(settings: CompareSettings, contenders: Sequence[Contender]) -> li
 def measure_loads(
     loads: Sequence[Load], store: CellStore, machine: Mapping[str, Any], max_seconds: float
 ) -> Iterator[Load]:
-    """Measure loads in one Flow, which is not started where all are kept from an earlier run.
+    """Measure loads in one Flow; yield each when it is done or left out.
+
+    The Flow is not started where all are kept from an earlier run.
 
     Args:
         loads: As `list_loads` returns them.
@@ -69,7 +71,7 @@ def measure_loads(
         max_seconds: Of one photo of every client.
 
     Yields:
-        Each load when it is done or left out.
+        Load: What is done or left out now.
     """
     inputs = {
         load: {

@@ -15,7 +15,7 @@ from superres.comparison.measuring.largest import find_largest, try_largest
 from superres.comparison.measuring.quality import measure_quality
 from superres.comparison.settings import CompareSettings
 
-__all__ = ["Originals", "Planner", "Task"]
+__all__ = ["CellTask", "Originals", "Planner"]
 
 _METRIC_SECONDS = 6.0  # per megapixel of an original, all metrics
 _OTHER_SECONDS = 0.3
@@ -28,7 +28,7 @@ class CellSubject(NamedTuple):
     name: str
 
 
-class Task(NamedTuple):
+class CellTask(NamedTuple):
     """A cell to be measured. `pixels` of input pass through the model for it."""
 
     key: CellKey
@@ -72,7 +72,7 @@ class Planner(NamedTuple):
     crops: Sequence[CropPlan]
     machine: Mapping[str, Any]
 
-    def plan(self) -> Iterator[Task]:
+    def plan(self) -> Iterator[CellTask]:
         """Yield the cells, those that tell the contender's pace first."""
         for side in self.settings.sides:
             yield self._make_task(
@@ -93,7 +93,7 @@ class Planner(NamedTuple):
         pixels: int,
         function: Callable[..., Values],
         *arguments: Any,
-    ) -> Task:
+    ) -> CellTask:
         is_cuda = self.place.device.startswith("cuda")
         common: Values = {
             "weights": self.contender.fingerprint,
@@ -103,9 +103,9 @@ class Planner(NamedTuple):
             "torch": torch.__version__,
         }
         key = CellKey(subject.kind, self.contender.name, str(self.place), subject.name)
-        return Task(key, pixels, _OTHER_SECONDS, common | inputs, function, arguments)
+        return CellTask(key, pixels, _OTHER_SECONDS, common | inputs, function, arguments)
 
-    def _plan_largest(self) -> Iterator[Task]:
+    def _plan_largest(self) -> Iterator[CellTask]:
         most, seconds = self.settings.max_memory_mb, self.settings.max_seconds
         name = f"{most} MB"
         limit = {"max_mb": most}
@@ -115,7 +115,7 @@ class Planner(NamedTuple):
         task = self._make_task(subject, limit, 0, try_largest, most, 0.7 * seconds)
         yield task._replace(other_seconds=0.7 * seconds)
 
-    def _plan_quality(self) -> Iterator[Task]:
+    def _plan_quality(self) -> Iterator[CellTask]:
         metrics = self.settings.metrics
         for name, originals in self.sets.items():
             inputs = {"images": originals.fingerprints, "metrics": metrics}
@@ -131,7 +131,7 @@ class Planner(NamedTuple):
                 )
                 yield task._replace(other_seconds=originals.pixels / 1e6 * _METRIC_SECONDS)
 
-    def _plan_crops(self) -> Iterator[Task]:
+    def _plan_crops(self) -> Iterator[CellTask]:
         for crop in self.crops:
             if crop.scale != self.contender.scale:
                 continue

@@ -12,7 +12,7 @@ from superres.comparison.crops import CropPlan, plan_crops
 from superres.comparison.images import list_sets
 from superres.comparison.loads import list_loads, measure_loads
 from superres.comparison.measuring.worker import Worker
-from superres.comparison.plan import Originals, Planner, Task
+from superres.comparison.plan import CellTask, Originals, Planner
 from superres.comparison.settings import CompareSettings
 
 __all__ = ["Comparison"]
@@ -65,13 +65,13 @@ class Comparison:
             for load in measure_loads(loads, self.store, self.machine, self.settings.max_seconds):
                 bar.update(load.expected_seconds)
 
-    def _expect(self, task: Task, contender: Contender, place: Place) -> float:
+    def _expect(self, task: CellTask, contender: Contender, place: Place) -> float:
         """Return what a task takes at the pace known so far, at most the time a cell may take."""
         pace = self._paces.get((contender, place), contender.seconds_per_megapixel)
         seconds = task.expect_seconds(pace)
         return seconds if seconds <= self.settings.max_seconds else 0.0
 
-    def _measure(self, task: Task, worker: Worker) -> None:
+    def _measure(self, task: CellTask, worker: Worker) -> None:
         who, most = (worker.contender, worker.place), self.settings.max_seconds
         seconds = task.expect_seconds(self._paces.get(who, who[0].seconds_per_megapixel))
 

@@ -13,7 +13,12 @@ _RUNS, _ENOUGH_SECONDS, _LONG_SECONDS = 5, 2.0, 8.0
 
 
 def measure_cost(subject: Subject, width: int, height: int) -> Values:
-    """Measure what an image of `width` × `height` pixels takes.
+    """Measure what one image takes.
+
+    Args:
+        subject: The contender.
+        width: Of the image, in pixels.
+        height: Of the image.
 
     Returns:
         `seconds`, the median of up to five runs, of one where it is long; `runs`, all of them;

@@ -38,6 +38,10 @@ class CropRequest(NamedTuple):
 def write_crop(subject: Subject, request: CropRequest) -> Values:
     """Upscale an image and write the crop that is shown as PNG.
 
+    Args:
+        subject: The contender.
+        request: What is upscaled, and what is shown.
+
     Returns:
         `file`, the crop's name; `seconds`, `peak_mb` and `pixels` of what was upscaled; `whole`,
         whether that was the whole image.

@@ -65,7 +65,11 @@ class _Request(NamedTuple):
 
 
 def find_largest(subject: Subject, max_mb: int) -> Values:
-    """Find the largest square photo that needs at most `max_mb` MiB, by the cost model.
+    """Find the largest square photo that fits into an amount of memory, by the cost model.
+
+    Args:
+        subject: A model.
+        max_mb: The amount, in MiB.
 
     Returns:
         `side` in pixels, `estimated_mb` and `limited_by`: memory, or the side of a JPEG.
@@ -88,6 +92,11 @@ def find_largest(subject: Subject, max_mb: int) -> Values:
 
 def try_largest(subject: Subject, max_mb: int, max_seconds: float) -> Values:
     """Upscale the largest square photo that this machine and the time allow, from JPEG to PNG.
+
+    Args:
+        subject: A model.
+        max_mb: The most memory, in MiB; less where less is free.
+        max_seconds: The time.
 
     Returns:
         `side` in pixels, `seconds`, `estimated_mb` and `measured_mb` of the host above idle, and

@@ -104,13 +104,15 @@ def find_launcher() -> Path | None:
 
 @contextmanager
 def run_flow(contenders: Sequence[Contender]) -> Iterator[RunningFlow]:
-    """Run a Flow that serves models, one Executor per system, until the block ends.
+    """Run a Flow that serves models, one Executor per system; yield it when it is ready.
+
+    It ends with the block.
 
     Args:
         contenders: Models of the catalogue with weights at hand.
 
     Yields:
-        The Flow, ready.
+        RunningFlow: The Flow.
 
     Raises:
         NotMeasured: It does not start.

@@ -38,18 +38,10 @@ class Worker:
         self._end()
 
     def measure(self, function: Measure, seconds: float, *arguments: Any) -> Values:
-        """Return what `function(subject, *arguments)` finds there.
+        """Return what `function(subject, *arguments)` finds there, for at most so many seconds.
 
-        Args:
-            function: Of a module, as the process imports it.
-            seconds: After which the process is ended.
-            arguments: What else the function takes; can be pickled.
-
-        Returns:
-            The function's values.
-
-        Raises:
-            NotMeasured: It took too long, it failed, or the process died.
+        The function is one of a module, which the process imports; arguments are pickled. Raises
+        NotMeasured where it took too long, it failed, or the process died.
         """
         pipe = self._pipe or self._start()
         try:

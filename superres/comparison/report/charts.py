@@ -157,11 +157,11 @@ def _open_figure(height: float) -> "Iterator[tuple[Axes, Callable[[], str]]]":
     """Open a figure; the function beside its axes returns it as SVG."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Plot
 
     # Text stays text; names inside the file depend on its content alone.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "superres", "font.size": 9}):
-        figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
+        figure = Plot(figsize=(_WIDTH_INCHES, height), layout="constrained")
         FigureCanvasSVG(figure)
 
         def read() -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from superres.comparison.report.charts import average_quality
 from superres.comparison.report.document import Report
-from superres.comparison.report.tables import Entry, Table
+from superres.comparison.report.tables import Figure, Table
 
 __all__ = ["check_claims"]
 
@@ -60,7 +60,7 @@ def check_claims(report: Report, set_name: str) -> Table:
         verdict = judge(found)
         cell = found[0].cell if found else ""
         figures = "; ".join(map(str, found)) or "none of them was measured"
-        table.rows.append([Entry(claim), Entry(verdict, None, cell), Entry(figures)])
+        table.rows.append([Figure(claim), Figure(verdict, None, cell), Figure(figures)])
     return table
 
 

@@ -8,7 +8,7 @@ from evaluation.damages import DAMAGES
 from superres.comparison.cells import CellKey, Values
 from superres.comparison.contenders import Place
 from superres.comparison.report.document import Entrant, Report
-from superres.comparison.report.tables import Entry, Table
+from superres.comparison.report.tables import Figure, Table
 
 __all__ = ["USES", "Use", "recommend"]
 
@@ -105,7 +105,7 @@ def recommend(report: Report) -> Table:
         for use in USES:
             row = _recommend_one(report, use, place, scale)
             if row is not None:
-                table.rows.append([Entry(use.name + suffix), *row])
+                table.rows.append([Figure(use.name + suffix), *row])
     return table
 
 
@@ -114,7 +114,7 @@ def _choose_scale(report: Report) -> int:
     return max(scales, key=lambda scale: (scales.count(scale), scale))
 
 
-def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[Entry] | None:
+def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[Figure] | None:
     """Return the fields after the use's name; None where its images were not measured."""
     entrants = [e for e in report.entrants if e.place == place and e.contender.scale == scale]
     rated = [found for e in entrants if (found := _rate(report, e, use)) is not None]
@@ -125,18 +125,18 @@ def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[E
     worse = [one.entrant.contender.name for one in models if one.quality < base.quality]
     fitting = [one for one in models if use.is_affordable(_read_costs(report, one.entrant))]
     better = [one for one in fitting if one.quality > base.quality]
-    rest = Entry(", ".join(worse) or "none")
-    baseline = Entry(f"{base.quality:.4g}", base.quality, str(base.cell))
+    rest = Figure(", ".join(worse) or "none")
+    baseline = Figure(f"{base.quality:.4g}", base.quality, str(base.cell))
     if not better:
         why = "no model is both better than bicubic and fast enough" if use.limit else "bicubic"
-        return [Entry(why), Entry("–"), baseline, Entry("–"), Entry("–"), rest]
+        return [Figure(why), Figure("–"), baseline, Figure("–"), Figure("–"), rest]
     best = max(better, key=lambda one: one.quality)
     return [
-        Entry(best.entrant.contender.name + (f" ({use.limit})" if use.limit else "")),
-        Entry(f"{best.quality:.4g}", best.quality, str(best.cell)),
+        Figure(best.entrant.contender.name + (f" ({use.limit})" if use.limit else "")),
+        Figure(f"{best.quality:.4g}", best.quality, str(best.cell)),
         baseline,
-        Entry(f"{best.cost:.3g}", best.cost, str(_find_cost(report, best.entrant)[0])),
-        Entry(_describe_cheaper(better, best, base)),
+        Figure(f"{best.cost:.3g}", best.cost, str(_find_cost(report, best.entrant)[0])),
+        Figure(_describe_cheaper(better, best, base)),
         rest,
     ]
 

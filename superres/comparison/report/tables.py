@@ -8,14 +8,14 @@ from evaluation.metrics import METRICS
 from superres.comparison.cells import CellKey
 from superres.comparison.report.document import Entrant, Report
 
-__all__ = ["Entry", "Table", "list_tables", "make_markdown"]
+__all__ = ["Figure", "Table", "list_tables", "make_markdown"]
 
 _MISSING = "–"
 _DIGITS = 4  # significant ones of quality: 28.43 dB, 0.8113
 
 
 @dataclass(frozen=True)
-class Entry:
+class Figure:
     """A field of a table. `cell` names where a figure comes from; `is_worse`: than bicubic."""
 
     text: str
@@ -31,7 +31,7 @@ class Table:
     title: str
     note: str
     head: Sequence[str]
-    rows: list[list[Entry]] = field(default_factory=list)
+    rows: list[list[Figure]] = field(default_factory=list)
 
 
 def list_tables(report: Report) -> list[Table]:
@@ -68,7 +68,7 @@ def _summarize(report: Report) -> Table:
     )
     for entrant in report.entrants:
         cost = report.get("cost", entrant, f"{side}x{side}")
-        row = [Entry(entrant.label)]
+        row = [Figure(entrant.label)]
         row += [_read(cost, name) for name in ("seconds", "spread")]
         row.append(_read_memory(cost))
         row += [_read(cost, name) for name in ("dots_per_ms", "dots_per_mb")]
@@ -82,10 +82,10 @@ def _summarize(report: Report) -> Table:
     return table
 
 
-def _make_square(entry: Entry) -> Entry:
+def _make_square(entry: Figure) -> Figure:
     if entry.value is None:
         return entry
-    return Entry(f"{entry.value:.0f}x{entry.value:.0f}", entry.value, entry.cell)
+    return Figure(f"{entry.value:.0f}x{entry.value:.0f}", entry.value, entry.cell)
 
 
 def _list_by_side(report: Report, title: str, note: str, read: Any) -> Table:
@@ -93,7 +93,7 @@ def _list_by_side(report: Report, title: str, note: str, read: Any) -> Table:
     table = Table(title, note, ["model", *(f"{side}x{side}" for side in sides)])
     for entrant in report.entrants:
         cells = [report.get("cost", entrant, f"{side}x{side}") for side in sides]
-        table.rows.append([Entry(entrant.label), *map(read, cells)])
+        table.rows.append([Figure(entrant.label), *map(read, cells)])
     return table
 
 
@@ -135,7 +135,7 @@ def _list_quality(report: Report, name: str, damage: str) -> Table:
             _judge(report, entrant, subject, metric, _read(found, metric, _DIGITS))
             for metric in metrics
         ]
-        table.rows.append([Entry(entrant.label), *values])
+        table.rows.append([Figure(entrant.label), *values])
     return table
 
 
@@ -145,13 +145,13 @@ def _describe_metric(name: str) -> str:
     return f"{metric.label}{unit} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def _judge(report: Report, entrant: Entrant, subject: str, metric: str, entry: Entry) -> Entry:
+def _judge(report: Report, entrant: Entrant, subject: str, metric: str, entry: Figure) -> Figure:
     base = report.find_quality(report.find_baseline(entrant), subject, metric)
     if entry.value is None or base is None:
         return entry
     sign = 1 if METRICS[metric].higher_is_better else -1
     is_worse = sign * (entry.value - base) < 0
-    return Entry(entry.text + (" ✗" if is_worse else ""), entry.value, entry.cell, is_worse)
+    return Figure(entry.text + (" ✗" if is_worse else ""), entry.value, entry.cell, is_worse)
 
 
 def _list_largest(report: Report) -> Table:
@@ -167,26 +167,28 @@ def _list_largest(report: Report) -> Table:
         if largest is None:
             continue
         tried = report.get("tried", entrant, f"{most} MB")
-        limit = Entry(largest[1]["limited_by"], None, str(largest[0]))
-        row = [Entry(entrant.label), _read(largest, "side"), limit]
+        limit = Figure(largest[1]["limited_by"], None, str(largest[0]))
+        row = [Figure(entrant.label), _read(largest, "side"), limit]
         names = ("side", "estimated_mb", "measured_mb", "seconds")
         table.rows.append([*row, *(_read(tried, name) for name in names)])
     return table
 
 
-def _read_memory(cell: tuple[CellKey, Any] | None) -> Entry:
+def _read_memory(cell: tuple[CellKey, Any] | None) -> Figure:
     name = "device_mb" if cell and "device_mb" in cell[1] else "peak_mb"
     return _read(cell, name)
 
 
-def _read(cell: tuple[CellKey, Any] | None, name: str, digits: int = 3) -> Entry:
+def _read(cell: tuple[CellKey, Any] | None, name: str, digits: int = 3) -> Figure:
     """Return a cell's value, or a mean of it, as a field of so many significant digits."""
     if cell is None:
-        return Entry(_MISSING)
+        return Figure(_MISSING)
     key, values = cell
     value = values.get(name, values.get("mean", {}).get(name))
     return (
-        Entry(_MISSING) if value is None else Entry(_format(value, digits), float(value), str(key))
+        Figure(_MISSING)
+        if value is None
+        else Figure(_format(value, digits), float(value), str(key))
     )
 
 
