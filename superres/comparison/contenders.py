@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +12,9 @@ import torch
 
 from superres.catalogue import CATALOGUE, find_model
 from superres.custom.detect import WEIGHTS_SUFFIXES, detect_network, make_name
+from superres.diffusion.spec import SPEC
 from superres.errors import WeightsMissing
-from superres.model_spec import NetworkSpec
+from superres.model_spec import ModelSpec, NetworkSpec
 from superres.weights.store import Store, obtain
 
 __all__ = ["BICUBIC", "Contender", "Place", "list_contenders", "list_places"]
@@ -52,11 +54,13 @@ class Contender(NamedTuple):
     @property
     def is_custom(self) -> bool:
         """Whether it is a model of one's own, not of the catalogue."""
-        return self.file is not None and self.name not in CATALOGUE
+        return self.file is not None and self.name not in (*CATALOGUE, SPEC.name)
 
     @property
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> ModelSpec:
         """The row, of a model. Raises KeyError for bicubic interpolation."""
+        if self.system == SPEC.system:
+            return SPEC
         if self.file is not None and self.is_custom:
             return detect_network(self.file, self.name)
         return CATALOGUE[self.name]
@@ -98,7 +102,7 @@ def list_contenders(
             weights are at hand.
         scales: Of the models that are taken where no names are given.
         store: Where weights are looked for; nothing is downloaded where it is offline.
-        files: Weights files used instead of the publishers', by name of the model.
+        files: Weights files, or folders, used instead of the publishers', by name of the model.
         use_random_weights: Take models without weights too, for their cost.
 
     Returns:
@@ -111,7 +115,7 @@ def list_contenders(
     if names:
         models = [_make_contender(name, store, files, use_random_weights) for name in names]
     else:
-        wanted = [name for name, spec in CATALOGUE.items() if spec.scale in scales]
+        wanted = [spec.name for spec in (*CATALOGUE.values(), SPEC) if spec.scale in scales]
         found = (_find_contender(name, store, files, use_random_weights) for name in wanted)
         models = [contender for contender in found if contender is not None]
     every = dict.fromkeys(model.scale for model in models)
@@ -130,6 +134,8 @@ def _find_contender(
 def _make_contender(
     name: str, store: Store, files: Mapping[str, Path], use_random_weights: bool
 ) -> Contender:
+    if name == SPEC.name:
+        return _find_diffusion(store, files.get(name))
     if name.lower().endswith(WEIGHTS_SUFFIXES):
         path = Path(name)
         spec: NetworkSpec = detect_network(path, make_name(path))
@@ -148,7 +154,18 @@ def _make_contender(
         return _describe(spec, None, None)._replace(has_weights=False)
 
 
-def _describe(spec: NetworkSpec, file: Path | None, weights: Path | None) -> Contender:
+def _find_diffusion(store: Store, path: Path | None) -> Contender:
+    """Return the Stable Diffusion upscaler. Raises Misconfigured where its files are not here."""
+    from superres.diffusion.files import locate_model
+
+    found = locate_model(SPEC.release, replace(store, offline=True), path, half=False)
+    files = [found.single] if found.single else sorted(found.folder.rglob("*.safetensors"))
+    sizes = ",".join(f"{file.name}:{file.stat().st_size}" for file in files)
+    fingerprint = hashlib.sha256(sizes.encode()).hexdigest()[:16]
+    return _describe(SPEC, path and path.absolute(), None)._replace(fingerprint=fingerprint)
+
+
+def _describe(spec: ModelSpec, file: Path | None, weights: Path | None) -> Contender:
     return Contender(
         spec.name,
         spec.system,

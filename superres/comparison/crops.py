@@ -13,6 +13,7 @@ from superres.comparison.images import BUILT_IN, ImageSource, choose_crop, finge
 from superres.comparison.measuring.crop import CropRequest
 from superres.comparison.measuring.quality import reduce_image
 from superres.comparison.settings import CompareSettings
+from superres.model_spec import NetworkSpec
 
 __all__ = ["CropPlan", "plan_crops"]
 
@@ -72,7 +73,9 @@ class CropPlan(NamedTuple):
             overlap, step = _BICUBIC_REACH, 1
         else:
             spec = contender.spec
-            overlap, step = spec.overlap, math.lcm(spec.align, spec.input_size.multiple_of)
+            overlap, step = spec.overlap, 1
+            if isinstance(spec, NetworkSpec):
+                step = math.lcm(spec.align, spec.input_size.multiple_of)
         left, top, width, height = self.shown
         right = min(left + width + overlap, self.size[0])
         bottom = min(top + height + overlap, self.size[1])

@@ -14,15 +14,9 @@ from superres.codecs.encode import FORMATS
 from superres.codecs.probe import Dimensions
 from superres.comparison.cells import Values
 from superres.comparison.measuring.subject import Subject
-from superres.estimation.cost import (
-    Estimate,
-    ExecutionTarget,
-    Workload,
-    estimate_network,
-    estimate_request,
-    sum_host_bytes,
-)
+from superres.estimation.cost import Estimate, Workload, estimate_request, sum_host_bytes
 from superres.geometry import Size
+from superres.model_loader import LoadedModel
 from superres.pipeline import OutputOptions, upscale
 
 __all__ = ["find_largest", "try_largest"]
@@ -40,27 +34,25 @@ class _Request(NamedTuple):
     possible.
     """
 
-    subject: Subject
-    target: ExecutionTarget
+    model: LoadedModel
 
     def estimate(self, side: int) -> Estimate:
         """Estimate what a photo of `side` pixels takes."""
-        spec = self.subject.spec
         return estimate_request(
             Workload(
                 int(_JPEG_BYTES * side * side),
                 Dimensions("JPEG", Size(side, side), 3),
                 "png",
-                spec.scale,
-                lambda size: estimate_network(size, spec, self.target),
+                self.model.spec.scale,
+                self.model.estimate,
             )
         )
 
     def count_bytes(self, side: int) -> int:
         """Return the memory that the estimate has: the device's on CUDA, else the host's."""
         estimate = self.estimate(side)
-        if self.target.on_cpu:
-            return sum_host_bytes(estimate, self.target)
+        if self.model.target.on_cpu:
+            return sum_host_bytes(estimate, self.model.target)
         return max(estimate.device_bytes, estimate.host_bytes)
 
 
@@ -74,7 +66,7 @@ def find_largest(subject: Subject, max_mb: int) -> Values:
     Returns:
         `side` in pixels, `estimated_mb` and `limited_by`: memory, or the side of a JPEG.
     """
-    request = _Request(subject, _make_target(subject))
+    request = _Request(subject.get_model())
     low, high = 1, _MAX_SIDE // _STEP
     while low < high:
         middle = (low + high + 1) // 2
@@ -102,17 +94,17 @@ def try_largest(subject: Subject, max_mb: int, max_seconds: float) -> Values:
         `side` in pixels, `seconds`, `estimated_mb` and `measured_mb` of the host above idle, and
         `device_mb` on CUDA.
     """
-    assert subject.upscaler is not None
+    model = subject.get_model()
     fitting = find_largest(subject, min(max_mb, int(_read_free_mb() * _FREE_SHARE)))["side"]
     per_pixel = subject.seconds_per_megapixel / 1e6 + _CODEC_SECONDS * subject.scale**2
     side = max(min(fitting, int((max_seconds / per_pixel) ** 0.5)), 1)
     data = _make_photo(side)
-    request = _Request(subject, _make_target(subject))
+    request = _Request(subject.get_model())
     subject.reset_peak()
     started = time.perf_counter()
     answer = upscale(
         decode(data, Limits(max_bytes=len(data), max_pixels=side * side)),
-        subject.upscaler,
+        model.upscaler(),
         OutputOptions(FORMATS["png"]),
         max_output_pixels=side * side * subject.scale**2,
     )
@@ -132,14 +124,6 @@ def _read_free_mb() -> float:
     info = Path("/proc/meminfo")
     found = re.search(r"MemAvailable:\s+(\d+) kB", info.read_text() if info.exists() else "")
     return int(found[1]) / 1024 if found else 2048.0
-
-
-def _make_target(subject: Subject) -> ExecutionTarget:
-    assert subject.upscaler is not None
-    device = subject.upscaler.device
-    spec = subject.spec
-    half = device.dtype(spec).itemsize < 4
-    return ExecutionTarget(device.free(spec.cpu_bytes), device.device.type == "cpu", half)
 
 
 def _make_photo(side: int) -> bytes:

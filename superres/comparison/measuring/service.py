@@ -31,6 +31,7 @@ _EXECUTORS = {
     "lanczos": "Lanczos",
     "lapsrn": "LapSRN",
     "realesrgan": "RealESRGAN",
+    "stable_diffusion": "StableDiffusion",
     "swin2sr": "Swin2SR",
     "swinir": "SwinIR",
 }

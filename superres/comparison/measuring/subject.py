@@ -10,10 +10,10 @@ from PIL import Image as PillowImage
 from evaluation.footprint import peak, start_afresh
 from evaluation.protocol import Pixels
 from superres.comparison.contenders import BICUBIC, Contender, Place
+from superres.diffusion.spec import SPEC, DiffusionSpec
 from superres.inference.device import Device, find_device
 from superres.inference.result import Cost, Result
-from superres.inference.upscaler import NetworkUpscaler
-from superres.model_loader import NetworkModel
+from superres.model_loader import LoadedModel, NetworkModel
 from superres.model_spec import NetworkSpec
 from superres.weights.store import Store
 
@@ -29,17 +29,22 @@ class Subject:
         self.contender = contender
         self.scale = contender.scale
         self.seconds_per_megapixel = contender.seconds_per_megapixel  # better known once measured
-        self.upscaler: NetworkUpscaler | None = None
+        self.model: LoadedModel | None = None
         if contender.system != BICUBIC:
             device = Device(find_device(place.device), place.precision)  # type: ignore[arg-type]
-            self.upscaler = _make_upscaler(contender, device)
-        self.upscale(np.zeros((_WARM_SIDE, _WARM_SIDE, 3), np.uint8))
+            self.model = _load_model(contender, device)
+        # The diffusion upscaler takes minutes, and a seed: it draws its noise by that.
+        options = {"seed": 0} if contender.system == SPEC.system else {}
+        self.upscaler = self.model.upscaler(**options) if self.model else None
+        if not options:
+            self.upscale(np.zeros((_WARM_SIDE, _WARM_SIDE, 3), np.uint8))
         self.idle_mb = start_afresh()
 
-    @property
-    def spec(self) -> NetworkSpec:
-        """The row of a model. Raises KeyError for bicubic interpolation."""
-        return self.contender.spec
+    def get_model(self) -> LoadedModel:
+        """Return the model. Raises LookupError for bicubic interpolation."""
+        if self.model is None:
+            raise LookupError(f"{self.contender.name} is no model")
+        return self.model
 
     def upscale(self, pixels: Pixels) -> Result:
         """Upscale an image (h, w, 3) of 8 bits."""
@@ -63,14 +68,25 @@ class Subject:
         return found
 
 
-def _make_upscaler(contender: Contender, device: Device) -> NetworkUpscaler:
-    spec = contender.spec
-    if contender.has_weights:
-        store = Store.from_environment(offline=True)
-        return NetworkModel(spec, device, store, _get_file(contender)).upscaler()
-    torch.manual_seed(0)
-    return NetworkUpscaler(spec, spec.build(), device)
+class _RandomModel(NetworkModel):
+    """A model with random weights, which costs what the trained one does."""
+
+    def __init__(self, spec: NetworkSpec, device: Device) -> None:
+        torch.manual_seed(0)
+        self.spec = spec
+        self.device = device
+        self.states, self.path = [], Path()
+        self.has_half_weights = False
+        self.upscalers = {}
 
 
-def _get_file(contender: Contender) -> Path | None:
-    return contender.file
+def _load_model(contender: Contender, device: Device) -> LoadedModel:
+    spec, store = contender.spec, Store.from_environment(offline=True)
+    if isinstance(spec, DiffusionSpec):
+        from superres.diffusion.model import DiffusionModel
+
+        return DiffusionModel(spec, device, store, contender.file)
+    assert isinstance(spec, NetworkSpec)
+    if not contender.has_weights:
+        return _RandomModel(spec, device)
+    return NetworkModel(spec, device, store, contender.file)

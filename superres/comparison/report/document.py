@@ -14,6 +14,8 @@ from superres.comparison.run import Comparison
 
 __all__ = ["Entrant", "Report"]
 
+_RANDOM = "random"  # in place of the fingerprint of weights
+
 
 @dataclass(frozen=True)
 class Entrant:
@@ -63,6 +65,26 @@ class Report:
             settings.output / "crops",
         )
 
+    @classmethod
+    def read(cls, text: str) -> "Report":
+        """Return the report that `as_json` has written; without crops."""
+        whole = json.loads(text)
+        contenders = [
+            Contender(
+                one["name"],
+                one["system"],
+                one["scale"],
+                one["seconds_per_megapixel"],
+                has_weights=one["weights"] != _RANDOM,
+                fingerprint=one["weights"],
+            )
+            for one in whole["contenders"]
+        ]
+        places = [Place(*name.rsplit("-", 1)) for name in whole["places"]]
+        cells = {CellKey(*name.split("/", 3)): values for name, values in whole["cells"].items()}
+        settings, left_out = whole["settings"], whole["left_out"]
+        return cls(whole["machine"], settings, contenders, places, cells, left_out, [], Path())
+
     @property
     def entrants(self) -> list[Entrant]:
         """Who was measured, and where."""
@@ -108,7 +130,8 @@ class Report:
                 "name": c.name,
                 "scale": c.scale,
                 "system": c.system,
-                "weights": c.fingerprint or ("none" if c.is_baseline else "random"),
+                "seconds_per_megapixel": c.seconds_per_megapixel,
+                "weights": c.fingerprint or ("none" if c.has_weights else _RANDOM),
             }
             for c in self.contenders
         ]

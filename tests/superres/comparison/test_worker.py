@@ -108,3 +108,19 @@ def test_a_crop_of_a_part_is_that_of_the_whole(worker: Worker, tmp_path: Path) -
 def test_unknown_models_are_named() -> None:
     with pytest.raises(BadOption, match="nothing"):
         list_contenders(["nothing"], [4], Store.from_environment(offline=True))
+
+
+@pytest.mark.slow
+def test_stable_diffusion_takes_part_where_its_files_are(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers", reason="needs requirements-diffusion.txt")
+    from tests.superres.diffusion.tiny_diffusion import publish, tiny_pipeline
+
+    name = "stable_diffusion.x4"
+    folder = publish(tiny_pipeline(tmp_path / "made"), tmp_path / "published")
+    store = Store.from_environment(offline=True)
+    (_, contender) = list_contenders([name], [4], store, {name: folder})
+    with Worker(contender, CPU) as worker:
+        found = worker.measure(measure_cost, 120, 16, 16)
+        assert found["seconds"] > 0
+        assert worker.measure(find_largest, 60, 4096)["side"] >= 16
+    assert name not in [c.name for c in list_contenders([], [4], store)]
