@@ -103,11 +103,12 @@ def choose_model(asked: str, candidates: Sequence[Candidate], options: frozenset
         raise make_error("MODEL", message, option="model", allowed=allowed)
     considered = _narrow(candidates, options)
     better = [one for one in considered if one.is_better_than_bicubic]
-    fast = min(better or considered, key=lambda one: (one.seconds, -one.gain))
-    best = max(better or considered, key=lambda one: (one.gain, -one.seconds))
-    among = better or considered
-    chosen = {"fast": fast, "best": best}.get(preference) or _balance(among, fast, best)
-    return Choice(asked, chosen.name, _explain(preference, chosen, among, bool(better)))
+    if not better:
+        return _choose_unmeasured(asked, preference, considered)
+    fast = min(better, key=lambda one: (one.seconds, -one.gain))
+    best = max(better, key=lambda one: (one.gain, -one.seconds))
+    chosen = {"fast": fast, "best": best}.get(preference) or _balance(better, fast, best)
+    return Choice(asked, chosen.name, _explain(preference, chosen, better))
 
 
 def _narrow(candidates: Sequence[Candidate], options: frozenset[str]) -> list[Candidate]:
@@ -115,6 +116,17 @@ def _narrow(candidates: Sequence[Candidate], options: frozenset[str]) -> list[Ca
     same = [one for one in candidates if one.scale == default.scale]
     taking = [one for one in same if options <= one.options] or same
     return [one for one in taking if one.quality is not None] or taking
+
+
+def _choose_unmeasured(asked: str, preference: str, among: Sequence[Candidate]) -> Choice:
+    """Return the cheapest for `fast`, else the default, where none is known to beat bicubic."""
+    cheapest = min(among, key=lambda one: one.seconds)
+    default = next((one for one in among if one.is_default), cheapest)
+    chosen, what = (cheapest, "cheapest") if preference == "fast" else (default, "default")
+    count = f"{len(among)} x{chosen.scale} model{'s' if len(among) > 1 else ''}"
+    return Choice(
+        asked, chosen.name, f"none of {count} was measured as better than bicubic: the {what}"
+    )
 
 
 def _balance(among: Sequence[Candidate], fast: Candidate, best: Candidate) -> Candidate:
@@ -130,12 +142,8 @@ def _balance(among: Sequence[Candidate], fast: Candidate, best: Candidate) -> Ca
     return max(among, key=lambda one: (round(rise(one), 9), one.is_default, one.gain))
 
 
-def _explain(
-    preference: str, chosen: Candidate, among: Sequence[Candidate], is_measured: bool
-) -> str:
+def _explain(preference: str, chosen: Candidate, among: Sequence[Candidate]) -> str:
     count = f"{len(among)} x{chosen.scale} model{'s' if len(among) > 1 else ''}"
-    if not is_measured:
-        return f"none of {count} was measured as better than bicubic; the cheapest or the default"
     what = {
         "fast": f"the cheapest of {count} that look better than bicubic",
         "balanced": f"the best balance of quality and cost of {count} better than bicubic",

@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,14 +44,14 @@ class ModelCost(NamedTuple):
 class CostMeter:
     """Measures the models of an Executor while nobody uses it.
 
-    `is_busy` says whether there are requests. The diffusion upscaler takes minutes for its smallest
-    image and is never measured.
+    `kept` None keeps nothing; `is_busy` says whether there are requests. The diffusion upscaler
+    takes minutes for its smallest image and is never measured.
     """
 
     def __init__(
         self,
         models: Mapping[str, LoadedModel],
-        kept: KeptCosts,
+        kept: KeptCosts | None,
         pace: PaceTracker,
         is_busy: Callable[[], bool],
     ) -> None:
@@ -61,7 +62,9 @@ class CostMeter:
         self._stopped = threading.Event()
         self._costs: dict[str, float] = {}
         for name, model in models.items():
-            seconds = kept.find(_describe(model)) if isinstance(model, NetworkModel) else None
+            if kept is None or not isinstance(model, NetworkModel):
+                continue
+            seconds = kept.find(_describe(model))
             if seconds is not None:
                 self._costs[name] = seconds
 
@@ -91,8 +94,11 @@ class CostMeter:
 
     def _measure_all(self) -> None:
         for name, model in self._list_missing().items():
+            if not self._wait_until_idle():
+                return
             try:
-                seconds = self._measure(model)
+                with self._kept.lock() if self._kept else nullcontext():
+                    seconds = self._measure(model)
             except (SuperresError, RuntimeError, CancelledError) as error:
                 if self._stopped.is_set() or not threading.main_thread().is_alive():
                     return  # the end of the process has ended the work
@@ -101,7 +107,8 @@ class CostMeter:
             if seconds is None:
                 return
             self._costs[name] = seconds
-            self._kept.keep(_describe(model), seconds)
+            if self._kept:
+                self._kept.keep(_describe(model), seconds)
 
     def _measure(self, model: NetworkModel) -> float | None:
         """Return the least of a few runs, None where it was stopped meanwhile."""
@@ -111,7 +118,7 @@ class CostMeter:
         pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         runs: list[float] = []
         while len(runs) <= _RUNS:
-            if (not runs or self._is_busy()) and not self._wait_until_idle():
+            if self._stopped.is_set() or (self._is_busy() and not self._wait_until_idle()):
                 return None
             runs.append(model.upscaler().upscale(pixels).cost.seconds)
         return min(runs[1:]) / side**2 * 1e6  # the first one may make things ready

@@ -1,6 +1,7 @@
 """The models an Executor serves, loaded as its settings say."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,9 @@ def make_cost_meter(
     is_busy: Callable[[], bool],
 ) -> CostMeter:
     """Return what knows the models' costs here, and measures them where the operator lets it."""
-    kept = KeptCosts(make_store(settings).cache())
+    kept: KeptCosts | None = None
+    with suppress(BadSetting):  # no home folder, which matters only to what is downloaded
+        kept = KeptCosts(make_store(settings).cache())
     meter = CostMeter(models, kept, pace, is_busy)
     if settings.measure_cost:
         meter.start()

@@ -5,16 +5,20 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 __all__ = ["KeptCosts"]
 
 logger = logging.getLogger(__name__)
 
 _FOLDER = "costs"
+_LOCK_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,22 @@ class KeptCosts:
     """
 
     cache: Path
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from measuring at the same time, which would slow both."""
+        folder = self.cache / _FOLDER
+        lock = FileLock(folder / "lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=_LOCK_SECONDS)
+        except (OSError, Timeout):
+            yield  # a folder that cannot be written, or a process that is stuck
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def find(self, facts: Mapping[str, Any]) -> float | None:
         """Find a cost; None where it was not measured, or its file is damaged."""

@@ -58,10 +58,10 @@ def test_where_nothing_beats_bicubic_it_says_so() -> None:
 
 
 def test_unmeasured_models_are_better_than_none() -> None:
-    choice = choose_model(
-        "auto:fast", [model("a", None, 2, default=True), model("b", None, 1)], NONE
-    )
-    assert choice.model == "b"
+    two = [model("a", None, 2, default=True), model("b", None, 1)]
+    assert choose_model("auto:fast", two, NONE).model == "b"
+    assert choose_model("auto:best", two, NONE).model == "a"
+    assert choose_model("auto:balanced", two, NONE).model == "a"
 
 
 def test_equals_leave_it_to_the_default() -> None:

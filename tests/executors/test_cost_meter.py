@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,36 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert KeptCosts(tmp_path).list_known(["p"]) == {"a": 200.0, "b": 200.0}
-    files = list(tmp_path.rglob("*"))
-    assert len([file for file in files if file.is_file()]) == 2
-    assert all(json.loads(file.read_text()) for file in files if file.is_file())
+    files = list((tmp_path / "costs").iterdir())
+    assert len(files) == 2
+    assert all(json.loads(file.read_text()) for file in files)
+
+
+def test_without_a_folder_it_measures_all_the_same(models: dict[str, NetworkModel]) -> None:
+    meter = CostMeter(models, None, PaceTracker(), lambda: False)
+    meter.start()
+    wait(meter)
+
+
+def hold(folder: Path, held: Event, let_go: Event) -> None:
+    with KeptCosts(folder).lock():
+        held.set()
+        assert let_go.wait(60)
+
+
+def test_only_one_process_measures_at_a_time(
+    models: dict[str, NetworkModel], tmp_path: Path
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, let_go = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held, let_go))
+    other.start()
+    assert held.wait(60)
+    meter = make(models, tmp_path)
+    meter.start()
+    time.sleep(1)
+    assert not any(meter.find(name).measured for name in NAMES)
+    let_go.set()
+    wait(meter)
+    other.join(30)
+    assert other.exitcode == 0
