@@ -15,6 +15,7 @@ from superres.custom.detect import WEIGHTS_SUFFIXES, detect_network, make_name
 from superres.diffusion.spec import SPEC
 from superres.errors import WeightsMissing
 from superres.model_spec import ModelSpec, NetworkSpec
+from superres.weights.download import find_fault
 from superres.weights.store import Store, obtain
 
 __all__ = ["BICUBIC", "Contender", "Place", "list_contenders", "list_places"]
@@ -55,6 +56,15 @@ class Contender(NamedTuple):
     def is_custom(self) -> bool:
         """Whether it is a model of one's own, not of the catalogue."""
         return self.file is not None and self.name not in (*CATALOGUE, SPEC.name)
+
+    @property
+    def is_servable(self) -> bool:
+        """Whether an Executor serves it under its name: not with a file that is another's."""
+        if self.file is None or self.is_custom or self.system == SPEC.system:
+            return True
+        file = self.file
+        kinds = [kind for weights in self.spec.weights for kind in weights.variants]
+        return any(find_fault(file, kind) is None for kind in kinds)
 
     @property
     def spec(self) -> ModelSpec:

@@ -37,6 +37,19 @@ class Load(NamedTuple):
         """What one photo of every client takes."""
         return self.contender.seconds_per_megapixel * SIDE * SIDE / 1e6 * self.clients
 
+    def find_obstacle(self, max_seconds: float) -> str | None:
+        """Return why it cannot be measured, None where it can."""
+        if not self.contender.is_servable:
+            return (
+                "its file is not the publisher's: the service has such a model under another name"
+            )
+        if self.answer_seconds <= max_seconds:
+            return None
+        return (
+            f"about {self.answer_seconds:.0f} s expected for one photo of every client, "
+            f"more than {max_seconds:.0f} s"
+        )
+
     def measure(self, flow: RunningFlow) -> Values:
         """Measure it. Raises NotMeasured."""
         return flow.measure(self.contender.name, self.clients, self.seconds)
@@ -78,15 +91,11 @@ def measure_loads(
         for load in loads
     }
     missing = [load for load in loads if store.find_kept(load.key, inputs[load]) is None]
-    slow = [load for load in missing if load.answer_seconds > max_seconds]
-    missing = [load for load in missing if load not in slow]
+    reasons = {load: load.find_obstacle(max_seconds) for load in missing}
+    missing = [load for load in missing if reasons[load] is None]
     for load in loads:
         if load not in missing:
-            reason = (
-                f"about {load.answer_seconds:.0f} s expected for one photo of every client, "
-                f"more than {max_seconds:.0f} s"
-            )
-            store.measure(load.key, inputs[load], partial(_fail, reason))
+            store.measure(load.key, inputs[load], partial(_fail, str(reasons.get(load))))
             yield load
     try:
         if missing:

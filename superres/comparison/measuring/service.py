@@ -195,8 +195,10 @@ def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) 
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            tail = " ".join(log.read_text(errors="replace").split())[-400:]
-            raise NotMeasured(f"the Flow ended with {process.returncode}: {tail}")
+            lines = log.read_text(errors="replace").splitlines()
+            told = [line for line in lines if "ERROR" in line] or lines[-3:]
+            said = " ".join(" ".join(told).split())[-400:]
+            raise NotMeasured(f"the Flow ended with {process.returncode}: {said}")
         try:
             if requests.get(f"http://127.0.0.1:{port}/models", timeout=5).status_code == 200:
                 return

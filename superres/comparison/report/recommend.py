@@ -82,7 +82,9 @@ class _Rated(NamedTuple):
 
 
 def recommend(report: Report) -> Table:
-    """Recommend a model for every use, of the scale that most models have.
+    """Recommend a model for every use.
+
+    It is one of the scale that most models have; where none of them will do, of another.
 
     Args:
         report: The cells.
@@ -91,27 +93,31 @@ def recommend(report: Report) -> Table:
         A row for each use and place: the model, its figures, what is almost as good and cheaper,
         and the models that are worse than bicubic there.
     """
-    scale = _choose_scale(report)
+    scales = _order_scales(report)
     table = Table(
         "Recommended",
-        f"Of x{scale} models whose weights were at hand: the highest quality, as the mean over the "
-        "damages of the use, among those that are fast enough for it; none that is worse than "
-        "bicubic. Quality is the score of photos, 100 SSIM - 1.5 NIQE, and the SSIM of text and "
-        "drawings. Generated from the tables below.",
+        f"Of x{scales[0]} models whose weights were at hand, of another scale where none of them "
+        "is fast enough: the highest quality, as the mean over the damages of the use; none that "
+        "is worse than bicubic. Quality is the score of photos, 100 SSIM - 1.5 NIQE, and the SSIM "
+        "of text and drawings. Generated from the tables below.",
         ["use", "model", "quality", "bicubic", "s per megapixel", "cheaper", "worse than bicubic"],
     )
     for place in report.places:
         suffix = f" ({place})" if len(report.places) > 1 else ""
         for use in USES:
-            row = _recommend_one(report, use, place, scale)
-            if row is not None:
-                table.rows.append([Figure(use.name + suffix), *row])
+            rows = [_recommend_one(report, use, place, scale) for scale in scales]
+            known = [row for row in rows if row is not None]
+            found = [row for row in known if row[1].value is not None]  # the model's quality
+            if known:
+                table.rows.append([Figure(use.name + suffix), *(found or known)[0]])
     return table
 
 
-def _choose_scale(report: Report) -> int:
+def _order_scales(report: Report) -> list[int]:
+    """Return the scales there are, that of most models with weights first, then the larger."""
     scales = [c.scale for c in report.contenders if c.has_weights]
-    return max(scales, key=lambda scale: (scales.count(scale), scale))
+    most = max(scales, key=lambda scale: (scales.count(scale), scale))
+    return [most, *sorted({*scales} - {most}, reverse=True)]
 
 
 def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[Figure] | None:
