@@ -56,7 +56,7 @@ if __name__ == "__main__":
         folder = Path(sys.argv[1])
         _RESULTS.write_text((folder / "report.json").read_text())
         with Image.open(folder / "strips" / _STRIP) as strip:
-            strip.convert("RGB").save(_ROOT / "docs/images/models.jpg", quality=85)
+            strip.convert("RGB").save(_ROOT / "docs/images/models.jpg", quality=75)
         found = Report.read(_RESULTS.read_text())
         photos = next(iter(found.settings["sets"]))
         write_record(found, photos, _ROOT / "superres/catalogue/measured.json")

@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from evaluation.damages import DAMAGES
+from superres.catalogue import CATALOGUE
 from superres.comparison.cells import CellKey, Values
 from superres.comparison.contenders import Place
 from superres.comparison.report.document import Entrant, Report
@@ -98,8 +99,8 @@ def recommend(report: Report) -> Table:
         "Recommended",
         f"Of x{scales[0]} models whose weights were at hand, of another scale where none of them "
         "is fast enough: the highest quality, as the mean over the damages of the use; none that "
-        "is worse than bicubic. Quality is the score of photos, 100 SSIM - 1.5 NIQE, and the SSIM "
-        "of text and drawings. Generated from the tables below.",
+        "is worse than bicubic or may not be used commercially. Quality is the score of photos, "
+        "100 SSIM - 1.5 NIQE, and the SSIM of text and drawings. Generated from the tables below.",
         ["use", "model", "quality", "bicubic", "s per megapixel", "cheaper", "worse than bicubic"],
     )
     for place in report.places:
@@ -129,7 +130,12 @@ def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[F
         return None
     models = [one for one in rated if not one.entrant.contender.is_baseline]
     worse = [one.entrant.contender.name for one in models if one.quality < base.quality]
-    fitting = [one for one in models if use.is_affordable(_read_costs(report, one.entrant))]
+    fitting = [
+        one
+        for one in models
+        if use.is_affordable(_read_costs(report, one.entrant))
+        and not _is_restricted(one.entrant.contender.name)
+    ]
     better = [one for one in fitting if one.quality > base.quality]
     rest = Figure(", ".join(worse) or "none")
     baseline = Figure(f"{base.quality:.4g}", base.quality, str(base.cell))
@@ -145,6 +151,11 @@ def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[F
         Figure(_describe_cheaper(better, best, base)),
         rest,
     ]
+
+
+def _is_restricted(name: str) -> bool:
+    """Return whether a model's licence keeps businesses from using it."""
+    return name in CATALOGUE and "-NC" in CATALOGUE[name].licence
 
 
 def _describe_cheaper(better: Sequence[_Rated], best: _Rated, base: _Rated) -> str:

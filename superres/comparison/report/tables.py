@@ -69,7 +69,7 @@ def _summarize(report: Report) -> Table:
     for entrant in report.entrants:
         cost = report.get("cost", entrant, f"{side}x{side}")
         row = [Figure(entrant.label)]
-        row += [_read(cost, name) for name in ("seconds", "spread")]
+        row += [_read(cost, "seconds"), _read_spread(cost)]
         row.append(_read_memory(cost))
         row += [_read(cost, name) for name in ("dots_per_ms", "dots_per_mb")]
         for count in clients:
@@ -172,6 +172,11 @@ def _list_largest(report: Report) -> Table:
         names = ("side", "estimated_mb", "measured_mb", "seconds")
         table.rows.append([*row, *(_read(tried, name) for name in names)])
     return table
+
+
+def _read_spread(cell: tuple[CellKey, Any] | None) -> Figure:
+    """Return the spread of several runs: one alone has none."""
+    return Figure(_MISSING) if cell and len(cell[1]["runs"]) < 2 else _read(cell, "spread")
 
 
 def _read_memory(cell: tuple[CellKey, Any] | None) -> Figure:
