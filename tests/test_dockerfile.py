@@ -18,7 +18,8 @@ def test_what_is_copied_exists_and_is_not_ignored(path: str) -> None:
 
 
 def test_what_the_code_needs_is_copied() -> None:
-    assert {"config.yml", "contract", "superres", "executors", "gateway", "flows"} <= set(COPIED)
+    packages = {"contract", "evaluation", "superres", "executors", "gateway"}
+    assert {"config.yml", "flows", *packages} <= set(COPIED)
 
 
 def test_it_runs_jina_and_not_as_root() -> None:
