@@ -50,7 +50,8 @@ def _summarize(report: Report) -> Table:
     clients = report.settings["clients"]
     table = Table(
         "Cost",
-        f"One image of {side}x{side} pixels, without decoding and encoding: median seconds, peak "
+        f"One image of {side}x{side} pixels, without decoding and encoding: median seconds, their "
+        "spread (of runs, at least 0.15: what two processes differ by), peak "
         "memory above idle, input pixels per millisecond (dots/ms) and per megabyte (dots/MB); "
         "documents per second (DPS) through the running service, a JPEG of 128x128 in, PNG out; "
         f"the largest square photo within {most / 1024:g} GB by the cost model. An image larger "
@@ -69,7 +70,7 @@ def _summarize(report: Report) -> Table:
     for entrant in report.entrants:
         cost = report.get("cost", entrant, f"{side}x{side}")
         row = [Figure(entrant.label)]
-        row += [_read(cost, "seconds"), _read_spread(cost)]
+        row += [_read(cost, name) for name in ("seconds", "spread")]
         row.append(_read_memory(cost))
         row += [_read(cost, name) for name in ("dots_per_ms", "dots_per_mb")]
         for count in clients:
@@ -172,11 +173,6 @@ def _list_largest(report: Report) -> Table:
         names = ("side", "estimated_mb", "measured_mb", "seconds")
         table.rows.append([*row, *(_read(tried, name) for name in names)])
     return table
-
-
-def _read_spread(cell: tuple[CellKey, Any] | None) -> Figure:
-    """Return the spread of several runs: one alone has none."""
-    return Figure(_MISSING) if cell and len(cell[1]["runs"]) < 2 else _read(cell, "spread")
 
 
 def _read_memory(cell: tuple[CellKey, Any] | None) -> Figure:

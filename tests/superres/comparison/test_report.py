@@ -27,7 +27,6 @@ def make_report(models: dict[str, tuple[float, float, float | None]]) -> Report:
             cells[CellKey("cost", name, str(CPU), f"{side}x{side}")] = {
                 "seconds": seconds,
                 "spread": 0.1,
-                "runs": [seconds, seconds],
                 "peak_mb": memory,
                 "dots_per_ms": side * side / seconds / 1000,
                 "dots_per_mb": side * side / memory,
