@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -66,6 +66,7 @@ class RequestService:
         self._finish = streamer._streamer._result_handler  # noqa: SLF001
         self._routes: Routes | None = None
         self._asks_again = 0.0
+        self._refreshing: asyncio.Task[None] | None = None  # kept from the garbage collector
 
     async def answer(self, request: Incoming, request_id: str | None = None) -> DataRequest:
         """Return the Executors' answer, or an error answer that holds a Problem and no Documents.
@@ -246,7 +247,7 @@ class RequestService:
             except ProblemError as refused:
                 if not marked:
                     raise
-                _mark_failed(document, refused.problem)
+                routing.mark_failed(document, refused.problem)
                 targets.append(refused.problem)
         parts = routing.group_by_executor(targets)
         before = routing.write_choices(documents, targets)
@@ -276,17 +277,25 @@ class RequestService:
         return request
 
     async def _get_routes(self) -> Routes:
-        """Return where models are served, which does not change while a Flow runs; asked again
-        after a while until the cost of each is measured.
-        """
-        now = time.monotonic()
-        if self._routes is None or (not self._routes.is_settled and now >= self._asks_again):
-            listed = await self.query_executors("/models")
-            served = [ServedModel(tags["executor"], tags) for tags in listed]
-            if not served:
-                raise make_error("UNAVAILABLE", "no Executor serves a model")
-            self._routes, self._asks_again = Routes(served), now + _UNSETTLED_SECONDS
+        """Return where models are served, which does not change while a Flow runs."""
+        if self._routes is None:
+            self._routes = await self._list_routes()
+        elif not self._routes.is_settled and time.monotonic() >= self._asks_again:
+            # Nobody waits for it, and an Executor that does not answer now keeps its old figures.
+            self._asks_again = time.monotonic() + _UNSETTLED_SECONDS
+            self._refreshing = asyncio.create_task(self._refresh_routes())
         return self._routes
+
+    async def _refresh_routes(self) -> None:
+        with suppress(ProblemError):
+            self._routes = await self._list_routes()
+
+    async def _list_routes(self) -> Routes:
+        listed = await self.query_executors("/models")
+        served = [ServedModel(tags["executor"], tags) for tags in listed]
+        if not served:
+            raise make_error("UNAVAILABLE", "no Executor serves a model")
+        return Routes(served)
 
     async def _send_to_one(
         self, request: DataRequest, executor: str, retries: int = 0
@@ -305,14 +314,6 @@ class RequestService:
             raise result
         answer: DataRequest = result[0]
         return answer
-
-
-def _mark_failed(document: Any, problem: Problem) -> None:
-    """Make a DocumentProto a failed one: no image, and a tag that says why."""
-    for name in ("tensor", "uri", "blob"):
-        document.ClearField(name)
-    message = f"document {document.id}: {problem.message}"
-    document.tags.update({"error": replace(problem, message=message).as_tag()})
 
 
 def _hide_cause(answer: DataRequest) -> DataRequest:

@@ -5,6 +5,7 @@ for each. Here every Document goes to the one Executor that serves its `model`, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from jina.types.request.data import DataRequest
@@ -132,6 +133,14 @@ def make_part_request(request: DataRequest, part: RoutedPart, marked: bool) -> D
     for place in part.places:
         made.proto_with_data.data.docs.docs.add().CopyFrom(documents[place])
     return made
+
+
+def mark_failed(document: Any, problem: Problem) -> None:
+    """Make a DocumentProto a failed one: no image, and a tag that says why."""
+    for name in ("tensor", "uri", "blob"):
+        document.ClearField(name)
+    message = f"document {document.id}: {problem.message}"
+    document.tags.update({"error": replace(problem, message=message).as_tag()})
 
 
 def should_tag_errors(parameters: Mapping[str, Any], documents: int) -> bool:
