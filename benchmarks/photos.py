@@ -10,23 +10,21 @@ model shifts the mean of flat colours and tints greys. Writes benchmarks/results
 """
 
 import argparse
-import io
 import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from evaluation.damages import DAMAGES
 from evaluation.machine import machine
+from evaluation.metrics import compute_niqe
 from evaluation.protocol import Pixels, bicubic, crop_to_multiple, list_images, psnr, read_rgb, ssim
 from superres.catalogue import CATALOGUE, find_model
 from superres.inference.device import Device, find_device
 from superres.model_loader import NetworkModel
-from superres.networks.torchvision_compat import repair_torchvision
 from superres.weights.store import Store
 
 RESULTS = Path(__file__).parent / "results"
@@ -75,24 +73,6 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _add_noise(lr: Pixels, index: int) -> Pixels:
-    noise = np.random.default_rng(index).normal(0, 10, lr.shape)
-    return np.rint(lr + noise).clip(0, 255).astype(np.uint8)
-
-
-def _compress(lr: Pixels) -> Pixels:
-    stream = io.BytesIO()
-    Image.fromarray(lr).save(stream, "JPEG", quality=40)
-    return np.asarray(Image.open(stream).convert("RGB"))
-
-
-DAMAGES: dict[str, Callable[[Pixels, int], Pixels]] = {
-    "clean": lambda lr, _index: lr,
-    "noise 10": _add_noise,
-    "JPEG 40": lambda lr, _index: _compress(lr),
-}
-
-
 class _Outputs:
     """What a model makes of every image with one damage."""
 
@@ -116,7 +96,7 @@ class _Outputs:
         values = {
             "psnr": np.mean([psnr(made, hr, self.scale) for made, hr in pairs]),
             "ssim": np.mean([ssim(made, hr, self.scale) for made, hr in pairs]),
-            "niqe": np.mean([compute_niqe(made) for made in self.made]),
+            "niqe": np.mean(np.array([compute_niqe(made) for made in self.made], dtype=float)),
             "seconds_per_megapixel": self.seconds,
         }
         if reference and reference.scale == self.scale:
@@ -127,17 +107,6 @@ class _Outputs:
                 ]
             )
         return {name: round(float(value), 4) for name, value in values.items()}
-
-
-def compute_niqe(pixels: Pixels) -> float:
-    """Compute NIQE of luma as basicsr does, with its parameters; lower is better."""
-    repair_torchvision()
-    from basicsr.metrics.niqe import calculate_niqe
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        value = calculate_niqe(pixels[..., ::-1], crop_border=4, convert_to="y")
-    return float(np.squeeze(value))
 
 
 def measure_colours(model: NetworkModel) -> dict[str, float]:

@@ -6,6 +6,7 @@ import torch
 
 from contract.model_choice import Candidate, choose_model
 from contract.problem import ProblemError
+from superres.api import DEFAULT_MODEL
 from superres.catalogue.measured import find_quality
 from superres.comparison.contenders import BICUBIC, list_contenders
 from superres.comparison.settings import ALL_SCALES
@@ -15,8 +16,6 @@ from superres.estimation.processor import read_processor_name
 from superres.weights.store import Store
 
 __all__ = ["choose_automatically", "list_known_costs"]
-
-_DEFAULT_MODEL = "compact.photo-x4"
 
 
 def list_known_costs() -> dict[str, float]:
@@ -57,7 +56,7 @@ def choose_automatically(asked: str, store: Store, face_enhance: bool) -> str:
                 quality.model,
                 quality.bicubic,
                 costs.get(one.name, one.seconds_per_megapixel),
-                one.name == _DEFAULT_MODEL,
+                one.name == DEFAULT_MODEL,
                 frozenset(one.spec.options),
             )
         )

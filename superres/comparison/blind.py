@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from superres.comparison.contenders import Contender, list_places
+from superres.comparison.contenders import Contender, list_places, order_scales
 from superres.comparison.crops import CropPlan, plan_crops
 from superres.comparison.measuring.crop import write_crop
-from superres.comparison.measuring.worker import Worker
+from superres.comparison.measuring.worker import Worker, choose_time_limit
 from superres.comparison.report.write import escape_script, make_data_url, read_template, render
 from superres.comparison.settings import CompareSettings
 from superres.errors import BadOption
@@ -17,7 +17,6 @@ from superres.errors import BadOption
 __all__ = ["write_blind_page"]
 
 _WIDTH, _HEIGHT = 192, 144  # pixels of input that are shown
-_FACTOR, _SPARE_SECONDS = 3.0, 60.0
 
 
 def write_blind_page(settings: CompareSettings, contenders: Sequence[Contender]) -> Path:
@@ -36,8 +35,7 @@ def write_blind_page(settings: CompareSettings, contenders: Sequence[Contender])
         NotMeasured: A model failed.
     """
     rivals = [contender for contender in contenders if contender.has_weights]
-    scales = [contender.scale for contender in rivals]
-    scale = max(scales, key=lambda one: (scales.count(one), one), default=0)
+    scale = next(iter(order_scales(rivals)), 0)
     rivals = [contender for contender in rivals if contender.scale == scale]
     if len(rivals) < 2:
         raise BadOption("--models", " ".join(settings.models), "two models of one scale at least")
@@ -64,5 +62,5 @@ def write_blind_page(settings: CompareSettings, contenders: Sequence[Contender])
 def _upscale(crop: CropPlan, worker: Worker, max_seconds: float) -> Path:
     """Return the file of a result."""
     request = crop.make_request(worker.contender, "blind", max_seconds)
-    worker.measure(write_crop, _FACTOR * max_seconds + _SPARE_SECONDS, request)
+    worker.measure(write_crop, choose_time_limit(max_seconds), request)
     return request.target

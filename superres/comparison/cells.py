@@ -85,22 +85,6 @@ class CellStore:
         values: Values = kept["values"]
         return values
 
-    def find(self, kind: str, contender: str | None = None, place: str | None = None) -> list[Cell]:
-        """Return the measured cells of a kind, in the order they were measured."""
-        return [
-            cell
-            for key, cell in self.cells.items()
-            if key.kind == kind
-            and contender in (None, key.contender)
-            and place in (None, key.place)
-            and cell.left_out is None
-        ]
-
-    def get(self, kind: str, contender: str, place: str, subject: str) -> Values | None:
-        """Return a cell's values, None where it was not measured."""
-        cell = self.cells.get(CellKey(kind, contender, place, subject))
-        return cell.values if cell and cell.left_out is None else None
-
     def list_left_out(self) -> Iterator[tuple[str, str]]:
         """Yield names and reasons of the cells that were not measured."""
         for key, cell in self.cells.items():

@@ -18,7 +18,7 @@ from superres.model_spec import ModelSpec, NetworkSpec
 from superres.weights.download import find_fault
 from superres.weights.store import Store, obtain
 
-__all__ = ["BICUBIC", "Contender", "Place", "list_contenders", "list_places"]
+__all__ = ["BICUBIC", "Contender", "Place", "list_contenders", "list_places", "order_scales"]
 
 BICUBIC = "bicubic"
 """The system that is no model: every other one must look better than it."""
@@ -74,6 +74,14 @@ class Contender(NamedTuple):
         if self.file is not None and self.is_custom:
             return detect_network(self.file, self.name)
         return CATALOGUE[self.name]
+
+
+def order_scales(contenders: Sequence[Contender]) -> list[int]:
+    """Return the scales of the contenders with weights: that of most first, then the larger."""
+    scales = [contender.scale for contender in contenders if contender.has_weights]
+    most = max(scales, key=lambda scale: (scales.count(scale), scale), default=None)
+    others = sorted({*scales} - {most}, reverse=True)
+    return others if most is None else [most, *others]
 
 
 def list_places(device: str, precisions: Sequence[str]) -> list[Place]:

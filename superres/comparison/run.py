@@ -11,13 +11,11 @@ from superres.comparison.contenders import Contender, Place
 from superres.comparison.crops import CropPlan, plan_crops
 from superres.comparison.images import list_sets
 from superres.comparison.loads import list_loads, measure_loads
-from superres.comparison.measuring.worker import Worker
+from superres.comparison.measuring.worker import Worker, choose_time_limit
 from superres.comparison.plan import CellTask, Originals, Planner
 from superres.comparison.settings import CompareSettings
 
 __all__ = ["Comparison"]
-
-_FACTOR, _SPARE_SECONDS = 3.0, 60.0  # a process is ended after so many times what was expected
 
 
 class Comparison:
@@ -78,8 +76,7 @@ class Comparison:
         def work() -> Values:
             if seconds > most:
                 raise NotMeasured(f"about {seconds:.0f} s expected, more than {most:.0f} s")
-            limit = _FACTOR * most + _SPARE_SECONDS
-            return worker.measure(task.function, limit, *task.arguments)
+            return worker.measure(task.function, choose_time_limit(most), *task.arguments)
 
         cell = self.store.measure(task.key, task.inputs, work)
         if task.key.kind == "cost" and cell.left_out is None:

@@ -10,15 +10,9 @@ import pytest
 from scipy.optimize import minimize
 
 from superres.cli.main import main
-from tests.browser.chromium import CHROMEDRIVER, CHROMIUM, Browser, running
+from tests.browser.chromium import NEEDS_CHROMIUM, Browser, running
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None or CHROMEDRIVER is None,
-        reason="no chromium or chromedriver: `apt-get install chromium chromium-driver`",
-    ),
-]
+pytestmark = [pytest.mark.browser, NEEDS_CHROMIUM]
 
 OPTIONS = [
     *("--no-service", "--models", "bicubic_pp.x4", "lanczos.x4", "--sides", "16", "32"),

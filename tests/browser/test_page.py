@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.browser.chromium import CHROMEDRIVER, CHROMIUM, Browser, running
+from tests.browser.chromium import NEEDS_CHROMIUM, Browser, running
 from tests.gateway.service import ROOT, Service, discard, free_port, launch, ready, wait_for
 
 KEY = "open-sesame"
@@ -24,14 +24,7 @@ DONE = "document.body.dataset.state === 'done'"
 MODELS = "!document.getElementById('model').disabled"
 SHOWN = "document.getElementById('{}').checkVisibility()"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flow,
-    pytest.mark.skipif(
-        CHROMIUM is None or CHROMEDRIVER is None,
-        reason="no chromium or chromedriver: `apt-get install chromium chromium-driver`",
-    ),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.flow, NEEDS_CHROMIUM]
 
 
 def default_flow(port: int, gateway: dict[str, Any], executor: dict[str, Any]) -> dict[str, Any]:

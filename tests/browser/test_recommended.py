@@ -9,21 +9,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.browser.chromium import CHROMEDRIVER, CHROMIUM, Browser, running
+from tests.browser.chromium import NEEDS_CHROMIUM, Browser, running
 from tests.gateway.service import ROOT, Service, discard, free_port, launch, ready
 
 MODELS = "!document.getElementById('model').disabled"
 DONE = "document.body.dataset.state === 'done'"
 HINT = "document.getElementById('model-hint').textContent"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.flow,
-    pytest.mark.skipif(
-        CHROMIUM is None or CHROMEDRIVER is None,
-        reason="no chromium or chromedriver: `apt-get install chromium chromium-driver`",
-    ),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.flow, NEEDS_CHROMIUM]
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,19 @@ from superres.comparison.cells import NotMeasured, Values
 from superres.comparison.contenders import Contender, Place
 from superres.comparison.measuring.subject import Subject
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "choose_time_limit"]
 
 Measure = Callable[..., Values]
 """A function of a module, of a Subject and further arguments."""
 
 _SPAWN = multiprocessing.get_context("spawn")  # no thread or memory of ours is inherited
 _STOP_SECONDS = 5.0
+_FACTOR, _SPARE_SECONDS = 3.0, 60.0  # of a measurement that was to take so long at most
+
+
+def choose_time_limit(max_seconds: float) -> float:
+    """Return the seconds after which a process is ended whose work was to take `max_seconds`."""
+    return _FACTOR * max_seconds + _SPARE_SECONDS
 
 
 class Worker:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from evaluation.damages import DAMAGES
 from superres.catalogue import CATALOGUE
 from superres.comparison.cells import CellKey, Values
-from superres.comparison.contenders import Place
+from superres.comparison.contenders import Place, order_scales
 from superres.comparison.report.document import Entrant, Report
 from superres.comparison.report.tables import Figure, Table
 
@@ -94,7 +94,7 @@ def recommend(report: Report) -> Table:
         A row for each use and place: the model, its figures, what is almost as good and cheaper,
         and the models that are worse than bicubic there.
     """
-    scales = _order_scales(report)
+    scales = order_scales(report.contenders)
     table = Table(
         "Recommended",
         f"Of x{scales[0]} models whose weights were at hand, of another scale where none of them "
@@ -112,13 +112,6 @@ def recommend(report: Report) -> Table:
             if known:
                 table.rows.append([Figure(use.name + suffix), *(found or known)[0]])
     return table
-
-
-def _order_scales(report: Report) -> list[int]:
-    """Return the scales there are, that of most models with weights first, then the larger."""
-    scales = [c.scale for c in report.contenders if c.has_weights]
-    most = max(scales, key=lambda scale: (scales.count(scale), scale))
-    return [most, *sorted({*scales} - {most}, reverse=True)]
 
 
 def _recommend_one(report: Report, use: Use, place: Place, scale: int) -> list[Figure] | None:
