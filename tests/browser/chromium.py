@@ -53,8 +53,14 @@ class Browser:
         self.downloads = downloads
 
     def open(self, url: str) -> None:
-        """Returns once the page and its modules have loaded."""
+        """Returns once the page and its modules have loaded.
+
+        Leaves the former page first: where the address is the same, chromedriver may answer
+        while that one is still there, and what a test does next is lost with it.
+        """
+        self._send("POST", "/url", {"url": "about:blank"})
         self._send("POST", "/url", {"url": url})
+        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def script(self, source: str, *arguments: object) -> Any:
         """What `source`, the body of a function, returns or its promise resolves to."""
