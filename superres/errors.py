@@ -4,8 +4,9 @@ SuperresError
 ├── Refused             the caller can mend it (HTTP 4xx, INVALID_ARGUMENT)
 │   ├── BadOption           an option has a value that is not allowed
 │   ├── BadImage            the bytes, the tensor or the Document hold no usable image
+│   ├── BadVideo            a file holds no video that can be upscaled
 │   ├── BadSource           a uri that may not or cannot be read
-│   └── TooLarge            bytes, pixels, frames, documents or memory beyond a limit
+│   └── TooLarge            bytes, pixels, frames, seconds, documents or memory beyond a limit
 ├── Unavailable         the same request may succeed later (HTTP 429/503/504)
 │   ├── Overloaded          the admission queue is full
 │   ├── DeadlineExceeded    the request's time is over
@@ -75,6 +76,12 @@ class BadImage(Refused):
     code = "UNDECODABLE"
 
 
+class BadVideo(Refused):
+    """No usable video: EMPTY, UNDECODABLE, TRUNCATED, FORMAT, ENCRYPTED."""
+
+    code = "UNDECODABLE"
+
+
 class BadSource(Refused):
     """A uri that may not or cannot be read: SCHEME, ADDRESS, REDIRECTS, SOURCE_STATUS …"""
 
@@ -82,8 +89,8 @@ class BadSource(Refused):
 
 
 class TooLarge(Refused):
-    """Beyond a limit: BYTES, PIXELS, FRAMES, DOCUMENTS, OUTPUT_PIXELS, MEMORY; both numbers are
-    named.
+    """Beyond a limit: BYTES, PIXELS, FRAMES, SECONDS, DOCUMENTS, OUTPUT_PIXELS, MEMORY; both
+    numbers are named.
     """
 
     code = "TOO_LARGE"
