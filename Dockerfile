@@ -18,7 +18,7 @@ WORKDIR /app
 ARG TORCH_INDEX=""
 ARG EXTRA=""
 COPY requirements.txt requirements-swin2sr.txt requirements-diffusion.txt \
-     requirements-community.txt requirements-compare.txt ./
+     requirements-community.txt requirements-compare.txt requirements-video.txt ./
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0 \
     && pip install --no-cache-dir -r requirements.txt \
     && if [ -n "$EXTRA" ]; then pip install --no-cache-dir -r "requirements-$EXTRA.txt"; fi

@@ -92,7 +92,8 @@ $(SERVING_READY): requirements.txt | .venv/.python
 	@touch $@
 
 $(DEVELOPING_READY): requirements-dev.txt requirements-swin2sr.txt requirements-diffusion.txt \
-                    requirements-community.txt requirements-compare.txt requirements.txt | .venv/.python
+                    requirements-community.txt requirements-compare.txt requirements-video.txt \
+                    requirements.txt | .venv/.python
 	@echo "Installing the packages for development into .venv (a few minutes the first time) …"
 	@$(SERVER) $(PIP) -r $<
 	@touch $@ $(SERVING_READY)

@@ -18,6 +18,7 @@ from superres.cli.paths import (
     list_inputs,
     write_output,
 )
+from superres.cli.values import describe_error
 from superres.codecs.decode import DEFAULT_LIMITS, READERS, decode
 from superres.codecs.encode import Format
 from superres.codecs.sniff import sniff_format
@@ -142,7 +143,7 @@ class Run:
             if _affects_all(error):
                 raise
             self.failed += 1
-            sys.stderr.write(f"{name}: {_describe_error(error)}\n")
+            sys.stderr.write(f"{name}: {describe_error(error)}\n")
 
     def upscale_one(self, source: InputFile) -> None:
         """Enlarges one image; the name of the file that was written goes to standard output."""
@@ -165,11 +166,3 @@ def _affects_all(error: Exception) -> bool:
     """Return whether the next image would meet the same."""
     wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
     return wrong_model or isinstance(error, Misconfigured)
-
-
-def _describe_error(error: Exception) -> str:
-    """Return what went wrong, in one line."""
-    if isinstance(error, MemoryError):
-        return "this machine has too little memory for it"
-    said = error.strerror if isinstance(error, OSError) else None
-    return " ".join((said or str(error) or type(error).__name__).split())

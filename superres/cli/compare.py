@@ -4,13 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
+from superres.cli.values import check_at_least
 from superres.errors import BadOption
 
 __all__ = ["add_compare"]
 
-_Number = TypeVar("_Number", int, float)
 _MIN_SIDE = 16  # pixels: what every network takes
 
 
@@ -72,13 +71,13 @@ def compare(given: argparse.Namespace) -> int:
         device=given.device,
         precisions=tuple(given.precisions),
         sets=tuple(given.sets),
-        limit=_check_at_least("--limit", given.limit, 0),
+        limit=check_at_least("--limit", given.limit, 0),
         damages=_choose("--damages", given.damages, list(DAMAGES)),
         metrics=_choose("--metrics", given.metrics, list_metrics()),
-        max_seconds=_check_at_least("--max-seconds", given.max_seconds, 0.1),
-        max_memory_mb=int(1024 * _check_at_least("--max-memory", given.max_memory, 0.1)),
+        max_seconds=check_at_least("--max-seconds", given.max_seconds, 0.1),
+        max_memory_mb=int(1024 * check_at_least("--max-memory", given.max_memory, 0.1)),
         has_service=not given.no_service,
-        sides=tuple(sorted(_check_at_least("--sides", side, _MIN_SIDE) for side in given.sides)),
+        sides=tuple(sorted(check_at_least("--sides", side, _MIN_SIDE) for side in given.sides)),
     )
     if given.quick:
         settings = make_quick(settings)
@@ -126,10 +125,3 @@ def _choose(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[
         if name not in allowed:
             raise BadOption(option, name, f"some of {', '.join(allowed)}")
     return tuple(name for name in allowed if not given or name in given)
-
-
-def _check_at_least(option: str, value: _Number, least: _Number) -> _Number:
-    """Return a number that is large enough."""
-    if not value >= least:
-        raise BadOption(option, value, f"a number of {least:g} or more")
-    return value

@@ -4,6 +4,7 @@
   python -m superres upscale photos -o large             every image directly in a folder
   python -m superres upscale - < in.png > out.png        from standard input to standard output
   python -m superres upscale photo.jpg --server http://localhost:51001
+  python -m superres video in.mp4 out.mp4                every frame; audio and subtitles are kept
   python -m superres models                              what there is to choose from
   python -m superres fetch realesrgan.x4plus             download weights ahead
   python -m superres fetch --all --to folder             for machines without a network
@@ -17,16 +18,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract.model_choice import is_automatic
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
 from superres.cli.compare import add_compare
 from superres.cli.tables import write_table
-from superres.errors import BadOption, BadSetting, Refused, SuperresError
+from superres.cli.video import add_video
+from superres.errors import BadOption, Refused, SuperresError
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from superres.weights.store import Store
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
-_DEFAULT_MODEL = "compact.photo-x4"
 _DEFAULT_FACE_MODEL = "gfpgan.v1.4"
 _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
 
@@ -84,6 +83,8 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_upscale(commands.add_parser("upscale", help="enlarge images", allow_abbrev=False))
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=list_models)
+    video = "enlarge videos (requirements-video.txt)"
+    add_video(commands.add_parser("video", help=video, allow_abbrev=False))
     compare = "measure models side by side on this machine"
     add_compare(commands.add_parser("compare", help=compare, allow_abbrev=False))
     _add_fetch(commands.add_parser("fetch", help="download weights ahead", allow_abbrev=False))
@@ -106,8 +107,7 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "(photo.upscaled.jpg with --scale or --server)",
     )
     add(
-        "--model",
-        help=f"or auto:fast, :balanced, :best; default: {_DEFAULT_MODEL}, or the server's",
+        "--model", help="or auto:fast, :balanced, :best; default: compact.photo-x4, or the server's"
     )
     add(
         "--weights", type=Path, metavar="FILE", help="a weights file of your own instead of --model"
@@ -198,29 +198,16 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
     if given.key:
         raise BadOption("--key", "…", "--server beside it")
 
-    from superres.catalogue import find_model
-    from superres.cli.automatic import choose_automatically
-    from superres.custom.detect import detect_network
-    from superres.inference.device import Device, find_device
-    from superres.model_loader import NetworkModel
+    from superres.cli.local_model import choose_model, explain_missing_packages, load_model
     from superres.weights.store import Store
 
-    if given.weights and given.model:
-        raise BadOption("--weights", given.weights, "no --model beside it")
     store = Store.from_environment(offline=given.offline or None)
-    name = given.model or _DEFAULT_MODEL
-    if is_automatic(name):
-        name = choose_automatically(name, replace(store, offline=True), given.face_enhance)
-    spec = detect_network(given.weights) if given.weights else find_model(name)
+    spec = choose_model(given.model, given.weights, store, given.face_enhance)
     if given.face_enhance and "face_enhance" not in spec.options:
         raise BadOption("--face-enhance", True, f"no value with model {spec.name}")
-    device = Device(find_device(given.device or "auto"))
-    try:
-        model = NetworkModel(spec, device, store, given.weights)
-        faces = _load_faces(given, device.device, store) if given.face_enhance else None
-    except ImportError as error:
-        message = f"model {spec.name}: {error}; install the requirements file of {spec.system}"
-        raise BadSetting(message, option="--model") from error
+    with explain_missing_packages(spec):
+        model = load_model(spec, given.device or "auto", store, given.weights)
+        faces = _load_faces(given, model.device.device, store) if given.face_enhance else None
     return upscale_here(model.upscaler(), wanted, faces)
 
 

@@ -1,11 +1,11 @@
 """Between the pixels of video (YUV by some matrix, limited or full range) and RGB."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
@@ -115,7 +115,7 @@ class Converter:
             dst_color_range=ColorRange.JPEG,
             interpolation=_EXACT,
         )
-        pixels = made.to_ndarray()
+        pixels: Any = made.to_ndarray()
         if pixels.shape[2] == 3:
             return Frame(pixels)
         colour, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
@@ -134,7 +134,7 @@ class Converter:
         colour, alpha = frame.colour, frame.alpha
         if PixelNeeds.of(self.output_format).alpha:
             opaque = np.full(colour.shape[:2], frame.white, colour.dtype)
-            pixels = np.dstack([colour, opaque if alpha is None else alpha])
+            pixels: Any = np.dstack([colour, opaque if alpha is None else alpha])
             name = "rgba" if frame.bit_depth == 8 else "rgba64le"
         else:
             pixels = colour
@@ -158,7 +158,7 @@ class Converter:
         made.color_trc = target.transfer
         return made
 
-    def tag(self, context: CodecContext) -> None:
+    def tag(self, context: VideoCodecContext) -> None:
         """State the output's colours to an encoder."""
         target = self.output_colour
         context.colorspace = target.matrix

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,9 @@ class FrameEnlarger:
     def _finish(self, start: int, source: Frame, future: Future[Frame]) -> EnlargedFrame:
         """Wait for a frame."""
         made = future.result()
-        return EnlargedFrame(start, self.stabiliser.smooth(source, made) if self.stabiliser else made)
+        return EnlargedFrame(
+            start, self.stabiliser.smooth(source, made) if self.stabiliser else made
+        )
 
     def _is_equal(self, one: Frame, other: Frame) -> bool:
         """Return whether a frame may take another's output."""
@@ -125,8 +127,9 @@ def _pad_to(frame: Frame, size: Size) -> Frame:
         return frame
     right, bottom = size.width - frame.size.width, size.height - frame.size.height
     sides = ((0, bottom), (0, right))
-    alpha = None if frame.alpha is None else np.pad(frame.alpha, sides, "edge")
-    return Frame(np.pad(frame.colour, (*sides, (0, 0)), "edge"), alpha, frame.milliseconds)
+    alpha: Any = None if frame.alpha is None else np.pad(frame.alpha, sides, "edge")
+    colour: Any = np.pad(frame.colour, (*sides, (0, 0)), "edge")
+    return Frame(colour, alpha, frame.milliseconds)
 
 
 def round_to_even(size: Size) -> Size:

@@ -98,7 +98,7 @@ class FrameReader:
         if not self.settings.allow_damaged:
             near = 0.0 if self._last is None else float(self._last * self.info.times.base)
             raise BadVideo(
-                f"{self.info.path.name}: video that cannot be decoded whole near {near:.1f} seconds",
+                f"{self.info.path.name}: video that cannot be decoded near {near:.1f} seconds",
                 allowed="a whole file, or --allow-damaged to take what there is",
             ) from cause
 

@@ -1,6 +1,5 @@
 """The output file: the segments one after the other, beside them the input's other streams."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -48,7 +48,7 @@ class OutputTimes:
         )
 
 
-Write = Callable[[Packet], Iterator[Packet]]
+Write = Callable[[Any], Iterator["Packet[Any]"]]
 
 
 def join(
@@ -80,14 +80,16 @@ def join(
     if muxer in {"mp4", "mov"}:
         options["movflags"] = "+faststart"  # plays while it loads
     try:
-        with open_video(info.path) as source:
-            with av.open(str(unfinished), "w", format=muxer, options=options) as output:
-                _Join(info, source, output, work, segments, settings, times).write(plan)
+        with (
+            open_video(info.path) as source,
+            av.open(str(unfinished), "w", format=muxer, options=options) as output,
+        ):
+            _Join(info, source, output, work, segments, settings, times).write(plan)
     except FFmpegError as error:
         unfinished.unlink(missing_ok=True)
         message = f"{target.name}: {muxer} does not take these streams: {error.strerror}"
         raise BadSetting(message, option="OUTPUT") from error
-    os.replace(unfinished, target)
+    unfinished.replace(target)
 
 
 @dataclass
@@ -111,7 +113,9 @@ class _Join:
             for kept in plan.kept:
                 given = self.source.streams[kept.index]
                 if kept.action is Action.UPSCALE:
-                    video = self.output.add_stream_from_template(template.streams.video[0])
+                    video = self.output.add_stream_from_template(
+                        template.streams.video[0], opaque=True
+                    )
                     video.time_base = self.settings.base
                     _describe(video, given)
                 else:
@@ -134,19 +138,19 @@ class _Join:
             self.output.add_attachment(given.name or "attachment", kind, given.data)
             return
         if kept.action is Action.ENCODE:
-            assert kept.codec
+            assert kept.codec and isinstance(given, AudioStream)
             encoder = AudioEncoder(given, self.output, kept.codec)
             _describe(encoder.stream, given)
             self.writers[given.index] = encoder.encode
             return
         if kept.action is Action.CONVERT:
-            assert kept.codec
+            assert kept.codec and isinstance(given, SubtitleStream)
             self._convert(given, kept.codec)
             return
         copied = self.output.add_stream_from_template(given, opaque=True)
         _describe(copied, given)
 
-        def copy(packet: Packet) -> Iterator[Packet]:
+        def copy(packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
             if packet.size:
                 packet.stream = copied
                 yield packet
@@ -158,11 +162,12 @@ class _Join:
         reading = given.codec_context
         reading.open(strict=False)
         made = self.output.add_stream(codec)
+        assert isinstance(made, SubtitleStream)
         made.codec_context.subtitle_header = reading.subtitle_header
         made.codec_context.time_base = Fraction(1, 1000)
         _describe(made, given)
 
-        def convert(packet: Packet) -> Iterator[Packet]:
+        def convert(packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
             found = reading.decode2(packet) if packet.size else None
             if found is None or not found.rects:
                 return
@@ -174,7 +179,7 @@ class _Join:
 
         self.writers[given.index] = convert
 
-    def _upscaled(self, video: Stream) -> Iterator[Packet]:
+    def _upscaled(self, video: Stream) -> Iterator["Packet[Any]"]:
         """Yield the packets of all segments with their times."""
         starts = np.array([start for segment in self.segments for start in segment.starts])
         end = int(self.info.times.end)
@@ -190,7 +195,7 @@ class _Join:
         first = before = 0
         for segment in self.segments:
             for packet in read_packets(self.work.packets_path(segment.number)):
-                shown = first + packet.pts - SHIFT
+                shown = first + (packet.pts or 0) - SHIFT
                 packet.stream, packet.time_base = video, self.settings.base
                 packet.pts, packet.dts = int(starts[shown]), int(decoded[before])
                 packet.duration = int(ends[shown] - starts[shown])
@@ -200,7 +205,7 @@ class _Join:
                 yield packet
             first += len(segment.starts)
 
-    def _others(self) -> Iterator[Packet]:
+    def _others(self) -> Iterator["Packet[Any]"]:
         """Yield the packets of the other streams that are inside, in the file's order."""
         for packet in self.source.demux():
             write = self.writers.get(packet.stream_index)
@@ -210,6 +215,9 @@ class _Join:
                 second = packet.pts * packet.time_base
                 if not self.times.holds(second):
                     continue
+                if self.times.end is not None and packet.duration:
+                    rest = int((self.times.end - second) / packet.time_base)
+                    packet.duration = min(packet.duration, rest)
                 shift = round(self.times.origin / packet.time_base)
                 packet.pts -= shift
                 packet.dts = packet.pts if packet.dts is None else packet.dts - shift
@@ -231,9 +239,7 @@ class _Join:
             yield {**chapter, "start": shifted[0], "end": shifted[1]}
 
 
-def _time_decoding(
-    starts: NDArray[np.int64], end: int, reordered: int
-) -> NDArray[np.int64]:
+def _time_decoding(starts: NDArray[np.int64], end: int, reordered: int) -> NDArray[np.int64]:
     """Return when packets are decoded, and when decoding ends.
 
     A packet is decoded when the frame is shown that is `reordered` places before it; the first
@@ -271,7 +277,7 @@ def _own(tags: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _second(packet: Packet) -> Fraction:
+def _second(packet: "Packet[Any]") -> Fraction:
     """Return when a packet is decoded."""
     time = packet.pts if packet.dts is None else packet.dts
     return (time or 0) * packet.time_base

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -36,6 +39,7 @@ _OPTIONS = {
 }
 _INTERLACED = (2, 3, 4, 5)  # AVFieldOrder: TT, BB, TB, BT
 _ONE = 1 << 16  # of a display matrix
+_MICROSECONDS = 1_000_000  # of libavformat, in a second
 _LOST_SHARE = 0.02  # of the play that may be missing from what the header says
 _LOST_SECONDS = 1.0
 
@@ -51,7 +55,7 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> "Orientation":
         """Read a frame's display matrix; other turns than by 90 degrees are left as they are."""
-        matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+        matrix: Any = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
         if matrix is None:
             return cls()
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
@@ -70,7 +74,7 @@ class Orientation:
         """Turn pixels (h, w, …)."""
         if self.transpose:
             pixels = pixels.swapaxes(0, 1)
-        turned = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        turned: Any = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
         return np.ascontiguousarray(turned)
 
 
@@ -92,11 +96,11 @@ class Times:
 
     def cut(self, start: Fraction, duration: Fraction | None) -> "Times":
         """Return the frames that begin from `start` on, for `duration` seconds (None: all)."""
-        first = self.starts[0] if len(self.starts) else 0
-        low = first + start / self.base
-        high = self.end if duration is None else low + duration / self.base
+        first = int(self.starts[0]) if len(self.starts) else 0
+        low = ceil(first + start / self.base)
+        high = self.end if duration is None else ceil(first + (start + duration) / self.base)
         chosen = self.starts[(self.starts >= low) & (self.starts < high)]
-        return Times(chosen, int(min(high, self.end)), self.base)
+        return Times(chosen, min(high, self.end), self.base)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,7 +161,9 @@ def find_video(container: InputContainer, name: str) -> VideoStream:
     raise BadVideo(f"{name}: a file without video: it holds {held}", code="FORMAT")
 
 
-def probe(path: Path, limits: VideoLimits = DEFAULT_LIMITS, allow_damaged: bool = False) -> VideoInfo:
+def probe(
+    path: Path, limits: VideoLimits = DEFAULT_LIMITS, allow_damaged: bool = False
+) -> VideoInfo:
     """Read what a file holds: its first frame, and the times of all packets.
 
     Args:
@@ -230,39 +236,51 @@ def _scan(
     """Read the times of all packets, without decoding. Raises BadVideo or TooLarge."""
     starts: list[int] = []
     base = stream.time_base or Fraction(1, 90_000)
-    ticks = max(1, round(step / base))
-    end = last_second = 0.0
+    end = 0
+    last_second = 0.0
+    cause: FFmpegError | None = None
     try:
         for packet in container.demux():
             if packet.pts is None or packet.size == 0 or packet.is_discard:
                 continue
-            last_second = max(last_second, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index != stream.index:
-                continue
-            if packet.has_sidedata("encryption_info"):
-                raise BadVideo(
-                    f"{name}: encrypted video: decrypt it first", code="ENCRYPTED"
-                )
-            starts.append(packet.pts)
-            end = max(end, packet.pts + (packet.duration or ticks))
-            _check_length(name, len(starts), float((packet.pts - starts[0]) * base), limits)
+            after = packet.pts + (packet.duration or 0)
+            last_second = max(last_second, float(after * packet.time_base))
+            if packet.stream_index == stream.index:
+                _check_encryption(name, packet)
+                starts.append(packet.pts)
+                end = max(end, after, packet.pts + max(1, round(step / base)))
+                _check_length(name, len(starts), float((packet.pts - starts[0]) * base), limits)
     except FFmpegError as error:
-        if not allow_damaged:
-            raise _cut_off(name, last_second, None) from error
+        cause = error
     if not starts:
-        raise BadVideo(f"{name}: video without a single frame", code="EMPTY")
-    claimed = stream.frames
-    start = (container.start_time or 0) / 1e6
-    total = None if container.duration is None else container.duration / 1e6 + start
-    missing = 0.0 if total is None else total - last_second
-    is_short = missing > max(_LOST_SECONDS, _LOST_SHARE * (total or 0.0))
-    if (is_short or len(starts) < claimed * (1 - _LOST_SHARE)) and not allow_damaged:
-        raise _cut_off(name, last_second, total)
+        raise BadVideo(f"{name}: video without a single frame", code="EMPTY") from cause
+    is_whole = cause is None and _is_whole(container, stream, len(starts), last_second)
+    if not is_whole and not allow_damaged:
+        total = container.duration and container.duration / _MICROSECONDS
+        raise _cut_off(name, last_second, total) from cause
     shown = np.unique(np.array(starts, np.int64))
-    if stream.duration and not is_short:
+    if stream.duration and is_whole:
         # A packet lasts until the next one is decoded, which is not how long its frame is shown.
         end = max(stream.duration + (stream.start_time or 0), int(shown[-1]) + 1)
-    return Times(shown, int(end), base)
+    return Times(shown, end, base)
+
+
+def _is_whole(
+    container: InputContainer, stream: VideoStream, frames: int, last_second: float
+) -> bool:
+    """Return whether as much was read as the header says."""
+    if frames < stream.frames * (1 - _LOST_SHARE):
+        return False
+    if container.duration is None:
+        return True
+    total = (container.duration + (container.start_time or 0)) / _MICROSECONDS
+    return total - last_second <= max(_LOST_SECONDS, _LOST_SHARE * total)
+
+
+def _check_encryption(name: str, packet: "Packet[Any]") -> None:
+    """Raises BadVideo where a packet is encrypted."""
+    if packet.has_sidedata("encryption_info"):
+        raise BadVideo(f"{name}: encrypted video: decrypt it first", code="ENCRYPTED")
 
 
 def _check_length(name: str, frames: int, seconds: float, limits: VideoLimits) -> None:

@@ -5,9 +5,7 @@ two files for each segment: its packets, and a JSON of its frames that is writte
 segment is encoded alone, an output made in two runs equals one made in one.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +25,9 @@ from superres.geometry import Size
 from superres.video.colour import Converter
 from superres.video.enlarger import EnlargedFrame
 from superres.video.video_codecs import VideoCodec
+from superres.weights.download import compute_sha256
 
-__all__ = ["EncoderSettings", "SHIFT", "Segment", "WorkFolder", "read_packets"]
+__all__ = ["SHIFT", "EncoderSettings", "Segment", "WorkFolder", "read_packets"]
 
 _MILLISECOND = Fraction(1, 1000)  # the unit of Matroska, which packets are kept in
 SHIFT = 64  # so that no packet is shown before it is decoded: more than codecs reorder
@@ -109,7 +108,7 @@ class WorkFolder:
         """Return a segment that is finished and whole, None where there is none."""
         try:
             segment = Segment(**json.loads(self._record_path(number).read_text()))
-            held = _hash(self.packets_path(number))
+            held = compute_sha256(self.packets_path(number))
         except (OSError, ValueError, TypeError):
             return None
         return segment if held == segment.sha256 else None
@@ -142,9 +141,9 @@ class WorkFolder:
         with av.open(str(unfinished), "w", format="matroska", options=options) as file:
             stream = _add_encoder(file, settings, converter)
 
-            def keep(packets: Iterable[Packet]) -> None:
+            def keep(packets: Iterable["Packet[Any]"]) -> None:
                 for packet in packets:
-                    index = bisect_left(starts, packet.pts)
+                    index = bisect_left(starts, packet.pts or 0)
                     packet.pts, packet.dts = index + SHIFT, len(order)
                     packet.duration, packet.time_base = 1, _MILLISECOND
                     order.append(index)
@@ -160,8 +159,8 @@ class WorkFolder:
             except FFmpegError as error:
                 message = f"{settings.codec.encoder}, {settings.size} pixels: {error.strerror}"
                 raise BadSetting(message, option="--codec") from error
-        os.replace(unfinished, self.packets_path(number))
-        return Segment(number, starts, order, _hash(self.packets_path(number)))
+        unfinished.replace(self.packets_path(number))
+        return Segment(number, starts, order, compute_sha256(self.packets_path(number)))
 
     def record(self, segment: Segment) -> None:
         """Say that a segment is finished."""
@@ -177,6 +176,7 @@ def _add_encoder(
 ) -> VideoStream:
     """Add the stream whose packets are kept."""
     stream = file.add_stream(settings.codec.encoder, settings.rate, dict(settings.options))
+    assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height = settings.size
     context.pix_fmt = converter.output_format
@@ -187,7 +187,7 @@ def _add_encoder(
     return stream
 
 
-def read_packets(path: Path) -> Iterator[Packet]:
+def read_packets(path: Path) -> Iterator["Packet[Any]"]:
     """Yield the packets of a segment in the order of the file; their times are to be set."""
     with av.open(str(path), "r", format="matroska") as file:
         for packet in file.demux(video=0):
@@ -199,10 +199,4 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there in whole or not at all."""
     unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_bytes(data)
-    os.replace(unfinished, path)
-
-
-def _hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    unfinished.replace(path)

@@ -19,6 +19,7 @@ from superres.image.frame import Frame
 __all__ = ["Stabiliser"]
 
 _STILL, _MOVING = 3.0, 7.0  # levels of 255: below is still, above moves, between stays as it was
+_NOISE_SHARE = 0.4  # of the mean absolute difference, which noise alone makes
 _WINDOW = 5  # input pixels that differences are averaged over
 _REACH = 5  # input pixels around what moves that count as moving
 _MIN_SHARE = 0.12  # of the new frame, at full strength
@@ -64,17 +65,25 @@ class Stabiliser:
             self._input, self._output = given, large
             self._still = np.zeros(given.shape[:2], bool)
             return made
-        share = self._weigh(given)
+        share = self._weigh(given, self._input)
         self._input += share[..., None] * (given - self._input)
         scaled = cv2.resize(share, made.size, interpolation=cv2.INTER_LINEAR)
         self._output += scaled[..., None] * (large - self._output)
-        levels = np.rint(self._output).astype(made.colour.dtype)
+        levels: Any = np.rint(self._output).astype(made.colour.dtype)
         return Frame(levels, made.alpha, made.milliseconds)
 
-    def _weigh(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _weigh(
+        self, given: NDArray[np.float32], followed: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Return the share of the new frame (h, w), from small to 1."""
-        difference: Any = np.abs(given - self._input).max(axis=2)
-        difference = cv2.blur(difference, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+        change = given - followed
+        # Noise averages out, also where it is stronger than a faint motion; fine patterns that move
+        # average out as well, hence the second.
+        mean, absolute = (
+            cv2.blur(values, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+            for values in (change, np.abs(change))
+        )
+        difference: Any = np.maximum(np.abs(mean), _NOISE_SHARE * absolute).max(axis=2)
         still = difference < _STILL
         still |= self._still & (difference < _MOVING)
         around = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)

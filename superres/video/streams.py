@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
@@ -20,7 +20,19 @@ _SUBTITLES = {"matroska": {"subrip", "srt", "ass", "ssa", "webvtt", "dvdsub", "p
 _SUBTITLES |= {"mp4": {"mov_text", "dvdsub"}, "mov": {"mov_text"}, "webm": {"webvtt"}}
 _TEXT_CODEC = {"matroska": "subrip", "mp4": "mov_text", "mov": "mov_text", "webm": "webvtt"}
 _AUDIO = {
-    "mp4": {"aac", "mp3", "mp3float", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dca", "truehd"},
+    "mp4": {
+        "aac",
+        "mp3",
+        "mp3float",
+        "mp2",
+        "ac3",
+        "eac3",
+        "opus",
+        "flac",
+        "alac",
+        "dca",
+        "truehd",
+    },
     "webm": {"opus", "vorbis"},
 }
 _COVERS = {"mp4", "mov", "matroska"}
@@ -111,14 +123,11 @@ def _plan_audio(
     if settings.audio == "none":
         return None
     if settings.audio == "copy":
-        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        codec = _name_codec(stream)
         known = _AUDIO.get(muxer)
-        is_pcm = codec.startswith("pcm_")
-        if codec == "unknown" or (known is not None and codec not in known and not is_pcm):
-            allowed = f"{'opus' if muxer == 'webm' else 'aac'} or none: {target.suffix} holds no {codec}"
-            raise BadOption("--audio", "copy", allowed)
-        if is_pcm and muxer in {"mp4", "webm"}:
-            allowed = f"{'opus' if muxer == 'webm' else 'aac'} or none: {target.suffix} holds no {codec}"
+        if known is not None and codec not in known:
+            better = "opus" if muxer == "webm" else "aac"
+            allowed = f"{better} or none: {target.suffix} holds no audio {codec}"
             raise BadOption("--audio", "copy", allowed)
         return KeptStream(stream.index, Action.COPY)
     if muxer == "webm" and settings.audio != "opus":
@@ -132,7 +141,7 @@ def _plan_subtitle(
     """Return what becomes of subtitles: text is converted where it must. Raises BadOption."""
     if not settings.subtitles:
         return None
-    codec = stream.codec_context.name if stream.codec_context else "unknown"
+    codec = _name_codec(stream)
     muxer = "webm" if target.suffix.lower() == ".webm" else muxer
     if codec in _SUBTITLES[muxer]:
         return KeptStream(stream.index, Action.COPY)
@@ -147,9 +156,14 @@ def _plan_subtitle(
 
 def _describe(stream: Stream) -> str:
     """Name a stream for people."""
-    codec = f" {stream.codec_context.name}" if stream.codec_context else ""
     language = f" ({stream.language})" if stream.language else ""
-    return f"stream {stream.index}, {stream.type}{codec}{language}"
+    return f"stream {stream.index}, {stream.type} {_name_codec(stream)}{language}"
+
+
+def _name_codec(stream: Stream) -> str:
+    """Return libavcodec's name of a stream's codec."""
+    context: CodecContext | None = stream.codec_context  # PyAV has none where it does not know it
+    return "of an unknown codec" if context is None else context.name
 
 
 def _is_chapters(stream: Stream, container: InputContainer) -> bool:

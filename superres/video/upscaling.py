@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from superres.errors import BadOption, BadVideo, TooLarge
+from superres.errors import BadOption, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Frame
 from superres.inference.upscaler import Upscaler
@@ -26,7 +26,7 @@ from superres.video.stabiliser import Stabiliser
 from superres.video.streams import StreamPlan, plan_streams
 from superres.video.video_codecs import PixelNeeds, choose_codec
 
-__all__ = ["Part", "VideoProgress", "VideoReport", "upscale_video"]
+__all__ = ["Part", "RunSettings", "VideoProgress", "VideoReport", "upscale_video"]
 
 _HASHED_BYTES = 2**20  # at either end of the input, to know it again
 
@@ -36,6 +36,21 @@ class Part(NamedTuple):
 
     number: int
     of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How one run goes about a video.
+
+    `weights` names the model's weights, so that no output is made by two; `part` leaves the other
+    segments to other runs, and the file to one without it; `restart` drops what was made under
+    the output's name of something else.
+    """
+
+    weights: str = ""
+    limits: VideoLimits = DEFAULT_LIMITS
+    part: Part | None = None
+    restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,12 +87,8 @@ def upscale_video(
     target: Path,
     upscalers: Sequence[Upscaler],
     settings: VideoSettings,
-    *,
-    weights: str = "",
-    limits: VideoLimits = DEFAULT_LIMITS,
+    run: RunSettings = RunSettings(),
     progress: Callable[[VideoProgress], None] = lambda progress: None,
-    part: Part | None = None,
-    restart: bool = False,
 ) -> VideoReport:
     """Upscale a video, keeping its times, audio, subtitles, chapters and tags.
 
@@ -87,11 +98,8 @@ def upscale_video(
             the folder of that name and .superres, where a later call goes on.
         upscalers: One model, once for each device that takes part.
         settings: What is asked for.
-        weights: Names the model's weights, so that no output is made by two.
-        limits: What the input may be at most.
+        run: What does not change the output.
         progress: Called after every frame; an error it raises ends the work.
-        part: Make only these segments; the call without one makes the rest and the file.
-        restart: Begin anew where something else was being made under that name.
 
     Returns:
         What was made.
@@ -102,14 +110,15 @@ def upscale_video(
         TooLarge: The input is beyond a limit.
         BadSetting: The codec or the container refuses.
     """
-    info = probe(source, limits, settings.allow_damaged)
-    job = _Job.plan(info, target, upscalers, settings, limits)
+    part = run.part
+    info = probe(source, run.limits, settings.allow_damaged)
+    job = _Job.plan(info, target, upscalers, settings, run.limits)
     if part is not None and settings.stabilise:
         raise BadOption("--part", f"{part.number}/{part.of}", "no --stabilise beside it")
     work = WorkFolder(
         target.with_name(f"{target.name}.superres"),
-        job.describe(upscalers[0].spec.name, weights),
-        restart,
+        job.describe(upscalers[0].spec.name, run.weights),
+        run.restart,
     )
     segments, resumed = job.run(work, progress, part)
     made = [segment for segment in segments if segment is not None]
@@ -232,8 +241,7 @@ class _Job:
             stabiliser,
         )
         reader = FrameReader(self.info, self.settings)
-        frames = reader.read()
-        rest: Iterator[TimedFrame] = frames
+        rest = reader.read()
         total = len(self.times.starts)
         for number in missing:
             high = bounds[number + 1] if number + 1 < len(bounds) else end
@@ -257,10 +265,10 @@ class _Job:
                 stabiliser.save(work.state_path(number))
                 with suppress(FileNotFoundError):
                     work.state_path(number - 1).unlink()
-            found[number] = replace(segment, reused=reused, notes=notes)
-            work.record(found[number])
+            segment = replace(segment, reused=reused, notes=notes)
+            work.record(segment)
+            found[number] = segment
             rest = chain(taken.left(), rest)
-        frames.close()
         return found, resumed
 
     def report(self, made: Sequence[Segment], resumed: int, joined: bool) -> VideoReport:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import av
+import torch
 from av.video.format import VideoFormat
 
 from superres.errors import BadOption
@@ -111,6 +112,9 @@ class VideoCodec:
             made["crf"] = f"{self.crf if crf is None else crf:g}"
         if self.presets:
             made[self.preset_option] = preset or self.preset
+        if self.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+            # The AVX-512 code of its macroblock tree makes another file of equal frames each time.
+            made["x264-params"] = "asm=AVX2"
         return made
 
 
