@@ -28,13 +28,14 @@ def measure_flicker(
     Returns:
         Mean absolute difference in levels of 255, over all still pixels; 0 where there are none.
     """
-    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # OpenCV's annotations have the class, but not the function that makes it.
+    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     total = count = 0.0
     for number in range(1, len(made)):
         before, after = (
             cv2.cvtColor(originals[index], cv2.COLOR_RGB2GRAY) for index in (number - 1, number)
         )
-        flow = flow_of.calc(after, before, None)
+        flow = flow_of.calc(after, before, np.zeros((*after.shape, 2), np.float32))
         still = np.linalg.norm(flow, axis=2) < _STILL_PIXELS
         still &= cv2.absdiff(after, before) < _LEVELS
         still = cv2.erode(still.astype(np.uint8), np.ones((_REACH, _REACH), np.uint8))

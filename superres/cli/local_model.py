@@ -55,6 +55,9 @@ def load_model(spec: NetworkSpec, device: str, store: Store, weights: Path | Non
 def explain_missing_packages(spec: NetworkSpec) -> Iterator[None]:
     """Turn the lack of a model's packages into an error that names the remedy.
 
+    Args:
+        spec: The model.
+
     Yields:
         None: Nothing.
 

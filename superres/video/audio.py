@@ -49,7 +49,7 @@ class AudioEncoder:
 
     def _follow(self, frame: AudioFrame) -> None:
         """Note when a frame is heard: sound that is missing must not move what follows it."""
-        heard = None if frame.pts is None else round(frame.pts * frame.time_base * self._rate)
+        heard = None if frame.time is None else round(frame.time * self._rate)
         if self._origin is None:
             self._origin = heard or 0
         elif heard is not None:

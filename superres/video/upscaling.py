@@ -209,10 +209,8 @@ class _Job:
     def run(
         self, work: WorkFolder, progress: Callable[[VideoProgress], None], part: Part | None
     ) -> tuple[list[Segment | None], int]:
-        """Make the segments that are missing.
-
-        Returns:
-            All segments, None for those of other parts; and how many frames were there already.
+        """Make the segments that are missing. Return all, None for those of other parts; and how
+        many frames were there already.
         """
         bounds = [int(start) for start in self.times.starts[:: self.settings.segment_frames]]
         end = self.times.starts[-1] + 1 if self.settings.duration is not None else None

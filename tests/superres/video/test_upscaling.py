@@ -251,3 +251,15 @@ def test_progress_names_every_frame(tmp_path: Path, upscaler: Upscaler) -> None:
     assert {progress.total for progress in seen} == {24}
     newest = seen[-1].newest
     assert newest is not None and tuple(newest.size) == (288, 192)
+
+
+def test_the_python_of_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "video.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    make_clip(tmp_path / "in.mp4", size="32x24", seconds=0.25)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/video.md", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out == "6 128x96 0\n"
+    assert "Video: h264" in describe(tmp_path / "out.mp4")
