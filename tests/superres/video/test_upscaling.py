@@ -258,8 +258,8 @@ def test_the_python_of_the_documentation_runs(
 ) -> None:
     text = (Path(__file__).parents[3] / "docs" / "video.md").read_text()
     code = text.split("```python\n")[1].split("```")[0]
-    make_clip(tmp_path / "in.mp4", size="32x24", seconds=0.25)
+    make_clip(tmp_path / "in.mp4", seconds=0.25)
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "docs/video.md", "exec"), {})  # noqa: S102
-    assert capsys.readouterr().out == "6 128x96 0\n"
+    exec(compile(code, "docs/video.md", "exec"), {})
+    assert capsys.readouterr().out == "6 384x256 0\n"
     assert "Video: h264" in describe(tmp_path / "out.mp4")
