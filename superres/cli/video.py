@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from superres.image.frame import Frame
     from superres.inference.upscaler import NetworkUpscaler
     from superres.video.settings import VideoSettings
-    from superres.video.upscaling import Part, VideoProgress, VideoReport
+    from superres.video.upscaling import VideoProgress, VideoReport
 
 __all__ = ["add_video"]
 
@@ -189,7 +189,9 @@ def _upscale_one(
     if source.suffix.lower() == target.suffix.lower() == ".gif":
         _animate(source, target, upscalers[0], settings, given.force)
         return None
-    from superres.video.upscaling import RunSettings, upscale_video
+    from superres.video.upscaling import Part, RunSettings, upscale_video
+
+    part = None if given.part is None else Part(*given.part)
 
     with _show_progress(source.name, given.preview) as progress:
         return upscale_video(
@@ -197,7 +199,7 @@ def _upscale_one(
             target,
             upscalers,
             settings,
-            RunSettings(weights=weights, part=given.part, restart=given.restart),
+            RunSettings(weights=weights, part=part, restart=given.restart),
             progress,
         )
 
@@ -276,11 +278,9 @@ def _read_seconds(text: str) -> Fraction:
     return seconds
 
 
-def _read_part(text: str) -> "Part":
+def _read_part(text: str) -> tuple[int, int]:
     """Read which part of how many."""
-    from superres.video.upscaling import Part
-
     number, _, of = text.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
         raise argparse.ArgumentTypeError(f'"{text}": expected e.g. 1/4 to 4/4')
-    return Part(int(number), int(of))
+    return int(number), int(of)

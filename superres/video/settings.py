@@ -6,10 +6,7 @@ from typing import Literal
 
 from superres.image.size_expression import SizeExpression
 
-__all__ = ["AUDIO", "DEFAULT_LIMITS", "VideoLimits", "VideoSettings"]
-
-AUDIO = ("copy", "aac", "opus", "flac", "none")
-"""What may become of audio: copied as it is, encoded anew, or left out."""
+__all__ = ["DEFAULT_LIMITS", "VideoLimits", "VideoSettings"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ DEFAULT_LIMITS = VideoLimits()
 class VideoSettings:
     """The options of one video; None leaves a choice to the file or the model.
 
-    `start` and `duration` are seconds of the input, `denoise` the strength of non-local means
+    `audio` is copied as it is, encoded anew, or left out. `start` and `duration` are seconds of the input, `denoise` the strength of non-local means
     before the model (0: none), `stabilise` how much flicker of still areas is smoothed, 0..1.
     `max_difference` is the largest difference, in levels of 255, at which a frame counts as equal
     to the last one computed. `segment_frames` are encoded at a time; what is finished of them
