@@ -31,8 +31,9 @@ DEFAULT_LIMITS = VideoLimits()
 class VideoSettings:
     """The options of one video; None leaves a choice to the file or the model.
 
-    `audio` is copied as it is, encoded anew, or left out. `start` and `duration` are seconds of the input, `denoise` the strength of non-local means
-    before the model (0: none), `stabilise` how much flicker of still areas is smoothed, 0..1.
+    `audio` is copied as it is, encoded anew, or left out. `start` and `duration` are seconds of the
+    input, `denoise` the strength of non-local means before the model (0: none), `stabilise` how
+    much flicker of still areas is smoothed, 0..1.
     `max_difference` is the largest difference, in levels of 255, at which a frame counts as equal
     to the last one computed. `segment_frames` are encoded at a time; what is finished of them
     outlives a crash.
