@@ -108,8 +108,6 @@ class VideoInfo:
     """A video file: `size` as coded, `shown_size` after turning, `aspect` of a shown pixel."""
 
     path: Path
-    index: int  # of the stream
-    codec: str
     size: Size
     orientation: Orientation
     aspect: Fraction
@@ -118,7 +116,6 @@ class VideoInfo:
     is_interlaced: bool
     rate: Fraction
     times: Times
-    container: str
 
     @property
     def shown_size(self) -> Size:
@@ -192,7 +189,6 @@ def probe(
         _check_size(path.name, size, limits)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         times = _scan(container, stream, limits, path.name, allow_damaged, 1 / rate)
-        codec = context.name
         pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         field_order = context.field_order
     first = _decode_first(path)
@@ -200,8 +196,6 @@ def probe(
     aspect = Fraction(pixel_aspect) or Fraction(1)
     return VideoInfo(
         path=path,
-        index=stream.index,
-        codec=codec,
         size=Size(first.width, first.height),
         orientation=orientation,
         aspect=1 / aspect if orientation.transpose else aspect,
@@ -210,7 +204,6 @@ def probe(
         is_interlaced=first.interlaced_frame or field_order in _INTERLACED,
         rate=rate,
         times=times,
-        container=container.format.name,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -239,11 +238,11 @@ class _Job:
             stabiliser,
         )
         reader = FrameReader(self.info, self.settings)
-        rest = reader.read()
+        cutter = _FrameCutter(reader.read())
         total = len(self.times.starts)
         for number in missing:
             high = bounds[number + 1] if number + 1 < len(bounds) else end
-            taken = _Between(rest, bounds[number], high)
+            taken = cutter.take(bounds[number], high)
             before = enlarger.reused, reader.interlaced, reader.damaged, reader.moved
 
             def count(made: Iterator[EnlargedFrame]) -> Iterator[EnlargedFrame]:
@@ -266,7 +265,6 @@ class _Job:
             segment = replace(segment, reused=reused, notes=notes)
             work.record(segment)
             found[number] = segment
-            rest = chain(taken.left(), rest)
         return found, resumed
 
     def report(self, made: Sequence[Segment], resumed: int, joined: bool) -> VideoReport:
@@ -274,7 +272,6 @@ class _Job:
         notes = [*self.streams.notes]
         kept = PixelNeeds.of(self.converter.output_format)
         notes += self.info.needs.list_losses(kept)
-        largest = self.info.shown_size
         if self.settings.deinterlace and self.info.is_interlaced:
             notes.append("deinterlaced")
         counted = {
@@ -291,7 +288,7 @@ class _Job:
             notes.append(f"{len(self.times.starts) - frames} frames of the file are never shown")
         return VideoReport(
             frames=frames,
-            input_size=largest,
+            input_size=self.info.shown_size,
             output_size=self.encoder.size,
             codec=self.encoder.codec.name,
             pixel_format=self.converter.output_format,
@@ -303,26 +300,21 @@ class _Job:
         )
 
 
-class _Between:
-    """The frames of one segment, and the first one after it."""
+class _FrameCutter:
+    """Frames handed out segment by segment."""
 
-    def __init__(self, frames: Iterator[TimedFrame], low: int, high: int | None) -> None:
+    def __init__(self, frames: Iterator[TimedFrame]) -> None:
         self._frames = frames
-        self._low, self._high = low, high
-        self._next: TimedFrame | None = None
+        self._next: TimedFrame | None = None  # read, but of a later segment
 
-    def __iter__(self) -> Iterator[TimedFrame]:
-        for frame in self._frames:
-            if self._high is not None and frame.start >= self._high:
-                self._next = frame
-                return
-            if frame.start >= self._low:
+    def take(self, low: int, high: int | None) -> Iterator[TimedFrame]:
+        """Yield the frames shown from `low` until before `high`, dropping earlier ones."""
+        frame = self._next or next(self._frames, None)
+        while frame is not None and (high is None or frame.start < high):
+            if frame.start >= low:
                 yield frame
-
-    def left(self) -> Iterator[TimedFrame]:
-        """Yield the frame that was read too many, if any."""
-        if self._next is not None:
-            yield self._next
+            frame = next(self._frames, None)
+        self._next = frame
 
 
 def _keep_leading(found: list[Segment | None]) -> list[Segment | None]:

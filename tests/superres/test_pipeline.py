@@ -202,13 +202,15 @@ def test_the_result_is_never_held_as_a_whole(
     alpha = np.zeros((2000, 1500), np.uint8) if transparent else None
     image = Image((Frame(colour, alpha),), "png")
     expression = SizeExpression.parse(scale) if scale else None
-    tracemalloc.start()
-    try:
-        upscale(image, Repeater(9), OutputOptions(find_format(name), expression))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 22 * 2**20  # of 36 MB, 48 with alpha; at the smaller size 25 and 33
+    peaks = []
+    for _ in range(3):  # how far the encoder lags behind is up to threads
+        tracemalloc.start()
+        try:
+            upscale(image, Repeater(9), OutputOptions(find_format(name), expression))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 20 * 2**20  # of 36 MB, 48 with alpha; at the smaller size 25 and 33
 
 
 def test_a_caller_who_leaves_ends_the_model_s_work() -> None:
