@@ -52,7 +52,7 @@ def served(data: bytes, options: dict[str, Any]) -> dict[str, Any]:
 
     from docarray import Document, DocumentArray
 
-    from executors.base import UpscalerExecutor
+    from executors.upscaler import UpscalerExecutor
 
     class Served(UpscalerExecutor):
         system = options["model"].partition(".")[0]

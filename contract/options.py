@@ -1,6 +1,7 @@
 """The options of a request and of an operator, from the one table options.toml.
 
     REQUEST_OPTIONS     what a request may ask of `/upscale`
+    DEGRADE_OPTIONS     what a request may ask of `/degrade`
     OPERATOR_OPTIONS    what the operator of an Executor may set, in YAML or in the environment
 
 The reader of Documents, the operator's settings, the command line, OpenAPI, the pages and the
@@ -15,7 +16,14 @@ from typing import Any
 
 from contract.option import Option
 
-__all__ = ["IMAGE_FORMATS", "OPERATOR_OPTIONS", "REQUEST_OPTIONS", "SAMPLING_OPTIONS"]
+__all__ = [
+    "DEGRADE_OPTIONS",
+    "ENDPOINT_OPTIONS",
+    "IMAGE_FORMATS",
+    "OPERATOR_OPTIONS",
+    "REQUEST_OPTIONS",
+    "SAMPLING_OPTIONS",
+]
 
 
 def _make_table(rows: Mapping[str, Mapping[str, Any]], **common: Any) -> Mapping[str, Option]:
@@ -31,6 +39,18 @@ _TABLE = tomllib.loads(Path(__file__).with_name("options.toml").read_text(encodi
 
 REQUEST_OPTIONS = _make_table(_TABLE["request"])
 """Options of `/upscale`, by name."""
+
+_SHARED = (
+    *("image_format", "quality", "png_compression"),
+    *("drop_image_content", "output_path", "errors"),
+)
+DEGRADE_OPTIONS = MappingProxyType(
+    {**_make_table(_TABLE["degrade"]), **{name: REQUEST_OPTIONS[name] for name in _SHARED}}
+)
+"""Options of `/degrade`, by name."""
+
+ENDPOINT_OPTIONS = MappingProxyType({"/upscale": REQUEST_OPTIONS, "/degrade": DEGRADE_OPTIONS})
+"""Options of the endpoints that take an image and answer with one."""
 
 OPERATOR_OPTIONS = MappingProxyType(
     {

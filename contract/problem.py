@@ -45,7 +45,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
     | dict.fromkeys(("SCALE_TYPE", "SCALE_SYNTAX", "SCALE_VALUE", "SCALE_TOO_LARGE"), 422)
     # The image itself
     | dict.fromkeys(("NO_IMAGE", "EMPTY", "UNDECODABLE", "TRUNCATED", "FORMAT", "MODE"), 422)
-    | dict.fromkeys(("DTYPE", "SHAPE", "NON_FINITE", "ENCRYPTED", "SECONDS"), 422)
+    | dict.fromkeys(("DTYPE", "SHAPE", "NON_FINITE", "ENCRYPTED", "SECONDS", "TOO_SMALL"), 422)
     | dict.fromkeys(("BLOB_IS_URL", "BLOB_IS_PATH", "BLOB_IS_BASE64"), 422)
     | dict.fromkeys(("TOO_LARGE", "PIXELS", "FRAMES", "OUTPUT_PIXELS", "MEMORY"), 422)
     # A uri

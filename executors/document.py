@@ -1,5 +1,6 @@
 """Documents to requests and answers to Documents: the only place that knows tag names."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,12 +10,14 @@ from docarray import Document
 from numpy.typing import NDArray
 
 from contract.model_choice import Choice
-from contract.options import REQUEST_OPTIONS
+from contract.option import Option
+from contract.options import DEGRADE_OPTIONS, REQUEST_OPTIONS
 from executors.error_response import describe
 from executors.source import SourcePolicy, read_source
 from superres.codecs.decode import Limits, decode
-from superres.codecs.encode import FORMATS, Format, find_format
+from superres.codecs.encode import FORMATS, Effort, Encoded, Format, find_format
 from superres.codecs.probe import Dimensions, probe, probe_tensor
+from superres.degrade import DegradedImage, DegradeOptions
 from superres.errors import BadImage, SuperresError, TooLarge
 from superres.geometry import Size
 from superres.image.frame import Image, read_tensor
@@ -48,12 +51,8 @@ def read_request(
 
     Raises BadOption that names option, value and what is allowed.
     """
-    look = _make_lookup(document.tags, parameters, defaults)
-
-    def read(name: str) -> Any:
-        value = look(name)
-        return REQUEST_OPTIONS[name].default if value is None else read_option(name, value)
-
+    look = _make_lookup(REQUEST_OPTIONS, document.tags, parameters, defaults)
+    read = _make_reader(REQUEST_OPTIONS, look)
     scale = read("scale")
     return UpscaleRequest(
         OutputOptions(
@@ -74,17 +73,63 @@ def read_request(
 Look = Callable[[str], Any]
 
 
-def _make_lookup(*layers: Mapping[str, Any]) -> Look:
+def _make_lookup(options: Mapping[str, Option], *layers: Mapping[str, Any]) -> Look:
     """Return a function from an option's name to its value in the first layer that has one."""
 
     def look(name: str) -> Any:
         for layer in layers:
-            for alias in REQUEST_OPTIONS[name].names:
+            for alias in options[name].names:
                 if layer.get(alias) is not None:
                     return layer[alias]
         return None
 
     return look
+
+
+def _make_reader(options: Mapping[str, Option], look: Look) -> Look:
+    """Return a function from an option's name to its checked value, or its default."""
+
+    def read(name: str) -> Any:
+        value = look(name)
+        return options[name].default if value is None else read_option(name, value, options)
+
+    return read
+
+
+@dataclass(frozen=True)
+class DegradeRequest:
+    """What one Document asks for of `/degrade`."""
+
+    options: DegradeOptions
+    image_format: Format | None
+    effort: Effort
+    drop_image_content: bool
+
+
+def read_degrade_request(
+    document: Document, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> DegradeRequest:
+    """Return what a Document asks for of `/degrade`; a seed is drawn where it names none.
+
+    Raises BadOption that names option, value and what is allowed.
+    """
+    look = _make_lookup(DEGRADE_OPTIONS, document.tags, parameters, defaults)
+    read = _make_reader(DEGRADE_OPTIONS, look)
+    seed = read("seed")
+    return DegradeRequest(
+        DegradeOptions(
+            read("recipe"), read("reduction"), secrets.randbits(53) if seed is None else seed
+        ),
+        _read_format(look),
+        Effort(read("quality"), read("png_compression")),
+        read("drop_image_content"),
+    )
+
+
+def write_degraded(document: Document, request: DegradeRequest, made: DegradedImage) -> None:
+    """Put a degraded image into the Document; its id and tags stay."""
+    _write_image(document, made.encoded, request.drop_image_content)
+    document.tags["degrade"] = made.record
 
 
 def _read_format(look: Look) -> Format | None:
@@ -176,11 +221,7 @@ def _check_tensor(size: Size, limits: Limits) -> None:
 def write_answer(document: Document, request: UpscaleRequest, model: str, answer: Answer) -> None:
     """Put `answer` into the Document; its id and tags stay."""
     encoded, cost = answer.encoded, answer.cost
-    if request.drop_image_content:
-        document.tensor = None
-        document.uri = None
-    document.blob = encoded.data
-    document.mime_type = encoded.mime_type
+    _write_image(document, encoded, request.drop_image_content)
     document.tags["upscale"] = {
         "model": model,
         **({"chosen": request.choice.as_tag()} if request.choice else {}),
@@ -198,6 +239,15 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
         "tiles_redone_in_fp32": cost.redone,
         **answer.report,
     }
+
+
+def _write_image(document: Document, encoded: Encoded, drop_image_content: bool) -> None:
+    """Put an image file into the Document, in place of what came."""
+    if drop_image_content:
+        document.tensor = None
+        document.uri = None
+    document.blob = encoded.data
+    document.mime_type = encoded.mime_type
 
 
 def _to_mebibytes(size: int | None) -> float | None:

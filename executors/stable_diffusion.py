@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from contract.options import SAMPLING_OPTIONS
-from executors.base import UpscalerExecutor
 from executors.served_models import make_device, make_store
+from executors.upscaler import UpscalerExecutor
 from superres.diffusion.model import DiffusionModel
 from superres.diffusion.options import read_sampling
 from superres.diffusion.spec import SPEC

@@ -17,6 +17,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from executors.degrader import Degrader  # noqa: E402
 from executors.join import Join  # noqa: E402
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
 from executors.systems import (  # noqa: E402
@@ -33,6 +34,7 @@ from executors.systems import (  # noqa: E402
 __all__ = [
     "BicubicPP",
     "DIPNet",
+    "Degrader",
     "Embedded",
     "Join",
     "Lanczos",

@@ -1,6 +1,6 @@
 """The systems that are served by rows of the catalogue alone."""
 
-from executors.base import UpscalerExecutor
+from executors.upscaler import UpscalerExecutor
 
 
 class BicubicPP(UpscalerExecutor):

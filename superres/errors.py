@@ -180,3 +180,8 @@ def list_causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         hidden = error.__suppress_context__
         error = error.__cause__ or (None if hidden else error.__context__)
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Return whether the next image of a run would meet the same."""
+    return isinstance(error, Misconfigured) or getattr(error, "code", None) == "MODEL"

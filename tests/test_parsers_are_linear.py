@@ -239,10 +239,10 @@ def parse_options(text: bytes) -> object:
     """Read the options of a query: a long value, a long name, many of them."""
     word = text.decode()
     with suppress(ProblemError):
-        read_options([("scale", word)])
+        read_options("/upscale", [("scale", word)])
     with suppress(ProblemError):
-        read_options([(word, "2")])
-    return read_options([("scale", "2")] * len(word))
+        read_options("/upscale", [(word, "2")])
+    return read_options("/upscale", [("scale", "2")] * len(word))
 
 
 def list_tokens(name: str, parse: Parse, tokens: list[bytes], before: bytes = b"") -> Cases:

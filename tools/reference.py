@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from contract.option import Option
-from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
+from contract.options import DEGRADE_OPTIONS, OPERATOR_OPTIONS, REQUEST_OPTIONS
 
 __all__ = ["TABLES", "replace_tables"]
 
@@ -54,9 +54,15 @@ def _select_request(with_models: bool) -> list[Option]:
     return [o for o in REQUEST_OPTIONS.values() if bool(o.models) == with_models]
 
 
+def _select_own(options: Iterable[Option]) -> list[Option]:
+    """Return the options of an endpoint that `/upscale` has not, or has otherwise."""
+    return [option for option in options if REQUEST_OPTIONS.get(option.name) is not option]
+
+
 TABLES = {
     "request": "\n".join(_write_table(_select_request(with_models=False))),
     "models": "\n".join(_write_table(_select_request(with_models=True), with_models=True)),
+    "degrade": "\n".join(_write_table(_select_own(DEGRADE_OPTIONS.values()))),
     "operator": "\n".join(
         _write_table(o for o in OPERATOR_OPTIONS.values() if o.scope == "operator")
     ),

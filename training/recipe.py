@@ -18,7 +18,8 @@ class StudentSettings:
 
     network: Literal["compact", "bicubic_pp", "dipnet"]
     scale: int
-    convolutions: int = 16  # compact: inner convolutions of 64 features
+    convolutions: int = 16  # compact: inner ones
+    features: int = 64  # compact: channels of the inner convolutions
     trainable: Literal["all", "last"] = "all"  # last: the last layer only, the trunk stays as it is
 
 

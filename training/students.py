@@ -57,7 +57,7 @@ def _make_compact(
     """Return a compact network of the teacher's first and last layer and layers between, evenly
     chosen.
     """
-    network = build_srvgg(settings.convolutions, settings.scale)
+    network = build_srvgg(settings.convolutions, settings.scale, settings.features)
     if start is not None:
         state = read_state_dict(start)
         state = reduce_last_layer(lengthen(state, settings.convolutions), settings.scale)

@@ -24,6 +24,8 @@ from superres.model_loader import LoadedModel
 MEBIBYTE = 2**20
 # A finished file is in the Document, twice in protobuf's message and once in gRPC's buffer.
 COPIES = 4
+_DEGRADE_BYTES = 190  # per pixel: 164 of the recipe that needs the most, and the decoder's
+_DEGRADE_SECONDS = 1.0  # per megapixel, of the slowest recipe
 
 
 class MemoryDemand(NamedTuple):
@@ -71,6 +73,29 @@ def estimate_demand(
     shared = alone - needed.host_bytes
     pool = pools.choose_pool(needed.host_bytes, shared, needed.scale_seconds(pace))
     return MemoryDemand(needed, needed.host_bytes, shared, pool, image)
+
+
+def estimate_degrading(content: Content, limits: Limits, pools: WorkerPools) -> MemoryDemand:
+    """Return the demand of an image that is to be degraded, told by its header.
+
+    Raises what decoding would raise of the header, and TooLarge where it never fits.
+    """
+    image = probe_content(content, limits)
+    if image is None:  # decoding tells what is wrong with the tensor
+        return MemoryDemand(Estimate(0, 0, 0, 0), 0, 0, pools.quick, None)
+    encoded = len(content) if isinstance(content, bytes) else 0
+    needed = encoded + image.size.pixels * _DEGRADE_BYTES
+    if needed > pools.max_bytes:
+        most = pools.max_bytes // _DEGRADE_BYTES
+        raise TooLarge(
+            f"an image of {image.size} needs about {needed // MEBIBYTE} MB of memory: at most "
+            f"{pools.max_bytes // MEBIBYTE} MB are there for one (host_memory_mb)",
+            code="MEMORY",
+            allowed=f"at most {most} pixels",
+        )
+    seconds = image.size.pixels / 1e6 * _DEGRADE_SECONDS
+    pool = pools.choose_pool(needed, 0, seconds)
+    return MemoryDemand(Estimate(needed, 0, seconds, 0), needed, 0, pool, image)
 
 
 def _describe_workload(

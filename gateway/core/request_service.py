@@ -19,7 +19,6 @@ from collections.abc import (
 from contextlib import suppress
 from typing import Any
 
-import grpc
 from google.protobuf.json_format import MessageToDict
 from jina._docarray import Document, DocumentArray
 from jina.constants import __default_endpoint__
@@ -30,12 +29,19 @@ from jina.serve.runtimes.gateway.streamer import GatewayStreamer
 from jina.types.request.data import DataRequest
 
 from contract.message_limits import check_message
-from contract.problem import EXCEPTION_NAME, Problem, ProblemError, make_error, quote
+from contract.options import ENDPOINT_OPTIONS
+from contract.problem import Problem, ProblemError, make_error, quote
 from gateway.core import routing
+from gateway.core.error_answer import (
+    describe_unreachable,
+    find_problem,
+    hide_cause,
+    make_error_answer,
+)
 from gateway.core.in_flight import SHUTTING_DOWN, RequestsInFlight
 from gateway.core.incoming import Incoming, open_request
 from gateway.core.message_writer import write_request
-from gateway.core.problem import INTERNAL, read_problem
+from gateway.core.problem import INTERNAL
 from gateway.core.request_id import HEADER, PARAMETER, ActiveRequests
 from gateway.core.routing import Route, RoutedPart, Routes, ServedModel
 
@@ -75,23 +81,23 @@ class RequestService:
         """
         request, refusal = open_request(request, request_id)
         if refusal is not None:
-            return _make_error_answer(request, refusal)
+            return make_error_answer(request, refusal)
         name = request.header.request_id
         try:
             with self.in_flight.count_one(), self.active.track_one(name):
                 await self._check_request(request)
                 request.proto_with_data.parameters[PARAMETER] = name
-                return _hide_cause(await self._send_to_executors(request))
+                return hide_cause(await self._send_to_executors(request))
         except ProblemError as refused:
-            return _make_error_answer(request, refused.problem)
+            return make_error_answer(request, refused.problem)
         except InternalNetworkError as error:
             log.error("request %s: %s", request.header.request_id, error.details())
-            return _make_error_answer(request, _describe_unreachable(error))
+            return make_error_answer(request, describe_unreachable(error))
         except asyncio.CancelledError:
             return self._answer_cancelled(request)
         except Exception:  # whatever it was, the client gets an answer and the log the cause
             log.exception("request %s", request.header.request_id)
-            return _make_error_answer(request, INTERNAL)
+            return make_error_answer(request, INTERNAL)
 
     def _answer_cancelled(self, request: DataRequest) -> DataRequest:
         """Return an answer if the shutdown has cancelled it; if the client left, nobody
@@ -101,7 +107,7 @@ class RequestService:
         if not self.in_flight.draining or task is None:
             raise asyncio.CancelledError
         task.uncancel()
-        return _make_error_answer(request, SHUTTING_DOWN)
+        return make_error_answer(request, SHUTTING_DOWN)
 
     async def stream(
         self,
@@ -219,7 +225,7 @@ class RequestService:
             [request], executor, head=True, endpoint=endpoint, timeout=_DIRECT_SECONDS
         )
         if isinstance(result, InternalNetworkError):
-            raise ProblemError(_describe_unreachable(result))
+            raise ProblemError(describe_unreachable(result))
         if not isinstance(result, tuple) or find_problem(result[0]) is not None:
             log.error("%s of Executor %s failed: %s", endpoint, executor, result)
             raise ProblemError(INTERNAL)
@@ -232,8 +238,20 @@ class RequestService:
             names = self._list_executors()
             if len(names) == 1:  # Jina's own way there would copy the images twice
                 return await self._send_to_one(request, names[0], retries=-1)
+        elif (name := self._find_only_server(request.header.exec_endpoint)) is not None:
+            return await self._send_to_one(request, name, retries=-1)
         answering, _ = self._send(request=request, return_type=DocumentArray)
         return self._finish(await answering)
+
+    def _find_only_server(self, endpoint: str) -> str | None:
+        """Return the one Executor that answers an endpoint of images; None for another endpoint.
+
+        Jina would send the images to all of them.
+        """
+        if endpoint not in ENDPOINT_OPTIONS:
+            return None
+        names = [n.name for n in self._graph.all_nodes if endpoint in (n.endpoints or ())]
+        return names[0] if len(names) == 1 else None
 
     async def _send_by_model(self, request: DataRequest) -> DataRequest:
         """Return each Document's answer from the Executor that serves its model, in their order."""
@@ -314,54 +332,6 @@ class RequestService:
             raise result
         answer: DataRequest = result[0]
         return answer
-
-
-def _hide_cause(answer: DataRequest) -> DataRequest:
-    """Return `answer`, or what a client may know of its error; the Executor's log has the whole."""
-    problem = find_problem(answer)
-    return answer if problem is None else _make_error_answer(answer, problem)
-
-
-def _make_error_answer(request: DataRequest, problem: Problem) -> DataRequest:
-    """Return an error answer to `request`: its header and the Problem; neither Documents nor
-    stacks.
-    """
-    log.warning("request %s: %s", request.header.request_id, problem.description)
-    answer = DataRequest()
-    answer.header.request_id = request.header.request_id
-    answer.header.exec_endpoint = request.header.exec_endpoint
-    status = answer.header.status
-    status.code = jina_pb2.StatusProto.ERROR
-    status.description = problem.description
-    status.exception.name = EXCEPTION_NAME
-    status.exception.args.append(problem.with_document(_find_only_id(request)).as_json())
-    return answer
-
-
-def find_problem(answer: DataRequest) -> Problem | None:
-    """Return the Problem of an error answer, None if it succeeded."""
-    if answer.status.code != jina_pb2.StatusProto.ERROR:
-        return None
-    return read_problem(answer.status.exception.name, answer.status.exception.args)
-
-
-def _describe_unreachable(error: InternalNetworkError) -> Problem:
-    """Return what a client may know of a broken connection between gateway and Executor."""
-    code = error.code()
-    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return make_error("DEADLINE", "the time for this request is over").problem
-    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-        message = "the request is larger than the model's Executor reads (its max_request_mb)"
-        return make_error("BYTES", message, option="body").problem
-    if code == grpc.StatusCode.UNAUTHENTICATED:
-        message = "the model's Executor wants another key than the gateway has (SUPERRES_API_KEYS)"
-        return make_error("MISCONFIGURED", message).problem
-    return make_error("UNAVAILABLE", "the model cannot be reached: retry later").problem
-
-
-def _find_only_id(request: DataRequest) -> str | None:
-    docs = request.proto_with_data.data.docs.docs
-    return str(docs[0].id) or None if len(docs) == 1 else None
 
 
 def read_metadata(context: Any) -> dict[str, Any]:

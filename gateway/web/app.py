@@ -11,10 +11,12 @@ from jina import __version__
 from jina.types.request.data import DataRequest
 from starlette.requests import ClientDisconnect
 
+from contract.options import ENDPOINT_OPTIONS
 from contract.problem import make_error, quote
+from gateway.core.error_answer import find_problem
 from gateway.core.offload import offload
-from gateway.core.request_service import RequestService, find_problem
-from gateway.web import progress_events, static_pages, upscale_endpoint
+from gateway.core.request_service import RequestService
+from gateway.web import image_endpoint, progress_events, static_pages
 from gateway.web.docs_page import docs_page
 from gateway.web.jina_json import request_from_json
 from gateway.web.openapi import PageSettings, describe_service
@@ -29,7 +31,7 @@ from gateway.web.responses import add_error_handlers, answer_response, error_res
 from gateway.web.websocket import add_sockets
 
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-_TOLD_HEADERS = [upscale_endpoint.RECORD, "X-Request-ID", "Retry-After"]
+_TOLD_HEADERS = [*map(image_endpoint.name_record, ENDPOINT_OPTIONS), "X-Request-ID", "Retry-After"]
 _CLIENT_GONE = 499
 
 Read = Callable[[bytes], DataRequest]
@@ -105,7 +107,7 @@ def _add_questions(app: FastAPI, service: RequestService) -> None:
     @app.get("/models")
     async def models() -> Response:
         listed = await service.query_executors("/models")
-        return json_response({"models": [upscale_endpoint.whole_numbers(m) for m in listed if m]})
+        return json_response({"models": [image_endpoint.whole_numbers(m) for m in listed if m]})
 
     @app.get("/progress/{request_id}")
     async def events(request_id: str) -> Response:
@@ -117,21 +119,27 @@ def _add_posts(app: FastAPI, service: RequestService, limit: int) -> None:
     async def post(request: Request) -> Response:
         return await _answer_json(request, service, limit, None)
 
-    @app.post(upscale_endpoint.ENDPOINT)
-    async def upscale(request: Request) -> Response:
-        call = upscale_endpoint.UpscaleCall(request)
-        return await _answer(request, service, limit, call.read, call.write)
-
     @app.api_route("/{endpoint:path}", methods=_ALL_METHODS)
     async def other(request: Request, endpoint: str) -> Response:
         path = f"/{endpoint}"
+        if request.method == "POST" and path == "/upscale":  # every service has it
+            return await _answer_image(request, service, limit, path)
         if path not in await service.list_endpoints():
             raise make_error(
                 "PATH", f"path {quote(path)}: expected /post, or an endpoint as /upscale"
             )
         if request.method != "POST":
             raise make_error("METHOD", f"{quote(request.method)} {quote(path)}: expected POST")
+        if path in ENDPOINT_OPTIONS:
+            return await _answer_image(request, service, limit, path)
         return await _answer_json(request, service, limit, path)
+
+
+async def _answer_image(
+    request: Request, service: RequestService, limit: int, endpoint: str
+) -> Response:
+    call = image_endpoint.ImageCall(request, endpoint)
+    return await _answer(request, service, limit, call.read, call.write)
 
 
 async def _answer_json(

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 import yaml
 
 from contract.option import Option
-from contract.options import REQUEST_OPTIONS
+from contract.options import ENDPOINT_OPTIONS
 from contract.problem import RETRIABLE, STATUS
-from gateway.web.options import IMAGE_OPTIONS
+from gateway.web.image_endpoint import name_record
+from gateway.web.options import QUERY_OPTIONS
 
 __all__ = ["ERRORS", "PageSettings", "describe_service"]
 
@@ -40,7 +41,7 @@ def describe_service(pages: PageSettings, version: str) -> Json:
     texts = _DATA["texts"]
     listed = sorted(pages.listed, key=lambda path: path != "/upscale")  # that one first
     paths = {
-        path: {"post": _describe_upscale() if path == "/upscale" else _describe_endpoint(path)}
+        path: {"post": _describe_image(path) if path in QUERY_OPTIONS else _describe_endpoint(path)}
         for path in listed
     }
     return {
@@ -70,8 +71,9 @@ def _describe_endpoint(path: str) -> Json:
     return operation | {"summary": operation["summary"].format(path=path)}
 
 
-def _describe_upscale() -> Json:
-    operation = _complete(_DATA["upscale"])
+def _describe_image(path: str) -> Json:
+    operation, options = _complete(_DATA["image"]), QUERY_OPTIONS[path]
+    operation |= _DATA["images"][path]
     operation["parameters"] = [
         {
             "name": name,
@@ -79,10 +81,12 @@ def _describe_upscale() -> Json:
             "description": _describe_option(name, option),
             "schema": option.schema,
         }
-        for name, option in IMAGE_OPTIONS.items()
+        for name, option in options.items()
     ]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
-    form["properties"] |= {name: option.schema for name, option in IMAGE_OPTIONS.items()}
+    form["properties"] |= {name: option.schema for name, option in options.items()}
+    headers = operation["responses"]["200"]["headers"]
+    headers[name_record(path)] = headers.pop("X-Upscale")
     return operation
 
 
@@ -90,7 +94,8 @@ def _describe_schemas() -> Json:
     schemas: Json = deepcopy(_DATA["schemas"])
     schemas["Options"]["properties"] = {
         name: option.schema | {"description": _describe_option(name, option)}
-        for option in REQUEST_OPTIONS.values()
+        for options in ENDPOINT_OPTIONS.values()
+        for option in options.values()
         for name in option.names
     }
     code = schemas["Error"]["properties"]["code"]

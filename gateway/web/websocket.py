@@ -12,8 +12,9 @@ from jina.types.request.data import DataRequest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from contract.problem import ProblemError
+from gateway.core.error_answer import find_problem
 from gateway.core.offload import offload
-from gateway.core.request_service import RequestService, find_problem
+from gateway.core.request_service import RequestService
 from gateway.web.jina_json import answer_to_text, request_from_json
 
 END = {"bytes": bytes(True), "json": b"{}"}

@@ -22,7 +22,7 @@ from superres.cli.values import describe_error
 from superres.codecs.decode import DEFAULT_LIMITS, READERS, decode
 from superres.codecs.encode import Format
 from superres.codecs.sniff import sniff_format
-from superres.errors import Misconfigured, SuperresError
+from superres.errors import SuperresError, concerns_all
 from superres.image.size_expression import SizeExpression
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Run:
         try:
             yield
         except (SuperresError, OSError, MemoryError) as error:
-            if _affects_all(error):
+            if concerns_all(error):
                 raise
             self.failed += 1
             sys.stderr.write(f"{name}: {describe_error(error)}\n")
@@ -160,9 +160,3 @@ class Run:
             self.written.add(target)
             sys.stdout.write(f"{target}\n")
             sys.stdout.flush()
-
-
-def _affects_all(error: Exception) -> bool:
-    """Return whether the next image would meet the same."""
-    wrong_model = isinstance(error, SuperresError) and error.code == "MODEL"
-    return wrong_model or isinstance(error, Misconfigured)

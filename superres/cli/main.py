@@ -5,6 +5,8 @@
   python -m superres upscale - < in.png > out.png        from standard input to standard output
   python -m superres upscale photo.jpg --server http://localhost:51001
   python -m superres video in.mp4 out.mp4                every frame; audio and subtitles are kept
+  python -m superres upscale set -o large --dataset      a data set: folders, tars and labels inside
+  python -m superres degrade set pairs --seed 1          low-resolution copies, to train with
   python -m superres models                              what there is to choose from
   python -m superres fetch realesrgan.x4plus             download weights ahead
   python -m superres fetch --all --to folder             for machines without a network
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
 from superres.cli.compare import add_compare
+from superres.cli.degrade import add_degrade
 from superres.cli.tables import write_table
 from superres.cli.video import add_video
 from superres.errors import BadOption, Refused, SuperresError
@@ -37,6 +40,11 @@ if TYPE_CHECKING:
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
 _DEFAULT_FACE_MODEL = "gfpgan.v1.4"
+_PIXEL_OPTIONS = (
+    *("model", "weights", "server", "scale", "format", "quality", "png_compression", "tile"),
+    *("keep_metadata", "face_enhance", "face_strength", "face_model"),
+)
+"""Options of `upscale` that the files of one data set must have in common."""
 _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
 
 
@@ -85,6 +93,8 @@ def _make_parser() -> argparse.ArgumentParser:
     models.set_defaults(run=list_models)
     video = "enlarge videos (requirements-video.txt)"
     add_video(commands.add_parser("video", help=video, allow_abbrev=False))
+    degraded = "make degraded copies of images, to train with"
+    add_degrade(commands.add_parser("degrade", help=degraded, allow_abbrev=False))
     compare = "measure models side by side on this machine"
     add_compare(commands.add_parser("compare", help=compare, allow_abbrev=False))
     _add_fetch(commands.add_parser("fetch", help="download weights ahead", allow_abbrev=False))
@@ -136,6 +146,13 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         help="of a restored face, 0..1; default: 1",
     )
     add("--face-model", help=f"on this machine; default: {_DEFAULT_FACE_MODEL}; see NOTICE.md")
+    add(
+        "--dataset",
+        action="store_true",
+        help="INPUT and --output are folders of a data set: folders inside and tar archives are "
+        "enlarged too, other files copied, names kept; a second run goes on where one ended",
+    )
+    add("--restart", action="store_true", help="of --dataset: begin anew instead of going on")
     add("--force", action="store_true", help="replace files that exist")
     add("--device", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     add("--offline", action="store_true", help="never download weights")
@@ -161,17 +178,47 @@ def _make_reader(name: str) -> Callable[[str], float]:
 
 def upscale(given: argparse.Namespace) -> int:
     """Enlarges every image."""
-    from superres.cli.batch import Run, RunOptions
+    from superres.cli.batch import Run
     from superres.cli.paths import choose_destination
-    from superres.image.size_expression import SizeExpression
 
+    if given.dataset:
+        return _upscale_set(given)
+    if given.restart:
+        raise BadOption("--restart", True, "--dataset beside it")
     goal = choose_destination(given.inputs, given.output, given.format)
     if goal.is_stream(given.inputs) and sys.stdout.isatty():
         raise BadOption("--output", "-", "a file, as standard output is a terminal")
+    run = Run(_choose_job(given, _read_wanted(given)), goal, given.force)
+    return SOME_FAILED if run.upscale_all(given.inputs) else DONE
+
+
+def _upscale_set(given: argparse.Namespace) -> int:
+    """Enlarge a data set."""
+    from superres.cli.dataset import upscale_set
+
+    if len(given.inputs) != 1 or given.output is None:
+        raise BadOption("--dataset", True, "one folder as INPUT and --output beside it")
+    asked = {name: getattr(given, name) for name in _PIXEL_OPTIONS}
+    failed = upscale_set(
+        Path(given.inputs[0]),
+        Path(given.output),
+        _choose_job(given, _read_wanted(given)),
+        given.format,
+        {name: None if value is None else str(value) for name, value in asked.items()},
+        given.restart,
+    )
+    return SOME_FAILED if failed else DONE
+
+
+def _read_wanted(given: argparse.Namespace) -> "RunOptions":
+    """Return the options that change pixels or files. Raises BadOption."""
+    from superres.cli.batch import RunOptions
+    from superres.image.size_expression import SizeExpression
+
     scale = None if given.scale is None else SizeExpression.parse(given.scale)
     if not given.face_enhance and (given.face_strength is not None or given.face_model):
         raise BadOption("--face-strength and --face-model", "…", "--face-enhance beside it")
-    wanted = RunOptions(
+    return RunOptions(
         scale,
         given.quality,
         given.tile,
@@ -180,8 +227,6 @@ def upscale(given: argparse.Namespace) -> int:
         given.face_enhance,
         given.face_strength,
     )
-    run = Run(_choose_job(given, wanted), goal, given.force)
-    return SOME_FAILED if run.upscale_all(given.inputs) else DONE
 
 
 def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":

@@ -165,7 +165,7 @@ def encode_streams(
     extras = _collect_metadata(
         metadata, first.size, format, keep_metadata, icc if embedded else None
     )
-    fitted = partial(_fit_frame, holds=format, icc=None if embedded else icc)
+    fitted = partial(fit_frame, holds=format, icc=None if embedded else icc)
     return Encoded(
         _WRITERS[format.name](EncoderInput(written, metadata.loop, fitted), extras, effort),
         format.mime_type,
@@ -197,8 +197,18 @@ def _choose_profile(icc: bytes | None, grey: bool) -> bytes | None:
 # What a format cannot hold
 
 
-def _fit_frame(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
-    """Return `frame` with what a format `holds`, in sRGB where `icc` is given."""
+def fit_frame(frame: Frame, holds: Format, icc: bytes | None) -> Frame:
+    """Convert a frame to what a file format holds.
+
+    Args:
+        frame: Of 8 or 16 bits, with alpha or without.
+        holds: The format.
+        icc: A profile that the format cannot hold.
+
+    Returns:
+        The frame, without alpha and of 8 bits where the format has no other; in sRGB where `icc`
+        is given.
+    """
     if not holds.alpha:
         frame = _lay_on_white(frame)
     if not holds.depth16:

@@ -17,6 +17,7 @@ from superres.degradation.steps import (
     Record,
     Resize,
 )
+from superres.degradation.video_compression import CompressVideo
 
 # Shares of the kernels, of section 4.1 of the Real-ESRGAN paper.
 _ANISOTROPIC, _GENERALIZED, _PLATEAU, _SINC = 0.31, 0.15, 0.15, 0.1
@@ -56,6 +57,7 @@ class Degradation(NamedTuple):
         return Degraded((np.rint(image * 255) / 255).astype(np.float32), done)
 
 
+_KEEP = FitTarget(filters=("area",))  # changes nothing where the size stays
 _BLUR = Blur(
     sigma=(0.2, 3.0),
     anisotropic=_ANISOTROPIC,
@@ -86,6 +88,7 @@ class _FitThenSinc(FitTarget):
 
 
 RECIPES = {
+    "none": Degradation("the size alone, by area averaging", (_KEEP,)),
     "bicubic": Degradation(
         "MATLAB's antialiased bicubic reduction, as in the literature",
         (FitTarget(filters=("matlab",)),),
@@ -125,7 +128,23 @@ RECIPES = {
             ),
         ),
     ),
-    "realworld": Degradation(
+    "jpeg": Degradation(
+        "JPEG of any quality, sometimes twice, on a grid of blocks that a crop has moved",
+        (
+            _KEEP,
+            Compress(quality=(8, 95), shift=7),
+            Compress(probability=0.15, quality=(30, 95), shift=7),
+        ),
+    ),
+    "noise": Degradation(
+        "noise up to 50 levels, of a sensor or Gaussian, half of the images then in a good JPEG",
+        (
+            _KEEP,
+            Noise(sigma=(0.0, 50.0), poisson_share=0.25),
+            Compress(probability=0.5, quality=(75, 98), shift=7),
+        ),
+    ),
+    "realesrgan": Degradation(
         "first- and second-order blur, resizing, noise and compression of the Real-ESRGAN paper",
         (
             _BLUR,
@@ -136,6 +155,15 @@ RECIPES = {
             Resize(factors=(0.3, 1.2), up=0.3, keep=0.3, of_target=True),
             Noise(sigma=(1.0, 25.0), poisson_share=0.5, poisson=(0.05, 2.5)),
             AnyOrder(steps=(_FitThenSinc(), _JPEG_OR_WEBP)),
+        ),
+    ),
+    "video": Degradation(
+        "frames of a compressed video: soft focus, little noise, H.264, HEVC or MPEG-4",
+        (
+            FitTarget(),
+            Blur(probability=0.5, sigma=(0.2, 1.5), anisotropic=0.2),
+            Noise(probability=0.5, sigma=(0.0, 8.0)),
+            CompressVideo(),
         ),
     ),
 }

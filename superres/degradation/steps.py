@@ -195,18 +195,25 @@ class Compress(DegradationStep):
 
     kind: Literal["jpeg", "webp"] = "jpeg"
     quality: tuple[int, int]
+    shift: int = 0  # pixels, up to which the grid of blocks begins before the image: a crop's does
 
     def change(self, image: Floats, context: Context) -> tuple[Floats, list[Record]]:
         """Encode and decode the image in 8 bits."""
         quality = int(context.draw.integers(self.quality[0], self.quality[1] + 1))
+        record: Record = {"step": self.kind, "quality": quality}
+        top, left = 0, 0
+        if self.shift:
+            top, left = (int(v) for v in context.draw.integers(0, self.shift + 1, 2))
+            image = np.asarray(cv2.copyMakeBorder(image, top, 0, left, 0, cv2.BORDER_REFLECT_101))
+            record["shift"] = [left, top]
         suffix, flag = _ENCODERS[self.kind]
         pixels = np.rint(image[..., ::-1] * 255).astype(np.uint8)
         written, data = cv2.imencode(suffix, pixels, [flag, quality])
         if not written:
             raise ValueError(f"an image of {image.shape} cannot be written as {self.kind}")
         read = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.float32)
-        changed = np.ascontiguousarray(read[..., ::-1]) / np.float32(255)
-        return changed, [{"step": self.kind, "quality": quality}]
+        changed = np.ascontiguousarray(read[top:, left:, ::-1]) / np.float32(255)
+        return changed, [record]
 
 
 @dataclass(frozen=True, kw_only=True)

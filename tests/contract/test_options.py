@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from contract.option import EXACT_FLOAT, WrongValue
-from contract.options import IMAGE_FORMATS, OPERATOR_OPTIONS, REQUEST_OPTIONS, SAMPLING_OPTIONS
+from contract.options import (
+    DEGRADE_OPTIONS,
+    IMAGE_FORMATS,
+    OPERATOR_OPTIONS,
+    REQUEST_OPTIONS,
+    SAMPLING_OPTIONS,
+)
+from superres.degradation.recipes import RECIPES
+from superres.degrade import DegradeOptions
 from tools.reference import replace_tables
 
 ROOT = Path(__file__).parents[2]
@@ -101,3 +109,10 @@ def test_the_controls_of_the_page_have_the_ranges_of_the_options() -> None:
     for name, minimum, maximum in rows:
         option = REQUEST_OPTIONS[name]
         assert (option.minimum, option.maximum) == (int(minimum), int(maximum)), name
+
+
+def test_the_recipes_of_degrade_are_those_that_there_are() -> None:
+    assert DEGRADE_OPTIONS["recipe"].choices == tuple(RECIPES)
+    options = DegradeOptions()
+    assert DEGRADE_OPTIONS["recipe"].default == options.recipe
+    assert DEGRADE_OPTIONS["reduction"].default == options.reduction

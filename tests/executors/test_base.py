@@ -185,7 +185,7 @@ def test_threads_of_the_network_do_not_spin_unless_the_operator_says_so(
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     environment |= {"OMP_WAIT_POLICY": own} if own else {}
     code = (
-        "import sys; sys.modules['executors.stable_diffusion'] = None\n"
+        "import sys; sys.modules['executors.degrader'] = None\n"
         "try: import executors.superres_executors\n"
         "except ImportError: pass\n"
         "import os; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"

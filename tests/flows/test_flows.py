@@ -47,6 +47,8 @@ def test_its_executors_exist_and_take_their_options(path: Path) -> None:
             continue
         served = getattr(classes, executor["uses"])
         settings = read_settings(executor.get("uses_with", {}), {})
+        if executor["uses"] == "Degrader":
+            continue  # it has no models
         systems = served.systems or (served.system,)
         assert all(CATALOGUE[name].system in systems for name in settings.models)
         assert executor["quiet_error"] is True

@@ -54,7 +54,7 @@ def test_a_recipe_says_only_what_differs_from_its_base(tmp_path: Path) -> None:
         ("steps = 10", "stepps = 10", r"\[training\] stepps: expected one of steps, batch"),
         ("steps = 10", 'steps = "10"', r"steps = '10': expected a number"),
         ('"bicubic_pp"', '"vdsr"', r"network = 'vdsr': expected one of \('compact'"),
-        ('"light"', '"heavy"', r"degradation = 'heavy': expected one of bicubic, clean"),
+        ('"light"', '"heavy"', r"degradation = 'heavy': expected one of none, bicubic"),
         ("hr_weight = 1.0", "hr_weight = 0.5", r"hr_weight = 0.5: expected 1 where .* no teacher"),
         ("weight = 1.0", "weight = 0.0", r"at least one of a weight above 0"),
         ("[data]", "[data]\npatch = 8", r"patch = 8: expected more than twice the rim"),

@@ -10,10 +10,10 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
-from contract.options import REQUEST_OPTIONS
+from contract.options import ENDPOINT_OPTIONS
 from gateway.web.docs_page import docs_page
 from gateway.web.openapi import ERRORS, PageSettings, describe_service
-from gateway.web.options import IMAGE_OPTIONS
+from gateway.web.options import QUERY_OPTIONS
 from gateway.web.static_pages import FOLDER, TYPES, Page
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import ROOT, Service
@@ -114,16 +114,28 @@ def test_every_reference_in_the_description_leads_somewhere() -> None:
 
 def test_the_description_names_every_form_option_and_error() -> None:
     upscale = DESCRIPTION["paths"]["/upscale"]["post"]
-    assert {p["name"] for p in upscale["parameters"]} == IMAGE_OPTIONS.keys()
+    assert {p["name"] for p in upscale["parameters"]} == QUERY_OPTIONS["/upscale"].keys()
     kinds = upscale["requestBody"]["content"].keys()
     assert kinds >= {"application/json", "multipart/form-data", "image/*"}
     assert upscale["responses"].keys() == {"200", *map(str, ERRORS.keys() - {405})}
     properties = DESCRIPTION["components"]["schemas"]["Options"]["properties"]
     assert properties.keys() == {
-        name for option in REQUEST_OPTIONS.values() for name in option.names
+        name
+        for options in ENDPOINT_OPTIONS.values()
+        for option in options.values()
+        for name in option.names
     }
     quality = properties["quality"]
     assert (quality["minimum"], quality["maximum"], quality["default"]) == (0, 100, 95)
+
+
+def test_a_service_that_degrades_describes_its_options_and_record() -> None:
+    described = describe_service(PageSettings(listed=("/degrade",)), "1")
+    assert "/upscale" not in described["paths"]
+    degrade = described["paths"]["/degrade"]["post"]
+    assert {p["name"] for p in degrade["parameters"]} == QUERY_OPTIONS["/degrade"].keys()
+    assert degrade["operationId"] == "degrade"
+    assert degrade["responses"]["200"]["headers"].keys() == {"X-Degrade", "X-Request-ID"}
 
 
 def test_the_record_is_described_as_the_executors_write_it() -> None:

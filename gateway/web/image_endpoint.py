@@ -1,4 +1,4 @@
-"""`/upscale` for people and browsers: an image file in, an image file out."""
+"""`/upscale` and `/degrade` for people and browsers: an image file in, an image file out."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,24 +16,23 @@ from gateway.web.options import read_options
 from gateway.web.request_body import check_coding, is_json, media_type
 from gateway.web.responses import answer_response, make_refusal_response
 
-ENDPOINT = "/upscale"
 _FILE_FIELDS = ("file", "image")
 FORM = "multipart/form-data"
-RECORD = "X-Upscale"
-"""The header that carries the answer's tag `upscale`, as JSON."""
 
 _FORMS = f"an image file, {FORM}, or Jina's application/json"
 _UNNAMED = frozenset({"", "application/x-www-form-urlencoded"})
 """Content types that say nothing: curl sends the second with whatever it is given."""
 
 
-class UpscaleCall:
-    """One request to `/upscale` in whatever form, and its answer in the form that belongs to it.
+class ImageCall:
+    """One request to an endpoint of images in whatever form, and its answer in the form that
+    belongs to it.
 
     Raises ProblemError for a form that is none, before the body is read.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, endpoint: str) -> None:
+        self._endpoint = endpoint
         check_coding(request)
         self._request = request
         self._media = media_type(request)
@@ -56,13 +55,13 @@ class UpscaleCall:
         if self._media == FORM:
             content_type = self._request.headers["content-type"]
             return self._from_form(parse_form(body, content_type))
-        return self._with(body, read_options(self._query))
+        return self._with(body, read_options(self._endpoint, self._query))
 
     async def write(self, answer: DataRequest) -> Response:
         """Return the answer as an image file, or as JSON where the client has asked for that."""
         if self._as_json:
             return await answer_response(answer)
-        image = _make_image_response(answer)
+        image = _make_image_response(answer, self._endpoint)
         return make_refusal_response(self._request, image) if isinstance(image, Problem) else image
 
     def _from_json(self, body: bytes) -> DataRequest:
@@ -70,7 +69,7 @@ class UpscaleCall:
             name = self._query[0][0][:40]
             message = f"{quote(name)} in the query: expected it in the JSON body's parameters"
             raise make_error("OPTION", message, option=name, allowed="no query")
-        return request_from_json(body, ENDPOINT)
+        return request_from_json(body, self._endpoint)
 
     def _from_form(self, parts: Sequence[FormPart]) -> DataRequest:
         files = [part for part in parts if part.name in _FILE_FIELDS or part.file_name is not None]
@@ -80,7 +79,7 @@ class UpscaleCall:
             message = f"the form's files are {found}: expected {expected}"
             raise make_error("FORM", message, allowed=expected)
         fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
-        return self._with(files[0].data, read_options([*self._query, *fields]))
+        return self._with(files[0].data, read_options(self._endpoint, [*self._query, *fields]))
 
     def _with(self, image: bytes, options: Mapping[str, str]) -> DataRequest:
         """Return a request with one Document: the image as blob, the options as tags.
@@ -92,7 +91,7 @@ class UpscaleCall:
             message = "the image is empty: send a file's bytes, as curl --data-binary @a.jpg"
             raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
-        request.header.exec_endpoint = ENDPOINT
+        request.header.exec_endpoint = self._endpoint
         # Straight into the message: docarray would copy the image twice.
         doc = request.proto_with_data.data.docs.docs.add()
         doc.id, doc.blob = read_request_id(self._request.scope), image
@@ -106,7 +105,12 @@ def wants_json(accept: str) -> bool:
     return "application/json" in types and not any(kind.startswith("image/") for kind in types)
 
 
-def _make_image_response(answer: DataRequest) -> Response | Problem:
+def name_record(endpoint: str) -> str:
+    """Return the header with an endpoint's record as JSON: X-Upscale has the tag upscale."""
+    return f"X-{endpoint[1:].title()}"
+
+
+def _make_image_response(answer: DataRequest, endpoint: str) -> Response | Problem:
     """Return the image file in an answer with its record in the headers, or why there is none."""
     docs = answer.proto_with_data.data.docs.docs
     tags: dict[str, Any] = MessageToDict(docs[0].tags) if docs else {}
@@ -114,12 +118,12 @@ def _make_image_response(answer: DataRequest) -> Response | Problem:
         return _problem(tags["error"])
     if not docs or not docs[0].blob:
         return Problem("MODEL", "no model has taken the image", "model", "one of /models", 422)
-    kind = docs[0].mime_type
+    kind, record = docs[0].mime_type, whole_numbers(tags.get(endpoint[1:], {}))
     return Response(
         docs[0].blob,
         media_type=kind if kind.startswith("image/") else "application/octet-stream",
         headers={
-            RECORD: json.dumps(whole_numbers(tags.get("upscale", {})), separators=(",", ":")),
+            name_record(endpoint): json.dumps(record, separators=(",", ":")),
             "X-Content-Type-Options": "nosniff",
         },
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.web.image_endpoint import wants_json
 from gateway.web.options import read_options
-from gateway.web.upscale_endpoint import wants_json
 from tests.gateway.conftest import KEYS
 from tests.gateway.service import Service, document
 
@@ -167,4 +167,4 @@ def test_accept_chooses_the_form_of_the_answer(accept: str, json_wanted: bool) -
 
 def test_a_near_miss_is_named() -> None:
     with pytest.raises(Exception, match="did you mean scale"):
-        read_options([("sacle", "1")])
+        read_options("/upscale", [("sacle", "1")])
