@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from contract.restoration import WrongChain, describe_chains, read_chain
+
 Kind = Literal[
-    "integer", "number", "boolean", "text", "path", "texts", "models", "integers", "paths"
+    "integer", "number", "boolean", "text", "path", "texts", "models", "integers", "paths", "chain"
 ]
 Scope = Literal["image", "document", "request", "operator"]
 """Where an option may stand: with an image (query, form, tags, parameters), in tags and parameters
@@ -17,6 +19,7 @@ only, in parameters only, or in the operator's settings.
 EXACT_FLOAT = 2**53
 """The largest whole number up to which floats, as in protobuf, miss none."""
 
+_SCHEMA_TYPES: Mapping[str, str | list[str]] = {"text": "string", "chain": ["string", "array"]}
 _MAX_NUMBER_CHARACTERS = 32
 _SWITCH_WORDS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 
@@ -69,6 +72,8 @@ class Option:
             return f"{text}, above {EXACT_FLOAT} as text" if is_beyond_floats else text
         if self.kind == "boolean":
             return "true or false"
+        if self.kind == "chain":
+            return describe_chains()
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.max_length:
@@ -79,7 +84,7 @@ class Option:
     def schema(self) -> dict[str, Any]:
         """The option in JSON Schema."""
         fields = {
-            "type": "string" if self.kind == "text" else self.kind,
+            "type": _SCHEMA_TYPES.get(self.kind, self.kind),
             "minimum": self.minimum,
             "maximum": self.maximum,
             "maxLength": self.max_length,
@@ -97,7 +102,7 @@ class Option:
                 truth values as words.
 
         Returns:
-            An int, float, bool or str within the option's range.
+            An int, float, bool or str within the option's range; of a chain, its steps.
 
         Raises:
             WrongValue: The option cannot have the value.
@@ -106,6 +111,11 @@ class Option:
             return self._read_number(value)
         if self.kind == "boolean":
             return self._read_switch(value)
+        if self.kind == "chain":
+            try:
+                return read_chain(value)
+            except WrongChain as error:
+                raise WrongValue(str(error)) from error
         if not isinstance(value, str):
             raise WrongValue(
                 self.allowed, f"{self.name.upper()}_TYPE" if self.expected else "OPTION"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from contract.model_choice import Choice
 from contract.option import Option
 from contract.options import DEGRADE_OPTIONS, REQUEST_OPTIONS
+from contract.restoration import find_preset_model
 from executors.error_response import describe
 from executors.source import SourcePolicy, read_source
 from superres.codecs.decode import Limits, decode
@@ -40,6 +41,9 @@ class UpscaleRequest:
     model: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)  # model-specific options
     drop_image_content: bool = True
+    restore: tuple[str, ...] = ()
+    strength: float = 1.0
+    preset_model: str | None = None  # what a preset is best with
     choice: Choice | None = None  # where the request left the model to the service
 
 
@@ -67,6 +71,9 @@ def read_request(
         model=read("model"),
         model_options=_read_model_options(read),
         drop_image_content=read("drop_image_content"),
+        restore=read("restore") or (),
+        strength=read("strength"),
+        preset_model=find_preset_model(look("restore")),
     )
 
 

@@ -10,6 +10,7 @@ from contract.api_keys import Keys, read_keys
 from contract.option import Kind, Option
 from contract.options import OPERATOR_OPTIONS, REQUEST_OPTIONS
 from contract.problem import quote
+from contract.restoration import describe_chains, read_chain
 from executors.model_entries import read_entry
 from executors.source import SourcePolicy
 from superres.codecs.decode import Limits
@@ -41,6 +42,8 @@ class Settings:
     quality: int
     png_compression: int
     keep_metadata: bool
+    restore: tuple[str, ...] | None
+    strength: float
     denoise_strength: float | None
     face_model: str | None
     face_enhance: bool | None
@@ -182,6 +185,7 @@ _CONVERTERS: Mapping[Kind, tuple[Callable[[Any], Any], str]] = {
     ),
     "integers": (_read_several(_read_whole), "a list of whole numbers"),
     "paths": (_read_several(_read_path), "a list of paths"),
+    "chain": (read_chain, describe_chains()),
 }
 
 

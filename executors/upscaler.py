@@ -1,5 +1,6 @@
 """The Executor of a system: upscales the images of Documents with one of its models."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from jina import requests
 
 from contract.model_choice import Candidate, choose_model, is_automatic
 from contract.problem import ProblemError
+from contract.restoration import FACES, STEPS
 from executors.admission.deadline import Deadline
 from executors.admission.estimate import MemoryDemand, estimate_demand
 from executors.base import DocumentExecutor, PreparedWork
@@ -21,15 +23,17 @@ from executors.document import (
     read_request,
     write_answer,
 )
-from executors.served_models import load_faces, load_models, make_cost_meter, warm_up
+from executors.served_models import load_faces, load_models, make_cost_meter, make_store, warm_up
 from superres.catalogue import ROWS
 from superres.catalogue.measured import find_quality
+from superres.catalogue.restorers import RESTORERS
 from superres.diffusion.spec import SPEC
 from superres.errors import BadOption
 from superres.estimation.calibration import PaceTracker
-from superres.model_loader import LoadedModel
+from superres.model_loader import LoadedModel, NetworkModel
 from superres.model_spec import FACE_OPTIONS, ModelSpec
 from superres.pipeline import Answer, upscale
+from superres.restoration.chained_model import Blending, ChainedModel, make_chain
 
 DESCRIBED: tuple[ModelSpec, ...] = (*ROWS, SPEC)
 
@@ -68,6 +72,8 @@ class UpscalerExecutor(DocumentExecutor):
         if self.settings.optimize != "none":
             warm_up(self.models, self.pace_tracker)
         self.default = next(iter(self.models))
+        self.restorers: dict[str, NetworkModel] = {}  # loaded when a request needs them
+        self.loading = threading.Lock()
 
     def load(self) -> Mapping[str, LoadedModel]:
         """Return the models by name, the default first. Raises Misconfigured."""
@@ -115,6 +121,9 @@ class UpscalerExecutor(DocumentExecutor):
         """Return the work with a Document: its options, model and image, not decoded."""
         request = self.resolve_model(read_request(document, parameters, self.settings.defaults))
         model = self.choose_model(request)
+        if request.restore or request.strength < 1:
+            model = self.chain_steps(model, request)
+        self.check_options(model, request)
         content = read_content(document, self.source_policy)
         pace = self.pace_tracker.get_pace(model.spec.name)
         demand = estimate_demand(
@@ -137,7 +146,8 @@ class UpscalerExecutor(DocumentExecutor):
         """Upscale the image."""
         document, request, model, content, watch, demand = prepared
         special = {n: v for n, v in request.model_options.items() if n in model.spec.options}
-        faces = self.faces if special.pop("face_enhance", False) else None
+        wants_faces = special.pop("face_enhance", False) and FACES not in request.restore
+        faces = self.faces if wants_faces else None
         strength = special.pop("face_strength", 1.0)
         # The pipeline lets go of the image it is given, which nobody else may hold.
         return upscale(
@@ -168,7 +178,8 @@ class UpscalerExecutor(DocumentExecutor):
 
     def choose_model(self, request: UpscaleRequest) -> LoadedModel:
         """Return the model a request names, else the default, if it takes the request's options."""
-        name = request.model or self.default
+        preferred = request.preset_model if request.preset_model in self.models else None
+        name = request.model or preferred or self.default
         if name not in self.models:
             raise BadOption("model", name, f"one of {', '.join(self.models)}", code="MODEL")
         model = self.models[name]
@@ -176,17 +187,42 @@ class UpscalerExecutor(DocumentExecutor):
             raise BadOption(
                 "face_enhance", True, "false: this server loads no face model (face_model)"
             )
+        return model
+
+    def check_options(self, model: LoadedModel, request: UpscaleRequest) -> None:
+        """Check that a request's options are those of its model. Raises BadOption."""
         for option, value in request.model_options.items():
             if option not in model.spec.options and value != self.settings.defaults.get(option):
                 takers = [row.name for row in DESCRIBED if option in row.options]
-                raise BadOption(
-                    option, value, f"no value with model {name}; it works with {', '.join(takers)}"
+                allowed = (
+                    f"no value with model {model.spec.name}; it works with {', '.join(takers)}"
                 )
+                raise BadOption(option, value, allowed)
         strength = request.model_options.get("face_strength")
         is_own = strength != self.settings.defaults.get("face_strength")
-        if is_own and not request.model_options.get("face_enhance"):
+        has_faces = request.model_options.get("face_enhance") or FACES in request.restore
+        if is_own and not has_faces:
             raise BadOption("face_strength", strength, "no value without face_enhance=true")
-        return model
+
+    def chain_steps(self, main: LoadedModel, request: UpscaleRequest) -> ChainedModel:
+        """Return the steps that a request asks for, around its model. Raises BadOption."""
+        strength = request.model_options.get("face_strength")
+        blending = Blending(request.strength, 1.0 if strength is None else strength)
+        return make_chain(request.restore, main, self.faces, self.load_step, blending)
+
+    def load_step(self, name: str) -> LoadedModel:
+        """Return the model of a step of restoration. Raises BadOption."""
+        if name in self.models:
+            return self.models[name]
+        if name not in RESTORERS:
+            own = [n for n, model in self.models.items() if model.spec.scale == 1]
+            raise BadOption("restore", name, f"one of {', '.join([*STEPS, *own])}")
+        with self.loading:
+            if name not in self.restorers:
+                device = next(iter(self.models.values())).device
+                store = make_store(self.settings)
+                self.restorers[name] = NetworkModel(RESTORERS[name], device, store)
+        return self.restorers[name]
 
     def close(self) -> None:
         """Stop measuring, let running tiles end, then release the threads."""

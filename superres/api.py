@@ -1,5 +1,6 @@
 """The engine in three functions: `upscale`, `load` and `models`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -7,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from contract.restoration import WrongChain, read_chain
 from superres.catalogue import ROWS, find_model
 from superres.codecs.decode import decode
 from superres.codecs.pillow_frames import to_pillow
 from superres.custom.detect import WEIGHTS_SUFFIXES, detect_network
 from superres.diffusion.spec import SPEC
-from superres.errors import BadImage
+from superres.errors import BadImage, BadOption
 from superres.image.frame import Frame, Pixels
 from superres.image.size_expression import SizeExpression
 from superres.inference.device import Device, find_device
@@ -21,6 +23,9 @@ from superres.model_loader import NetworkModel
 from superres.model_spec import ModelSpec
 from superres.pipeline import OutputOptions, upscale_frame
 from superres.pipeline import upscale as upscale_image
+from superres.request_options import read_option
+from superres.restoration.chained_model import Blending
+from superres.restoration.loading import chain_steps
 from superres.weights.store import Store
 
 __all__ = ["DEFAULT_MODEL", "load", "models", "upscale"]
@@ -40,6 +45,9 @@ def load(
     device: str = "auto",
     weights: str | Path | None = None,
     offline: bool = False,
+    restore: str | Sequence[str] | None = None,
+    strength: float = 1.0,
+    face_model: str | None = None,
 ) -> Upscaler:
     """Load a model of the catalogue, to upscale many images with it.
 
@@ -50,12 +58,16 @@ def load(
         device: auto, cpu, mps, cuda or cuda:N.
         weights: A file or folder used instead of the publisher's file.
         offline: Never download.
+        restore: Steps of restoration in their order, or a preset, such as ["deblock", "upscale"];
+            without "upscale" the size stays. A weights file that keeps the size is a step too.
+        strength: 0..1, how much of the result is blended over the input, enlarged by Lanczos.
+        face_model: For the step "faces"; by default gfpgan.v1.4.
 
     Returns:
         The model on the device; safe to call from several threads.
 
     Raises:
-        BadOption: There is no such model or device.
+        BadOption: There is no such model, device or step.
         Misconfigured: The weights are missing, damaged or those of another architecture.
     """
     store = Store.from_environment(offline=offline or None)
@@ -65,7 +77,13 @@ def load(
         spec = detect_network(path)
     else:
         spec = find_model(model)
-    return NetworkModel(spec, Device(find_device(device)), store, path).upscaler()
+    try:
+        steps = () if restore is None else read_chain(restore)
+    except WrongChain as error:
+        raise BadOption("restore", restore, str(error)) from error
+    loaded = NetworkModel(spec, Device(find_device(device)), store, path)
+    blending = Blending(read_option("strength", strength))
+    return chain_steps(loaded, steps, blending, store, face_model)
 
 
 @overload

@@ -20,7 +20,7 @@ def _describe_value(option: Option) -> str:
     if option.maximum is not None:
         maximum = "2^63-1" if option.maximum == 2**63 - 1 else f"{option.maximum:_}"
         return f"{option.minimum}..{maximum}".replace("_", " ")
-    words = {"boolean": "true, false", "texts": "texts", "integers": "numbers"}
+    words = {"boolean": "true, false", "texts": "texts", "integers": "numbers", "chain": "steps"}
     return words.get(option.kind, option.expected or option.kind).replace('"', "")
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from superres.catalogue import ROWS
+from superres.catalogue.restorers import RESTORERS
 from superres.diffusion.spec import SPEC
 from superres.faces.models import FACE_WEIGHTS
 from superres.model_spec import ModelSpec
@@ -70,7 +71,11 @@ def write_models_table() -> str:
 
 def write_notice() -> str:
     """NOTICE.md: licence and origin of every weights file."""
-    files = {w.file: (w, spec.name) for spec in reversed(DESCRIBED) for w in spec.weights}
+    files = {
+        w.file: (w, spec.name)
+        for spec in reversed((*DESCRIBED, *RESTORERS.values()))
+        for w in spec.weights
+    }
     files = {w.file: (w, "face enhancement") for w in reversed(FACE_WEIGHTS)} | files
     rows = (
         (name, f"`{w.file}`", w.licence, "this repository" if w.embedded else w.origin)

@@ -64,10 +64,32 @@ def _make_compact(
         load_state_dict(network, state, start)
     elif teacher is not None:
         network.load_state_dict(thin_out(teacher.state, settings.convolutions))
+    else:
+        initialize(network)
     if settings.trainable == "last":
         network.requires_grad_(False)
         network.body[-1].requires_grad_(True)  # type: ignore[index, union-attr]
     return Student(network, nn.Module.state_dict)
+
+
+def initialize(network: nn.Module) -> None:
+    """Initialize convolutions with PReLU so that signals keep their size through all layers.
+
+    PyTorch's own start shrinks them by about 0.6 a layer: a plain stack of ten then hardly learns.
+    The last layer begins near zero, and the network near interpolation.
+
+    Source: He et al., "Delving Deep into Rectifiers", ICCV 2015.
+
+    Args:
+        network: Whose convolutions are changed in place.
+    """
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in convolutions:
+        nn.init.kaiming_normal_(layer.weight, a=0.25)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        convolutions[-1].weight.mul_(0.05)
 
 
 def thin_out(state: StateDict, convolutions: int) -> StateDict:

@@ -13,6 +13,7 @@ from jina.types.request.data import DataRequest
 from contract.model_choice import Candidate, Choice, choose_model, is_automatic
 from contract.options import REQUEST_OPTIONS
 from contract.problem import Problem, make_error, quote
+from contract.restoration import find_preset_model
 
 ENDPOINT = "/upscale"
 
@@ -66,8 +67,10 @@ class Routes:
     def find_route(self, tags: Mapping[str, Any], parameters: Mapping[str, Any]) -> Route:
         """Return the route of a Document. Raises ProblemError for a model that nobody serves."""
         asked = tags.get("model")
-        name = parameters.get("model") if asked is None else asked
-        name = self.default if name is None else name
+        name: Any = parameters.get("model") if asked is None else asked
+        if name is None:
+            preferred = find_preset_model(tags.get("restore", parameters.get("restore")))
+            name = preferred if preferred in self.executors else self.default
         if is_automatic(name):
             options = frozenset(_list_model_options({**parameters, **tags}))
             choice = choose_model(name, self._candidates, options)

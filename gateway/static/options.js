@@ -3,6 +3,7 @@
 import { byId, make } from './element.js';
 import { dimensions } from './figures.js';
 import { formatOf } from './image-file.js';
+import { arrangeRestore, keepsSize, readRestore, showRestore } from './restore.js';
 import { readSpecial, showSpecial } from './special.js';
 
 const LOSSY = new Set(['jpeg', 'webp', 'avif']);
@@ -23,14 +24,14 @@ export function createOptions(onChange) {
     changed();
   });
   byId('model').addEventListener('change', () => {
-    showSpecial(byId('special'), chosenModel(known)?.options ?? []);
+    offer(known);
     changed();
   });
   return {
     setModels(models) {
       known.models = models;
       showModels(models);
-      showSpecial(byId('special'), chosenModel(known)?.options ?? []);
+      offer(known);
       changed();
     },
     setImageFile(imageFile) {
@@ -42,6 +43,13 @@ export function createOptions(onChange) {
     format: () => chosenFormat(form, known),
     showInvalid,
   };
+}
+
+/** Offers what the chosen model takes. */
+function offer(known) {
+  const names = chosenModel(known)?.options ?? [];
+  showSpecial(byId('special'), names);
+  showRestore(names.includes('face_enhance'));
 }
 
 /** Parameters of a request: only what differs from the service's defaults. */
@@ -56,7 +64,8 @@ function read(form, known) {
   if (!byId('quality-field').hidden && quality.value !== DEFAULT_QUALITY) {
     asked.quality = Number(quality.value);
   }
-  return { ...asked, ...readSpecial(byId('special')) };
+  const special = keepsSize() ? {} : readSpecial(byId('special'));
+  return { ...asked, ...readRestore(), ...special };
 }
 
 function chosenModel({ models }) {
@@ -121,8 +130,10 @@ function bySystem(models) {
 
 function arrange(form, known) {
   const model = chosenModel(known);
+  arrangeRestore();
+  byId('special').hidden = keepsSize();
   const double = byId('target-double');
-  double.hidden = Boolean(model) && model.scale <= 2;
+  double.hidden = Boolean(model) && factorOf(model) <= 2;
   if (double.hidden && form.elements.target.value === 'double') form.elements.target.value = 'full';
   const target = form.elements.target.value;
   byId('width-field').hidden = target !== 'width';
@@ -152,11 +163,16 @@ function modelHint(model) {
 function targetHint(target, model, size) {
   if (target === 'free') return FREE_HINT;
   if (!model) return '';
-  if (target === 'width') return size ? widthHint(size, model.scale) : '';
-  const factor = target === 'double' ? 2 : model.scale;
+  if (target === 'width') return size ? widthHint(size, factorOf(model)) : '';
+  const factor = target === 'double' ? 2 : factorOf(model);
+  if (!size && factor === 1) return 'As wide and high as the image.';
   if (!size) return `${factor} times as wide and high.`;
   const { width, height } = size;
   return `${dimensions(width * factor, height * factor)} pixels.`;
+}
+
+function factorOf(model) {
+  return keepsSize() ? 1 : model.scale;
 }
 
 function widthHint({ width, height }, scale) {

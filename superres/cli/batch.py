@@ -28,9 +28,10 @@ from superres.image.size_expression import SizeExpression
 if TYPE_CHECKING:
     from superres.faces.enhancer import FaceEnhancer
     from superres.inference.result import Progress
-    from superres.inference.upscaler import NetworkUpscaler
+    from superres.inference.upscaler import Upscaler
 
 _UNKNOWN_SCALE = "upscaled"  # marks what a server's default or --scale made
+_RESTORED = "restored"  # marks what kept its size
 
 
 class RunOptions(NamedTuple):
@@ -43,6 +44,8 @@ class RunOptions(NamedTuple):
     png_compression: int | None = None
     face_enhance: bool = False
     face_strength: float | None = None
+    restore: tuple[str, ...] = ()
+    strength: float = 1.0
 
 
 class FileJob(NamedTuple):
@@ -55,7 +58,7 @@ class FileJob(NamedTuple):
 
 
 def upscale_here(
-    upscaler: "NetworkUpscaler", wanted: RunOptions, faces: "FaceEnhancer | None" = None
+    upscaler: "Upscaler", wanted: RunOptions, faces: "FaceEnhancer | None" = None
 ) -> FileJob:
     """Return the work done by a model on this machine, with a bar on a terminal."""
     from superres.codecs.png.writer import DEFAULT_COMPRESSION
@@ -75,7 +78,9 @@ def upscale_here(
             answer = upscale(decode(data), upscaler, options, progress=progress, faces=faces)
         return answer.encoded.data
 
-    return FileJob(enlarge, _UNKNOWN_SCALE if wanted.scale else f"x{upscaler.spec.scale}")
+    keeps_size = upscaler.spec.scale == 1
+    mark = _RESTORED if keeps_size else f"x{upscaler.spec.scale}"
+    return FileJob(enlarge, _UNKNOWN_SCALE if wanted.scale else mark)
 
 
 def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> FileJob:
@@ -89,6 +94,8 @@ def upscale_remotely(server: Server, model: str | None, wanted: RunOptions) -> F
         "keep_metadata": "true" if wanted.keep_metadata else None,
         "face_enhance": "true" if wanted.face_enhance else None,
         "face_strength": wanted.face_strength,
+        "restore": ",".join(wanted.restore) or None,
+        "strength": None if wanted.strength == 1 else wanted.strength,
     }
 
     def enlarge(data: bytes, name: str, made: Format) -> bytes:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from contract.option import WrongValue
 from contract.options import REQUEST_OPTIONS
+from contract.restoration import FACES, find_preset_model
 from superres.cli.compare import add_compare
 from superres.cli.degrade import add_degrade
 from superres.cli.tables import write_table
@@ -39,10 +40,9 @@ if TYPE_CHECKING:
     from superres.weights.store import Store
 
 DONE, SOME_FAILED, WRONG_OPTIONS, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 3, 130
-_DEFAULT_FACE_MODEL = "gfpgan.v1.4"
 _PIXEL_OPTIONS = (
     *("model", "weights", "server", "scale", "format", "quality", "png_compression", "tile"),
-    *("keep_metadata", "face_enhance", "face_strength", "face_model"),
+    *("keep_metadata", "restore", "strength", "face_enhance", "face_strength", "face_model"),
 )
 """Options of `upscale` that the files of one data set must have in common."""
 _KEY_VARIABLE = "SUPERRES_KEY"  # a key on a command line can be read by everyone on the machine
@@ -139,13 +139,26 @@ def _add_upscale(command: argparse.ArgumentParser) -> None:
         "--tile", type=_make_reader("tile"), default=0, help="edge in input pixels; default: chosen"
     )
     add("--keep-metadata", action="store_true", help="EXIF and XMP travel to the output")
+    add(
+        "--restore",
+        metavar="STEPS",
+        help="deblock,denoise,faces,upscale in any order, without upscale at the image's own size; "
+        "a weights file that keeps the size is a step too; or a preset: jpeg, old-photo, scan, "
+        "face, anime; or a YAML file with a list",
+    )
+    add(
+        "--strength",
+        type=_make_reader("strength"),
+        default=1.0,
+        help="0..1, how much of the result is blended over the plain enlargement; default: 1",
+    )
     add("--face-enhance", action="store_true", help="restore faces, with models for photos")
     add(
         "--face-strength",
         type=_make_reader("face_strength"),
         help="of a restored face, 0..1; default: 1",
     )
-    add("--face-model", help=f"on this machine; default: {_DEFAULT_FACE_MODEL}; see NOTICE.md")
+    add("--face-model", help="on this machine; default: gfpgan.v1.4; see NOTICE.md")
     add(
         "--dataset",
         action="store_true",
@@ -213,10 +226,13 @@ def _upscale_set(given: argparse.Namespace) -> int:
 def _read_wanted(given: argparse.Namespace) -> "RunOptions":
     """Return the options that change pixels or files. Raises BadOption."""
     from superres.cli.batch import RunOptions
+    from superres.cli.restoration import read_steps
     from superres.image.size_expression import SizeExpression
 
     scale = None if given.scale is None else SizeExpression.parse(given.scale)
-    if not given.face_enhance and (given.face_strength is not None or given.face_model):
+    steps = read_steps(given.restore)
+    has_faces = given.face_enhance or FACES in steps
+    if not has_faces and (given.face_strength is not None or given.face_model):
         raise BadOption("--face-strength and --face-model", "…", "--face-enhance beside it")
     return RunOptions(
         scale,
@@ -226,6 +242,8 @@ def _read_wanted(given: argparse.Namespace) -> "RunOptions":
         given.png_compression,
         given.face_enhance,
         given.face_strength,
+        steps,
+        given.strength,
     )
 
 
@@ -244,16 +262,24 @@ def _choose_job(given: argparse.Namespace, wanted: "RunOptions") -> "FileJob":
         raise BadOption("--key", "…", "--server beside it")
 
     from superres.cli.local_model import choose_model, explain_missing_packages, load_model
+    from superres.restoration.chained_model import Blending
+    from superres.restoration.loading import chain_steps
     from superres.weights.store import Store
 
     store = Store.from_environment(offline=given.offline or None)
-    spec = choose_model(given.model, given.weights, store, given.face_enhance)
+    name = given.model or (None if given.weights else find_preset_model(given.restore))
+    spec = choose_model(name, given.weights, store, given.face_enhance)
     if given.face_enhance and "face_enhance" not in spec.options:
         raise BadOption("--face-enhance", True, f"no value with model {spec.name}")
+    blending = Blending(
+        wanted.strength, 1.0 if wanted.face_strength is None else wanted.face_strength
+    )
     with explain_missing_packages(spec):
         model = load_model(spec, given.device or "auto", store, given.weights)
-        faces = _load_faces(given, model.device.device, store) if given.face_enhance else None
-    return upscale_here(model.upscaler(), wanted, faces)
+        upscaler = chain_steps(model, wanted.restore, blending, store, given.face_model)
+        after = given.face_enhance and FACES not in wanted.restore
+        faces = _load_faces(given, model.device.device, store) if after else None
+    return upscale_here(upscaler, wanted, faces)
 
 
 def _load_faces(
@@ -261,8 +287,9 @@ def _load_faces(
 ) -> "FaceEnhancer":
     """Return the restorer of faces. Raises Misconfigured."""
     from superres.faces.enhancer import FaceEnhancer
+    from superres.restoration.loading import DEFAULT_FACE_MODEL
 
-    return FaceEnhancer.from_store(given.face_model or _DEFAULT_FACE_MODEL, device, store)
+    return FaceEnhancer.from_store(given.face_model or DEFAULT_FACE_MODEL, device, store)
 
 
 def list_models(_given: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ _READ_ENDINGS = frozenset(
     {name for made in FORMATS.values() for name in (made.name, *made.names)}
     | {"ico", "ppm", "pgm", "pbm", "pnm"}
 )
-_MADE = re.compile(r"\.(x[1-9]|upscaled)$")  # ends the stem of what an earlier run wrote
+_MADE = re.compile(r"\.(x[1-9]|upscaled|restored)$")  # ends the stem of what an earlier run wrote
 
 
 class TargetTaken(SuperresError):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from contract.restoration import FACES, find_preset_model
 from superres.cli.paths import check_target
 from superres.cli.values import check_at_least, describe_error, make_range
 from superres.errors import BadOption, BadSetting, BadVideo, Misconfigured, SuperresError
 
 if TYPE_CHECKING:
     from superres.image.frame import Frame
-    from superres.inference.upscaler import NetworkUpscaler
+    from superres.inference.upscaler import Upscaler
     from superres.video.settings import VideoSettings
     from superres.video.upscaling import VideoProgress, VideoReport
 
@@ -42,6 +43,8 @@ def add_video(command: argparse.ArgumentParser) -> None:
     add("--start", type=_read_seconds, default=Fraction(0), metavar="TIME", help="e.g. 90 or 1:30")
     add("--duration", type=_read_seconds, metavar="TIME", help="default: to the end")
     add("--denoise", type=make_range(0, 10), default=0.0, metavar="0..10", help="before the model")
+    add("--restore", metavar="STEPS", help="as of `upscale`, e.g. deblock,upscale, but for faces")
+    add("--strength", type=make_range(0, 1), default=1.0, metavar="0..1", help="as of `upscale`")
     add("--no-deinterlace", action="store_true", help="leave interlaced frames as they are")
     add(
         "--stabilise",
@@ -126,20 +129,30 @@ def _read_settings(given: argparse.Namespace) -> "VideoSettings":
     )
 
 
-def _load(given: argparse.Namespace) -> tuple[list["NetworkUpscaler"], str]:
+def _load(given: argparse.Namespace) -> tuple[list["Upscaler"], str]:
     """Return the model on each device, and what names its weights. Raises BadOption."""
     from superres.cli.local_model import choose_model, explain_missing_packages, load_model
+    from superres.cli.restoration import read_steps
+    from superres.restoration.chained_model import Blending
+    from superres.restoration.loading import chain_steps
     from superres.weights.download import compute_sha256
     from superres.weights.store import Store
 
     store = Store.from_environment(offline=given.offline or None)
-    spec = choose_model(given.model, given.weights, store)
+    steps, blending = read_steps(given.restore), Blending(given.strength)
+    if FACES in steps:
+        raise BadOption("--restore", given.restore, "steps without faces, which would flicker")
+    name = given.model or (None if given.weights else find_preset_model(given.restore))
+    spec = choose_model(name, given.weights, store)
     with explain_missing_packages(spec):
         models = [
             load_model(spec, device, store, given.weights) for device in given.device.split(",")
         ]
     path = models[0].path
-    return [model.upscaler() for model in models], compute_sha256(path) if path.is_file() else ""
+    digest = compute_sha256(path) if path.is_file() else ""
+    if steps or given.strength < 1:  # part of what a run that goes on must have in common
+        digest += f" {','.join(steps)} {given.strength}"
+    return [chain_steps(model, steps, blending, store) for model in models], digest
 
 
 def _pair(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -180,7 +193,7 @@ def _list_videos(path: Path) -> list[Path]:
 def _upscale_one(
     source: Path,
     target: Path,
-    upscalers: Sequence["NetworkUpscaler"],
+    upscalers: Sequence["Upscaler"],
     settings: "VideoSettings",
     weights: str,
     given: argparse.Namespace,
@@ -205,7 +218,7 @@ def _upscale_one(
 
 
 def _animate(
-    source: Path, target: Path, upscaler: "NetworkUpscaler", settings: "VideoSettings", force: bool
+    source: Path, target: Path, upscaler: "Upscaler", settings: "VideoSettings", force: bool
 ) -> None:
     """Upscale a GIF as an image is upscaled: its palette, transparency and loops are kept."""
     from superres.cli.batch import RunOptions, upscale_here

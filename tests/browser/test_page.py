@@ -160,6 +160,24 @@ def test_the_target_size_can_be_chosen(page: Browser, photo: Path) -> None:
     assert "450 × 450" in page.text("#facts")
 
 
+def test_a_picture_is_restored_at_its_own_size(
+    page: Browser, photo: Path, launched: dict[str, Service]
+) -> None:
+    choose(page, photo)
+    page.script(
+        "for (const [id, value] of [['restore', 'deblock,denoise'], ['strength', '0.5']]) {"
+        " const input = document.getElementById(id); input.value = value;"
+        " input.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    assert page.text("#target-hint") == "200 × 200 pixels."
+    pick(page, "format", "png")
+    page.click("#start")
+    page.wait(DONE)
+    data = download(page, "a photo-200x200.png")
+    query = "?image_format=png&restore=deblock,denoise&strength=0.5"
+    assert data == posted(launched["open"], query, photo.read_bytes())
+
+
 def test_the_divider_is_a_slider_for_the_keyboard(page: Browser, photo: Path) -> None:
     upscale(page, photo)
     now, divider = state_of("divider"), "document.getElementById('divider')"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from superres.catalogue import CATALOGUE, ROWS, find_model
+from superres.catalogue import ROWS, find_model
+from superres.catalogue.restorers import RESTORERS
 from superres.errors import BadOption
 from superres.geometry import Size
 from superres.inference.device import Device
@@ -19,11 +20,13 @@ from superres.weights.store import ASSETS
 
 LICENCES = {"Apache-2.0", "BSD-3-Clause", "MIT", "CC-BY-NC-SA-4.0", "none stated"}
 GPU = torch.cuda.is_available()
-rows = pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+ALL = (*ROWS, *RESTORERS.values())
+BY_NAME = {spec.name: spec for spec in ALL}
+rows = pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.name)
 # Rows that differ in their weights alone are one architecture: random weights test it once.
-BUILDS = {str(spec.build): spec for spec in reversed(ROWS)}
+BUILDS = {str(spec.build): spec for spec in reversed(ALL)}
 # One architecture of each system and speed stands for those that differ in a number only.
-KINDS = {(spec.system, spec.speed): spec for spec in reversed(ROWS)}
+KINDS = {(spec.system, spec.speed, spec.scale == 1): spec for spec in reversed(ALL)}
 architectures = pytest.mark.parametrize("spec", BUILDS.values(), ids=lambda spec: spec.name)
 kinds = pytest.mark.parametrize("spec", KINDS.values(), ids=lambda spec: spec.name)
 
@@ -32,7 +35,7 @@ kinds = pytest.mark.parametrize("spec", KINDS.values(), ids=lambda spec: spec.na
 def upscaler(name: str, device: str = "cpu", precision: str = "fp32") -> NetworkUpscaler:
     """The model with random weights, the same at every call."""
     torch.manual_seed(0)
-    spec = CATALOGUE[name]
+    spec = BY_NAME[name]
     return NetworkUpscaler(spec, spec.build(), Device(torch.device(device), precision))  # type: ignore[arg-type]
 
 
@@ -45,7 +48,7 @@ def picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def test_names_are_unique() -> None:
-    assert len({spec.name for spec in ROWS}) == len(ROWS)
+    assert len(BY_NAME) == len(ALL)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

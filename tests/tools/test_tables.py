@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from superres.catalogue import ROWS
+from superres.catalogue.restorers import RESTORERS
 from tools.tables import write_models_table, write_notice
 
 ROOT = Path(__file__).parents[2]
@@ -15,4 +16,8 @@ def test_the_readme_has_the_table_of_models() -> None:
 
 
 def test_every_weights_file_is_in_the_notice() -> None:
-    assert all(f"`{w.file}`" in write_notice() for spec in ROWS for w in spec.weights)
+    assert all(
+        f"`{w.file}`" in write_notice()
+        for spec in (*ROWS, *RESTORERS.values())
+        for w in spec.weights
+    )

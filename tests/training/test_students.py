@@ -3,7 +3,8 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from superres.networks.realesrgan import build_srvgg
-from training.students import lengthen, reduce_last_layer, thin_out
+from training.recipe import StudentSettings
+from training.students import lengthen, make_student, reduce_last_layer, thin_out
 from training.teacher import correct_mean, gaussian_blur
 
 
@@ -63,3 +64,16 @@ def test_the_blur_is_scipys() -> None:
     images = torch.rand(2, 3, 24, 30)
     expected = gaussian_filter(images.numpy(), (0, 0, 1.0, 1.0), mode="mirror", truncate=3)
     assert abs(gaussian_blur(images, 1.0).numpy() - expected).max() < 1e-5
+
+
+def test_a_start_from_nothing_keeps_the_size_of_signals() -> None:
+    torch.manual_seed(0)
+    settings = StudentSettings(network="compact", scale=1, convolutions=8, features=48)
+    student = make_student(settings, None, None)
+    x = torch.rand(2, 3, 40, 40)
+    with torch.inference_mode():
+        assert (student(x) - x).std() < 0.5  # near interpolation
+        inside = x
+        for layer in list(student.network.body)[:-1]:  # type: ignore[arg-type]
+            inside = layer(inside)
+    assert 0.2 < inside.std() < 3

@@ -27,6 +27,19 @@ def test_a_video_is_enlarged(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "exists already: --force replaces it" in capsys.readouterr().err
 
 
+def test_frames_are_restored_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = make_clip(tmp_path / "in.mp4", seconds=0.25)
+    command = ["video", str(source), str(tmp_path / "out.mkv"), *MODEL, "--codec", "ffv1"]
+    assert main([*command, "--restore", "deblock,upscale", "--strength", "0.5"]) == 0
+    first = (tmp_path / "out.mkv").read_bytes()
+    assert main([*command, "--force"]) == 0
+    assert (tmp_path / "out.mkv").read_bytes() != first
+    assert main([*command, "--force", "--restore", "deblock"]) == 0
+    assert "96x64 to 96x64" in capsys.readouterr().err
+    assert main([*command, "--force", "--restore", "faces"]) == 2
+    assert "which would flicker" in capsys.readouterr().err
+
+
 def test_a_folder_is_done_and_one_failure_harms_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

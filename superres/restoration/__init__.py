@@ -1,0 +1,1 @@
+"""Restoration: networks and faces in a chain, of which the enlargement is one step."""
