@@ -2,6 +2,7 @@
 
     REQUEST_OPTIONS     what a request may ask of `/upscale`
     DEGRADE_OPTIONS     what a request may ask of `/degrade`
+    GENERATE_OPTIONS    what a request may ask of `/imagine`, `/restyle` and `/inpaint`
     OPERATOR_OPTIONS    what the operator of an Executor may set, in YAML or in the environment
 
 The reader of Documents, the operator's settings, the command line, OpenAPI, the pages and the
@@ -19,10 +20,13 @@ from contract.option import Option
 __all__ = [
     "DEGRADE_OPTIONS",
     "ENDPOINT_OPTIONS",
+    "GENERATE_OPTIONS",
     "IMAGE_FORMATS",
+    "MASK_ENDPOINTS",
     "OPERATOR_OPTIONS",
     "REQUEST_OPTIONS",
     "SAMPLING_OPTIONS",
+    "TEXT_ENDPOINTS",
 ]
 
 
@@ -49,8 +53,35 @@ DEGRADE_OPTIONS = MappingProxyType(
 )
 """Options of `/degrade`, by name."""
 
-ENDPOINT_OPTIONS = MappingProxyType({"/upscale": REQUEST_OPTIONS, "/degrade": DEGRADE_OPTIONS})
-"""Options of the endpoints that take an image and answer with one."""
+GENERATE_OPTIONS = _make_table(_TABLE["generate"])
+"""Options of generators, by name."""
+
+_SAMPLING = ("prompt", "negative_prompt", "steps", "guidance_scale", "seed")
+_ENLARGING = (*_SHARED, "scale", "tile", "model", "restore", "strength")
+
+
+def _select(own: tuple[str, ...], shared: tuple[str, ...]) -> Mapping[str, Option]:
+    """Return the options of an endpoint that generates."""
+    chosen = {name: GENERATE_OPTIONS[name] for name in (*_SAMPLING, *own)}
+    return MappingProxyType(chosen | {name: REQUEST_OPTIONS[name] for name in shared})
+
+
+ENDPOINT_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    {
+        "/upscale": REQUEST_OPTIONS,
+        "/degrade": DEGRADE_OPTIONS,
+        "/imagine": _select(("width", "height", "enlarge", "refine"), _ENLARGING),
+        "/restyle": _select(("change",), (*_SHARED, "scale", "model")),
+        "/inpaint": _select(("enlarge",), _ENLARGING),
+    }
+)
+"""Options of the endpoints that answer with an image."""
+
+TEXT_ENDPOINTS = frozenset({"/imagine"})
+"""Those of ENDPOINT_OPTIONS that take no image."""
+
+MASK_ENDPOINTS = frozenset({"/inpaint"})
+"""Those that take a mask beside the image: the Document's first chunk, in a form the file mask."""
 
 OPERATOR_OPTIONS = MappingProxyType(
     {

@@ -38,6 +38,17 @@ class PreparedWork(NamedTuple):
     finish: Callable[[], None]
 
 
+Prepare = Callable[[Document, Mapping[str, Any], Deadline], PreparedWork]
+
+
+class DocumentCall(NamedTuple):
+    """What the Documents of a request have in common."""
+
+    prepare: Prepare
+    parameters: Mapping[str, Any]
+    deadline: Deadline
+
+
 class DocumentExecutor(Executor):
     """Answers a request Document by Document: a bad one never harms its neighbours.
 
@@ -108,7 +119,7 @@ class DocumentExecutor(Executor):
         return DocumentArray([Document(id=f"{request_id}/{self.system}", tags=tags)])
 
     async def answer_all(
-        self, docs: DocumentArray, parameters: dict[str, Any] | None
+        self, docs: DocumentArray, parameters: dict[str, Any] | None, prepare: Prepare | None = None
     ) -> DocumentArray:
         """Answer every Document of a request.
 
@@ -118,6 +129,7 @@ class DocumentExecutor(Executor):
         Args:
             docs: The Documents, which are changed in place.
             parameters: Of the request.
+            prepare: Says what is to be done with a Document; by default the method of that name.
 
         Returns:
             The Documents.
@@ -136,22 +148,21 @@ class DocumentExecutor(Executor):
         request_id = str(parameters.get("request_id"))
         self.deadlines[request_id] = watch
         try:
-            await self.answer_side_by_side(docs, parameters, tagged, watch)
+            call = DocumentCall(prepare or self.prepare, parameters, watch)
+            await self.answer_side_by_side(docs, call, tagged)
         finally:
             self.admission.release(len(docs))
             self.deadlines.pop(request_id, None)
         return docs
 
     async def answer_side_by_side(
-        self, docs: DocumentArray, parameters: Mapping[str, Any], tagged: bool, deadline: Deadline
+        self, docs: DocumentArray, call: DocumentCall, tagged: bool
     ) -> None:
         """Answer the Documents side by side; leave at once when the caller has gone."""
         try:
-            errors = await asyncio.gather(
-                *(self.try_answer(doc, parameters, deadline) for doc in docs)
-            )
+            errors = await asyncio.gather(*(self.try_answer(doc, call) for doc in docs))
         except asyncio.CancelledError:
-            deadline.cancelled.set()
+            call.deadline.cancelled.set()
             raise
         for doc, error in zip(docs, errors, strict=True):
             if error is None:
@@ -161,13 +172,11 @@ class DocumentExecutor(Executor):
             self.report_failure(error, doc.id)
             write_error(doc, error)
 
-    async def try_answer(
-        self, document: Document, parameters: Mapping[str, Any], deadline: Deadline
-    ) -> SuperresError | None:
+    async def try_answer(self, document: Document, call: DocumentCall) -> SuperresError | None:
         """Answer one Document in place; the error if that fails."""
         elsewhere = needs_fetch(document)
         pool = self.worker_pools.readers if elsewhere else self.worker_pools.quick.pool
-        begin = partial(self.begin, document, parameters, deadline, not elsewhere)
+        begin = partial(self.begin, document, call, not elsewhere)
         try:
             waiting = await asyncio.get_running_loop().run_in_executor(pool, begin)
             if waiting is not None:
@@ -181,23 +190,20 @@ class DocumentExecutor(Executor):
             return failed
         return None
 
-    def begin(
-        self, document: Document, parameters: Mapping[str, Any], deadline: Deadline, here: bool
-    ) -> PreparedWork | None:
+    def begin(self, document: Document, call: DocumentCall, here: bool) -> PreparedWork | None:
         """Do all of it if the image is small and there is memory now; return what is left to do.
 
         `here` says that this thread may do that.
         """
-        deadline.check()
-        prepared = self.prepare(document, parameters, deadline)
+        call.deadline.check()
+        prepared = call.prepare(document, call.parameters, call.deadline)
         if not here or prepared.demand.pool is not self.worker_pools.quick:
             return prepared
         claim = prepared.demand.claim()
         try:
             if not claim.granted.done():
                 return prepared
-            deadline.check()
-            prepared.finish()
+            _finish_in_time(prepared)
         finally:
             prepared.demand.release(claim)
         return None

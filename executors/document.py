@@ -55,8 +55,8 @@ def read_request(
 
     Raises BadOption that names option, value and what is allowed.
     """
-    look = _make_lookup(REQUEST_OPTIONS, document.tags, parameters, defaults)
-    read = _make_reader(REQUEST_OPTIONS, look)
+    look = make_lookup(REQUEST_OPTIONS, document.tags, parameters, defaults)
+    read = make_reader(REQUEST_OPTIONS, look)
     scale = read("scale")
     return UpscaleRequest(
         OutputOptions(
@@ -80,7 +80,7 @@ def read_request(
 Look = Callable[[str], Any]
 
 
-def _make_lookup(options: Mapping[str, Option], *layers: Mapping[str, Any]) -> Look:
+def make_lookup(options: Mapping[str, Option], *layers: Mapping[str, Any]) -> Look:
     """Return a function from an option's name to its value in the first layer that has one."""
 
     def look(name: str) -> Any:
@@ -93,7 +93,7 @@ def _make_lookup(options: Mapping[str, Option], *layers: Mapping[str, Any]) -> L
     return look
 
 
-def _make_reader(options: Mapping[str, Option], look: Look) -> Look:
+def make_reader(options: Mapping[str, Option], look: Look) -> Look:
     """Return a function from an option's name to its checked value, or its default."""
 
     def read(name: str) -> Any:
@@ -120,8 +120,8 @@ def read_degrade_request(
 
     Raises BadOption that names option, value and what is allowed.
     """
-    look = _make_lookup(DEGRADE_OPTIONS, document.tags, parameters, defaults)
-    read = _make_reader(DEGRADE_OPTIONS, look)
+    look = make_lookup(DEGRADE_OPTIONS, document.tags, parameters, defaults)
+    read = make_reader(DEGRADE_OPTIONS, look)
     seed = read("seed")
     return DegradeRequest(
         DegradeOptions(
@@ -135,7 +135,7 @@ def read_degrade_request(
 
 def write_degraded(document: Document, request: DegradeRequest, made: DegradedImage) -> None:
     """Put a degraded image into the Document; its id and tags stay."""
-    _write_image(document, made.encoded, request.drop_image_content)
+    write_image(document, made.encoded, request.drop_image_content)
     document.tags["degrade"] = made.record
 
 
@@ -228,7 +228,7 @@ def _check_tensor(size: Size, limits: Limits) -> None:
 def write_answer(document: Document, request: UpscaleRequest, model: str, answer: Answer) -> None:
     """Put `answer` into the Document; its id and tags stay."""
     encoded, cost = answer.encoded, answer.cost
-    _write_image(document, encoded, request.drop_image_content)
+    write_image(document, encoded, request.drop_image_content)
     document.tags["upscale"] = {
         "model": model,
         **({"chosen": request.choice.as_tag()} if request.choice else {}),
@@ -248,7 +248,7 @@ def write_answer(document: Document, request: UpscaleRequest, model: str, answer
     }
 
 
-def _write_image(document: Document, encoded: Encoded, drop_image_content: bool) -> None:
+def write_image(document: Document, encoded: Encoded, drop_image_content: bool) -> None:
     """Put an image file into the Document, in place of what came."""
     if drop_image_content:
         document.tensor = None

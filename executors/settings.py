@@ -54,6 +54,8 @@ class Settings:
     guidance_scale: float | None
     noise_level: int | None
     seed: int | None
+    generator: str | None
+    max_generated_pixels: int
     max_diffusion_pixels: int
     keep_colours: bool
     threads: int

@@ -18,6 +18,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from executors.degrader import Degrader  # noqa: E402
+from executors.generation.generator import ImageToImage, TextToImage  # noqa: E402
 from executors.join import Join  # noqa: E402
 from executors.stable_diffusion import StableDiffusion  # noqa: E402
 from executors.systems import (  # noqa: E402
@@ -36,6 +37,7 @@ __all__ = [
     "DIPNet",
     "Degrader",
     "Embedded",
+    "ImageToImage",
     "Join",
     "Lanczos",
     "LapSRN",
@@ -43,4 +45,5 @@ __all__ = [
     "StableDiffusion",
     "Swin2SR",
     "SwinIR",
+    "TextToImage",
 ]

@@ -123,13 +123,19 @@ def _target_size(
     return target
 
 
-def upscale_frame(frame: Frame, upscaler: Upscaler, options: OutputOptions) -> Frame:
+def upscale_frame(
+    frame: Frame,
+    upscaler: Upscaler,
+    options: OutputOptions,
+    progress: Progress = lambda done, total: None,
+) -> Frame:
     """Upscale one frame, without encoding it.
 
     Args:
         frame: Grey or RGB, with alpha or without.
         upscaler: The model.
         options: `scale`, `tile` and `overlap` count.
+        progress: Called after every part with parts done and in all.
 
     Returns:
         The frame at the size that `options.scale` says, of the same depth.
@@ -139,7 +145,7 @@ def upscale_frame(frame: Frame, upscaler: Upscaler, options: OutputOptions) -> F
     """
     largest = frame.size.times(upscaler.spec.scale)
     target = options.scale.bounded(frame.size, largest) if options.scale else largest
-    work = FrameWork(frame, upscaler, options, lambda done, total: None, None, None)
+    work = FrameWork(frame, upscaler, options, progress, None, None)
     try:
         return work.scroll(target).whole()
     finally:

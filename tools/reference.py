@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from contract.option import Option
-from contract.options import DEGRADE_OPTIONS, OPERATOR_OPTIONS, REQUEST_OPTIONS
+from contract.options import DEGRADE_OPTIONS, GENERATE_OPTIONS, OPERATOR_OPTIONS, REQUEST_OPTIONS
 
 __all__ = ["TABLES", "replace_tables"]
 
@@ -62,6 +62,7 @@ def _select_own(options: Iterable[Option]) -> list[Option]:
 TABLES = {
     "request": "\n".join(_write_table(_select_request(with_models=False))),
     "models": "\n".join(_write_table(_select_request(with_models=True), with_models=True)),
+    "generate": "\n".join(_write_table(GENERATE_OPTIONS.values())),
     "degrade": "\n".join(_write_table(_select_own(DEGRADE_OPTIONS.values()))),
     "operator": "\n".join(
         _write_table(o for o in OPERATOR_OPTIONS.values() if o.scope == "operator")

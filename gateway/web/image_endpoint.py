@@ -1,13 +1,15 @@
-"""`/upscale` and `/degrade` for people and browsers: an image file in, an image file out."""
+"""Endpoints of images for people and browsers: an image file in, an image file out."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from google.protobuf.json_format import MessageToDict
 from jina.types.request.data import DataRequest
 
+from contract.options import MASK_ENDPOINTS, TEXT_ENDPOINTS
 from contract.problem import Problem, make_error, make_problem, quote
 from gateway.core.request_id import read_request_id
 from gateway.web.jina_json import request_from_json
@@ -17,6 +19,7 @@ from gateway.web.request_body import check_coding, is_json, media_type
 from gateway.web.responses import answer_response, make_refusal_response
 
 _FILE_FIELDS = ("file", "image")
+_MASK_FIELD = "mask"
 FORM = "multipart/form-data"
 
 _FORMS = f"an image file, {FORM}, or Jina's application/json"
@@ -55,6 +58,8 @@ class ImageCall:
         if self._media == FORM:
             content_type = self._request.headers["content-type"]
             return self._from_form(parse_form(body, content_type))
+        if self._endpoint in TEXT_ENDPOINTS:
+            return self._with(b"", read_options(self._endpoint, [*self._query, *_fields(body)]))
         return self._with(body, read_options(self._endpoint, self._query))
 
     async def write(self, answer: DataRequest) -> Response:
@@ -73,13 +78,19 @@ class ImageCall:
 
     def _from_form(self, parts: Sequence[FormPart]) -> DataRequest:
         files = [part for part in parts if part.name in _FILE_FIELDS or part.file_name is not None]
-        if len(files) != 1 or files[0].name not in _FILE_FIELDS or files[0].file_name is None:
-            expected = "one file, named file or image"
-            found = ", ".join(quote(part.name, 40) for part in files[:4]) or "none"
-            message = f"the form's files are {found}: expected {expected}"
-            raise make_error("FORM", message, allowed=expected)
+        masks = [part for part in files if part.name == _MASK_FIELD and part.file_name is not None]
+        masks = masks if self._endpoint in MASK_ENDPOINTS else []
+        files = [part for part in files if part not in masks[:1]]
+        if files or self._endpoint not in TEXT_ENDPOINTS:
+            _check_only_file(files)
         fields = [(part.name, _text(part)) for part in parts if part.file_name is None]
-        return self._with(files[0].data, read_options(self._endpoint, [*self._query, *fields]))
+        options = read_options(self._endpoint, [*self._query, *fields])
+        if not files:
+            return self._with(b"", options)
+        request = self._with(files[0].data, options)
+        if masks:
+            request.proto_with_data.data.docs.docs[0].chunks.add().blob = masks[0].data
+        return request
 
     def _with(self, image: bytes, options: Mapping[str, str]) -> DataRequest:
         """Return a request with one Document: the image as blob, the options as tags.
@@ -87,16 +98,27 @@ class ImageCall:
         Tags, because a Flow's `when` can choose an Executor by them. The Document has the
         request's id, so that an Executor's log and errors name what the client knows.
         """
-        if not image:
+        if not image and self._endpoint not in TEXT_ENDPOINTS:
             message = "the image is empty: send a file's bytes, as curl --data-binary @a.jpg"
             raise make_error("NO_IMAGE", message, option="body", allowed=_FORMS)
         request = DataRequest()
         request.header.exec_endpoint = self._endpoint
         # Straight into the message: docarray would copy the image twice.
         doc = request.proto_with_data.data.docs.docs.add()
-        doc.id, doc.blob = read_request_id(self._request.scope), image
+        doc.id = read_request_id(self._request.scope)
+        if image:
+            doc.blob = image
         doc.tags.update(options)
         return request
+
+
+def _check_only_file(files: Sequence[FormPart]) -> None:
+    """Check that a form has one image. Raises ProblemError."""
+    if len(files) != 1 or files[0].name not in _FILE_FIELDS or files[0].file_name is None:
+        expected = "one file, named file or image"
+        found = ", ".join(quote(part.name, 40) for part in files[:4]) or "none"
+        message = f"the form's files are {found}: expected {expected}"
+        raise make_error("FORM", message, allowed=expected)
 
 
 def wants_json(accept: str) -> bool:
@@ -142,6 +164,18 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     code, message = str(error.get("code", "FAILED")), str(error.get("message", "it failed"))
     option, allowed = error.get("option"), error.get("allowed")
     return make_problem(code, message, option=option, allowed=allowed)
+
+
+def _fields(body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a body as HTML's forms write it, by which curl -d sends a prompt."""
+    try:
+        text = body.decode()
+        return parse_qsl(
+            text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100
+        )
+    except ValueError as error:
+        expected = "the options in the query or as fields, and no image"
+        raise make_error("FORM", f"the body: expected {expected}", allowed=expected) from error
 
 
 def _text(part: FormPart) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from contract.option import Option
-from contract.options import ENDPOINT_OPTIONS
+from contract.options import ENDPOINT_OPTIONS, MASK_ENDPOINTS, TEXT_ENDPOINTS
 from contract.problem import RETRIABLE, STATUS
 from gateway.web.image_endpoint import name_record
 from gateway.web.options import QUERY_OPTIONS
@@ -85,6 +85,12 @@ def _describe_image(path: str) -> Json:
     ]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     form["properties"] |= {name: option.schema for name, option in options.items()}
+    if path in MASK_ENDPOINTS:
+        form["properties"]["mask"] = form["properties"]["file"]
+        form["required"] = ["mask"]
+    if path in TEXT_ENDPOINTS:
+        operation["requestBody"]["required"] = False
+        form.pop("oneOf")
     headers = operation["responses"]["200"]["headers"]
     headers[name_record(path)] = headers.pop("X-Upscale")
     return operation

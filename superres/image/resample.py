@@ -38,6 +38,11 @@ def resize_stream(stream: FrameStream, size: Size, weighted: bool) -> FrameStrea
     return replace(stream, size=size, strips=_strips(stream, size, weighted))
 
 
+def resize_frame(frame: Frame, size: Size) -> Frame:
+    """Return a frame at another size, by antialiased Lanczos."""
+    return resize_stream(FrameStream.of(frame), size, needs_premultiplication(frame)).whole()
+
+
 def _strips(stream: FrameStream, size: Size, weighted: bool) -> Iterator[Frame]:
     """Yield the resampled strips of `scroll`."""
     slabs: list[Slab] = []

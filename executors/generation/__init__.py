@@ -1,0 +1,1 @@
+"""Executors of images made to a prompt: requests, and what answers them."""
