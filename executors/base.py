@@ -88,6 +88,10 @@ class DocumentExecutor(Executor):
         self.admission = AdmissionQueue(self.settings.max_waiting)
         self.deadlines: dict[str, Deadline] = {}
         end_with_parent(is_busy=self.is_busy)
+        self.begin_service()
+
+    def begin_service(self) -> None:
+        """Do what is to be done last, once requests may come."""
 
     def start_up(self) -> None:
         """Load what the work needs. Raises Misconfigured."""

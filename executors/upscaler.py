@@ -58,8 +58,8 @@ class UpscalerExecutor(DocumentExecutor):
 
     systems: tuple[str, ...] = ()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def begin_service(self) -> None:
+        """Measure what models cost while nobody asks; say what is served."""
         self.costs = make_cost_meter(self.models, self.settings, self.pace_tracker, self.is_busy)
         device = next(iter(self.models.values())).device
         self.logger.info(f"serving {', '.join(self.models)} on {device.device}")

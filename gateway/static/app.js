@@ -1,6 +1,7 @@
 // The page: an image comes in, goes to the service, and is compared with what comes back.
 
 import { createCode } from './code.js';
+import { createCreator, imagesOf } from './create.js';
 import { byId } from './element.js';
 import { bytes, dimensions } from './figures.js';
 import { createIntake } from './intake.js';
@@ -34,6 +35,7 @@ function start() {
   page.code = createCode(announce);
   page.viewer = createViewer();
   page.options = createOptions(() => updateCode(page));
+  page.creator = createCreator(() => createImage(page));
   createIntake((file) => takeImageFile(page, file));
   byId('problem-close').addEventListener('click', hideProblem);
   byId('cancel').addEventListener('click', () => page.abort?.abort());
@@ -58,9 +60,10 @@ function setState(state) {
 }
 
 async function loadModels(page) {
-  const models = await page.service.models();
+  const { models, endpoints = [] } = await page.service.models();
   page.models = true;
   page.options.setModels(models);
+  page.creator.offer(endpoints);
 }
 
 /** Runs `action`; asks for a key as often as the service does. Whether it got through. */
@@ -117,17 +120,56 @@ function closeResult(page) {
 }
 
 async function upscale(page) {
-  if (!page.imageFile || page.abort) return;
+  if (!page.imageFile) return;
+  await work(page, (signal) => request(page, signal));
+}
+
+/** Runs the one request there may be; what it made is shown, or what there was before. */
+async function work(page, ask) {
+  if (page.abort) return;
   hideProblem();
-  page.abort = new AbortController();
+  const abort = new AbortController();
+  page.abort = abort;
   const done = await guarded(page, async () => {
     if (!page.models) await loadModels(page);
-    await request(page, page.abort.signal);
+    await ask(abort.signal);
   });
-  page.abort.abort(); // the stream of progress ends too
+  abort.abort(); // the stream of progress ends too
   page.abort = null;
-  if (!done) setState(page.result ? 'done' : 'ready');
+  if (!done) setState(page.result ? 'done' : page.imageFile ? 'ready' : 'empty');
   keepFocus(done ? byId('divider') : byId('start'));
+}
+
+/** Makes an image to the prompt, and compares it with its enlargement. */
+async function createImage(page) {
+  page.creator.setBusy(true);
+  await work(page, (signal) => requestCreation(page, signal));
+  page.creator.setBusy(false);
+}
+
+async function requestCreation(page, signal) {
+  const id = newRequestId();
+  byId('preview-image').hidden = true;
+  setState('working');
+  byId('chosen').hidden = !page.imageFile;
+  const progress = startProgress(announce);
+  progress.onUpload(1);
+  followTiles(page, id, signal, progress);
+  try {
+    const parameters = page.creator.read(page.options.read());
+    const answer = imagesOf(await page.service.imagine(parameters, { id, signal }));
+    const elapsed = progress.elapsed();
+    closeResult(page);
+    page.imageFile?.close();
+    page.imageFile = await openImageFile(answer.made);
+    page.chosen = answer.made;
+    page.options.setImageFile(page.imageFile);
+    showPreview(page.imageFile);
+    page.result = keepResult(answer, elapsed);
+    await compare(page);
+  } finally {
+    progress.stop();
+  }
 }
 
 /** Focuses `next` if what had the focus is gone. */

@@ -44,6 +44,7 @@ export function createService(key) {
   const headers = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
   return {
     models: () => fetchModels(headers()),
+    imagine: (parameters, told) => postPrompt(parameters, headers(), told),
     upscale: (file, options, told) => postImage(file, options, headers(), told),
     progress: (id, signal) => progressOf(id, headers(), signal),
   };
@@ -54,7 +55,21 @@ async function fetchModels(headers) {
     throw new Unreachable();
   });
   if (!answer.ok) throw new Refused(answer.status, await errorBody(answer));
-  return (await answer.json()).models;
+  return answer.json();
+}
+
+/** The Document with both images that are made to a prompt. */
+async function postPrompt(parameters, headers, { id, signal }) {
+  const answer = await fetch(new URL('imagine', ROOT), {
+    method: 'POST',
+    headers: { ...headers, 'Content-Type': 'application/json', 'X-Request-ID': id },
+    body: JSON.stringify({ data: [{}], parameters }),
+    signal,
+  }).catch((error) => {
+    throw error.name === 'AbortError' ? error : new Unreachable();
+  });
+  if (!answer.ok) throw new Refused(answer.status, await errorBody(answer));
+  return (await answer.json()).data[0];
 }
 
 async function errorBody(answer) {

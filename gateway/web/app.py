@@ -107,7 +107,9 @@ def _add_questions(app: FastAPI, service: RequestService) -> None:
     @app.get("/models")
     async def models() -> Response:
         listed = await service.query_executors("/models")
-        return json_response({"models": [image_endpoint.whole_numbers(m) for m in listed if m]})
+        endpoints = sorted(ENDPOINT_OPTIONS.keys() & await service.list_endpoints())
+        models = [image_endpoint.whole_numbers(m) for m in listed if m]
+        return json_response({"models": models, "endpoints": endpoints})
 
     @app.get("/progress/{request_id}")
     async def events(request_id: str) -> Response:

@@ -198,15 +198,12 @@ def services(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Service]]:
     """The three Flows on free ports."""
-    started = {
-        name: launch_flow(
-            tmp_path_factory.mktemp(name),
-            read_flow(f"{name}.yml"),
-            {"SUPERRES_GENERATOR": str(folder), "SUPERRES_OFFLINE": "true"},
-        )
-        for name in ("text-to-image", "inpaint")
-    }
-    yield {name: ready(service) for name, service in started.items()}
+    variables = {"SUPERRES_GENERATOR": str(folder), "SUPERRES_OFFLINE": "true"}
+    started: dict[str, Service] = {}
+    for name in ("text-to-image", "inpaint"):
+        flow = read_flow(f"{name}.yml")
+        started[name] = ready(launch_flow(tmp_path_factory.mktemp(name), flow, variables))
+    yield started
     for service in started.values():
         discard(service)
 

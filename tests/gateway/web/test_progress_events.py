@@ -97,6 +97,7 @@ def test_models_are_listed(service: Service, keyed: Service) -> None:
         "models": [
             expected | {"name": "echo.x2", "scale": 2, "default": True},
             expected | {"name": "echo.x4", "scale": 4, "default": False},
-        ]
+        ],
+        "endpoints": ["/upscale"],
     }
     assert keyed.http("/models").status == 401
