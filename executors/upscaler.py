@@ -28,7 +28,7 @@ from superres.catalogue import ROWS
 from superres.catalogue.measured import find_quality
 from superres.catalogue.restorers import RESTORERS
 from superres.diffusion.spec import SPEC
-from superres.errors import BadOption
+from superres.errors import BadOption, BadSetting
 from superres.estimation.calibration import PaceTracker
 from superres.model_loader import LoadedModel, NetworkModel
 from superres.model_spec import FACE_OPTIONS, ModelSpec
@@ -74,6 +74,17 @@ class UpscalerExecutor(DocumentExecutor):
         self.default = next(iter(self.models))
         self.restorers: dict[str, NetworkModel] = {}  # loaded when a request needs them
         self.loading = threading.Lock()
+        self.check_default_chain()
+
+    def check_default_chain(self) -> None:
+        """Check the steps that requests get by default. Raises BadSetting."""
+        if self.settings.restore is None:
+            return
+        main = self.models[self.default]
+        try:
+            make_chain(self.settings.restore, main, self.faces, self.load_step, Blending())
+        except BadOption as error:
+            raise BadSetting(str(error), option="restore", allowed=error.allowed) from error
 
     def load(self) -> Mapping[str, LoadedModel]:
         """Return the models by name, the default first. Raises Misconfigured."""

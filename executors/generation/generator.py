@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from executors.admission.deadline import Deadline
 from executors.admission.estimate import MEBIBYTE, MemoryDemand, estimate_demand
 from executors.base import PreparedWork
-from executors.document import decode_content, read_content
+from executors.document import Content, decode_content, probe_content, read_content
 from executors.generation.request import (
     GenerateRequest,
     read_generate_request,
@@ -23,6 +23,7 @@ from executors.generation.request import (
 )
 from executors.served_models import make_device, make_store
 from executors.upscaler import UpscalerExecutor
+from superres.codecs.probe import Dimensions
 from superres.errors import BadSetting, TooLarge
 from superres.generation.generator import GeneratedImage, Generator
 from superres.generation.refine import refine
@@ -34,19 +35,20 @@ from superres.inference.result import Progress
 from superres.model_loader import LoadedModel
 from superres.pipeline import OutputOptions, upscale_frame
 
+_READ_BYTES = 24  # per pixel of an image that came: decoded, in sRGB, and its mask
 _HALVES = 2  # progress: generating is the first half of the work, what follows the second
 
 
 class GenerationJob(NamedTuple):
-    """A Document on its way; `image` and `mask` are what it brought."""
+    """A Document on its way; `content` is the image that it brought, not decoded."""
 
     document: Document
     request: GenerateRequest
     model: LoadedModel
     deadline: Deadline
     size: Size  # of the image that is made
-    image: NDArray[np.uint8] | None = None
-    mask: NDArray[np.uint8] | None = None
+    content: Content | None = None
+    measured: Dimensions | None = None
 
 
 class GeneratorExecutor(UpscalerExecutor):
@@ -74,37 +76,27 @@ class GeneratorExecutor(UpscalerExecutor):
         if upscale.restore or upscale.strength < 1:
             model = self.chain_steps(model, upscale)
         self.check_options(model, upscale)
-        image, mask = self.read_images(endpoint, document)
-        size = self.choose_size(asked, image)
-        self.generator.check(asked.sampling, size if image is None else Size(0, 0))
-        job = GenerationJob(document, asked, model, deadline, size, image, mask)
-        demand = self.estimate(job)
-        return PreparedWork(deadline, demand, partial(self.generate, job))
+        content = measured = None
+        if endpoint != "/imagine":
+            content = read_content(document, self.source_policy)
+            measured = probe_content(content, self.settings.limits)
+            if measured is None:  # decoding tells what is wrong with a tensor
+                decode_content(content, self.settings.limits, None)
+        size = self.choose_size(asked, measured.size if measured else None)
+        self.generator.check(asked.sampling, Size(0, 0) if measured else size)
+        job = GenerationJob(document, asked, model, deadline, size, content, measured)
+        return PreparedWork(deadline, self.estimate(job), partial(self.generate, job))
 
-    def read_images(
-        self, endpoint: str, document: Document
-    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-        """Return the image and the mask that an endpoint needs. Raises BadImage."""
-        if endpoint == "/imagine":
-            return None, None
-        limits = self.settings.limits
-        pixels = read_pixels(
-            decode_content(read_content(document, self.source_policy), limits, None)
-        )
-        if endpoint == "/restyle":
-            return pixels, None
-        return pixels, read_mask(document, pixels.shape[:2], limits)
-
-    def choose_size(self, asked: GenerateRequest, image: NDArray[np.uint8] | None) -> Size:
-        """Return the size of the image that is made. Raises TooLarge."""
+    def choose_size(self, asked: GenerateRequest, given: Size | None) -> Size:
+        """Return the size of the image that is made; `given` is that of the one that came. Raises
+        TooLarge.
+        """
         native = self.generator.native_side
-        if image is None:
+        if given is None:
             size = Size(asked.width or native, asked.height or native)
         else:
-            size = Size(image.shape[1], image.shape[0])
-            if asked.endpoint == "/restyle":
-                factor = max(1.0, native / max(size))
-                size = Size(*(max(1, round(side * factor)) for side in size))
+            is_small = asked.endpoint == "/restyle"
+            size = _fit_native(given, native) if is_small else given
         most = self.settings.max_generated_pixels
         if size.pixels > most:
             raise TooLarge(
@@ -133,7 +125,8 @@ class GeneratorExecutor(UpscalerExecutor):
                 allowed="a smaller width and height",
             )
         host = 0 if device.cuda else made
-        held = max(demand.held_bytes, host)
+        read = job.measured.size.pixels * _READ_BYTES if job.measured else 0
+        held = max(demand.held_bytes, host) + read
         return demand._replace(held_bytes=held, pool=self.worker_pools.slow)
 
     def generate(self, job: GenerationJob) -> None:
@@ -147,12 +140,15 @@ class GeneratorExecutor(UpscalerExecutor):
         """Return the image that is made and the result."""
         request, sampling = job.request, job.request.sampling
         first = self.note(job, 0)
-        if job.image is None:
+        if job.content is None:
             made = self.generator.imagine(sampling, job.size, first)
-        elif job.mask is None:
-            return self.change_style(job, first)
         else:
-            made = self.generator.inpaint(job.image, job.mask, sampling, first)
+            limits = self.settings.limits
+            image = read_pixels(decode_content(job.content, limits, job.measured))
+            if request.endpoint == "/restyle":
+                return self.change_style(job, image, first)
+            mask = read_mask(job.document, image.shape[:2], limits)
+            made = self.generator.inpaint(image, mask, sampling, first)
         frame = Frame(made.pixels)
         options = request.upscale.options
         if request.enlarge:
@@ -163,25 +159,24 @@ class GeneratorExecutor(UpscalerExecutor):
             frame = Frame(refine(pixels, self.generator, sampling, request.refine, again))
         return made, frame
 
-    def change_style(self, job: GenerationJob, progress: Progress) -> tuple[GeneratedImage, Frame]:
+    def change_style(
+        self, job: GenerationJob, image: NDArray[np.uint8], progress: Progress
+    ) -> tuple[GeneratedImage, Frame]:
         """Enlarge a small image to what the generator needs, change it, and return it in its own
         size, or in that of `scale`.
         """
-        assert job.image is not None
-        before = Frame(job.image)
+        before = Frame(image)
         options, upscaler = job.request.upscale.options, job.model.upscaler()
-        frame = before
-        if job.size != before.size:
-            largest = before.size.times(upscaler.spec.scale)
-            width, height = min(job.size.width, largest.width), min(job.size.height, largest.height)
-            goal = OutputOptions(scale=SizeExpression.parse(f"{width}:{height}"))
-            frame = resize_frame(upscale_frame(before, upscaler, goal), job.size)
+        frame, size = before, _fit_native(before.size, self.generator.native_side)
+        if size != before.size:
+            most = before.size.times(upscaler.spec.scale)
+            goal = f"{min(size.width, most.width)}:{min(size.height, most.height)}"
+            enlarged = OutputOptions(scale=SizeExpression.parse(goal))
+            frame = resize_frame(upscale_frame(before, upscaler, enlarged), size)
         pixels = np.ascontiguousarray(frame.colour, np.uint8)
-        made = self.generator.restyle(pixels, job.request.sampling, job.request.change, progress)
-        largest = Size(
-            max(job.size.width, before.size.width), max(job.size.height, before.size.height)
-        )
-        target = options.scale.bounded(before.size, largest) if options.scale else before.size
+        sampling, change = job.request.sampling, job.request.change
+        made = self.generator.restyle(pixels, sampling, change, progress)
+        target = options.scale.bounded(before.size, size) if options.scale else before.size
         return made, resize_frame(Frame(made.pixels), target)
 
     def note(self, job: GenerationJob, half: int) -> Progress:
@@ -193,6 +188,12 @@ class GeneratorExecutor(UpscalerExecutor):
             job.deadline.note_progress(job.document, half * total + done, _HALVES * total)
 
         return progress
+
+
+def _fit_native(size: Size, native: int) -> Size:
+    """Return a size whose longer side is at least the one that a generator was trained on."""
+    factor = max(1.0, native / max(size))
+    return Size(*(max(1, round(side * factor)) for side in size))
 
 
 class TextToImage(GeneratorExecutor):

@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SuperresError as error:
         sys.stderr.write(f"superres: {error}\n")
         return WRONG_OPTIONS if isinstance(error, Refused) else WRONG_SETTINGS
+    except OSError as error:  # a full disk, a folder that may not be written
+        sys.stderr.write(f"superres: {error}\n")
+        return WRONG_SETTINGS
 
 
 def _join_scale(arguments: Sequence[str]) -> list[str]:

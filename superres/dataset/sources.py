@@ -61,16 +61,21 @@ def list_files(folder: Path) -> list[DatasetFile]:
         Files, tar archives as such.
 
     Raises:
-        BadOption: It is no folder.
+        BadOption: It is no folder, or one inside cannot be read.
     """
     if not folder.is_dir():
         raise BadOption("INPUT", str(folder), "a folder")
     found: list[str] = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = Path(place).relative_to(folder)
         found += [(inside / name).as_posix() for name in files if not name.startswith(".")]
     return [DatasetFile(name, partial(_read_file, folder / name)) for name in sorted(found)]
+
+
+def _raise(error: OSError) -> None:
+    """Raise BadOption for a folder that `os.walk` would pass over in silence."""
+    raise BadOption("INPUT", str(error.filename), "a folder that can be read") from error
 
 
 def _read_file(path: Path, most: int) -> bytes:

@@ -85,5 +85,6 @@ def test_an_operator_may_make_a_chain_the_default() -> None:
     (step,) = caller.one(make_document(restore="upscale")).tags["upscale"]["restore"]
     assert step["model"] == "bicubic_pp.x2"
     executor.close()
-    with pytest.raises(SystemExit, match="restore"):
-        BicubicPP(device="cpu", offline=True, restore=["deblock", ""])
+    for wrong in (["deblock", ""], ["snow"], "faces"):
+        with pytest.raises(SystemExit, match="restore"):
+            BicubicPP(device="cpu", offline=True, restore=wrong)

@@ -70,3 +70,10 @@ def test_a_wrong_option_is_named(
 def test_an_output_is_needed(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["degrade", str(photo)]) == 2
     assert "an image and a file, or two folders" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_told(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["degrade", str(photo.parent), str(photo / "inside")]) != 0
+    assert "superres: " in capsys.readouterr().err
