@@ -38,13 +38,13 @@ RESTORERS: Mapping[str, NetworkSpec] = MappingProxyType(
             "deblock",
             "removes traces of JPEG, keeps the size",
             340934,
-            "c4c445be73b0eedc0ec803ccc86b59afa8009e03dedbe8686da80878c3e5f68b",
+            "b99f227e28db3b7a9ee41e2dfc072c2e2ffc4d63784f59a0e3e3ca2cbd006562",
         ),
         "denoise": _describe(
             "denoise",
             "removes noise, keeps the size",
             340934,
-            "bb0dd5e6da7e3d9475aaca57fa12365f57e2f3dc4f1ed3fd6cd31981da708c36",
+            "5d37921ce1c0301bdd0c622c8d01fadb8c94fcb43de3b32de91168c0a15f7989",
         ),
     }
 )
