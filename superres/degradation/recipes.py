@@ -158,7 +158,7 @@ RECIPES = {
         ),
     ),
     "video": Degradation(
-        "frames of a compressed video: soft focus, little noise, H.264, HEVC or MPEG-4",
+        "frames of a compressed video: soft focus, little noise, H.264 or MPEG-4",
         (
             FitTarget(),
             Blur(probability=0.5, sigma=(0.2, 1.5), anisotropic=0.2),
