@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from evaluation.damages import add_noise, compress
 from evaluation.machine import machine
 from evaluation.protocol import Pixels, list_images, read_rgb
 from superres.catalogue import find_model
@@ -25,18 +26,6 @@ from superres.restoration.loading import chain_steps
 from superres.weights.store import Store
 
 Restore = Callable[[Pixels], Pixels]
-
-
-def add_noise(image: Pixels, sigma: float) -> Pixels:
-    """Add Gaussian noise of `sigma` 8-bit levels."""
-    noise = np.random.default_rng(0).normal(0, sigma, image.shape)
-    return np.rint(np.clip(image + noise, 0, 255)).astype(np.uint8)
-
-
-def compress(image: Pixels, quality: int) -> Pixels:
-    """Write and read a JPEG."""
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]).astype(np.uint8)
 
 
 def compute_psnr(first: Pixels, second: Pixels) -> float:
@@ -70,7 +59,7 @@ def main() -> None:
             for q, h in ((10, 8), (20, 5), (40, 3), (75, 2))
         },
         **{
-            f"noise {s}": (lambda image, s=s: add_noise(image, s), "denoise", 0.8 * s)  # type: ignore[misc]
+            f"noise {s}": (lambda image, s=s: add_noise(image, 0, s), "denoise", 0.8 * s)  # type: ignore[misc]
             for s in (5, 15, 25, 50)
         },
     }
@@ -107,7 +96,7 @@ def measure_chains(
     scale = model.spec.scale
     cases: tuple[tuple[str, Callable[[Pixels], Pixels], str], ...] = (
         ("JPEG 30", lambda image: compress(image, 30), "deblock"),
-        ("noise 15", lambda image: add_noise(image, 15), "denoise"),
+        ("noise 15", lambda image: add_noise(image, 0, 15), "denoise"),
     )
     for name, damage, step in cases:
         row: dict[str, float | str] = {"damage": f"{name}, then {model.spec.name}"}

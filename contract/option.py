@@ -24,6 +24,11 @@ _MAX_NUMBER_CHARACTERS = 32
 _SWITCH_WORDS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 
 
+def write_exactly(number: int) -> int | str:
+    """Return a whole number for an answer: as digits where a float would round it."""
+    return number if number <= EXACT_FLOAT else str(number)
+
+
 class WrongValue(ValueError):
     """A value that an option cannot have; `allowed` says what would do."""
 

@@ -130,11 +130,8 @@ class UpscalerExecutor(DocumentExecutor):
         self, document: Document, parameters: Mapping[str, Any], deadline: Deadline
     ) -> PreparedWork:
         """Return the work with a Document: its options, model and image, not decoded."""
-        request = self.resolve_model(read_request(document, parameters, self.settings.defaults))
-        model = self.choose_model(request)
-        if request.restore or request.strength < 1:
-            model = self.chain_steps(model, request)
-        self.check_options(model, request)
+        asked = read_request(document, parameters, self.settings.defaults)
+        request, model = self.find_model(asked)
         content = read_content(document, self.source_policy)
         pace = self.pace_tracker.get_pace(model.spec.name)
         demand = estimate_demand(
@@ -170,6 +167,18 @@ class UpscalerExecutor(DocumentExecutor):
             faces,
             demand.estimate.plan,
         )
+
+    def find_model(self, asked: UpscaleRequest) -> tuple[UpscaleRequest, LoadedModel]:
+        """Return a request with its model named, and that model with the steps around it.
+
+        Raises BadOption where the model is not served or does not take the request's options.
+        """
+        request = self.resolve_model(asked)
+        model = self.choose_model(request)
+        if request.restore or request.strength < 1:
+            model = self.chain_steps(model, request)
+        self.check_options(model, request)
+        return request, model
 
     def resolve_model(self, request: UpscaleRequest) -> UpscaleRequest:
         """Return a request that leaves its model to the service with the one that is chosen."""

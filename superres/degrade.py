@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.option import EXACT_FLOAT
+from contract.option import write_exactly
 from contract.options import DEGRADE_OPTIONS
 from superres.codecs.encode import FORMATS, Effort, Encoded, Format, encode
 from superres.degradation.recipes import RECIPES
@@ -16,6 +16,7 @@ from superres.degradation.steps import Record
 from superres.errors import BadImage, BadOption
 from superres.geometry import Size
 from superres.image.frame import Frame, Image
+from superres.networks.luma_chroma import BLUE, GREEN, RED
 from superres.request_options import read_option
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "make_seed",
 ]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # shares of BT.601
+_LUMA = np.array([RED, GREEN, BLUE], np.float32)
 _MAX_SEED = 2**63 - 1
 
 
@@ -167,7 +168,7 @@ def degrade_image(
     encoded = encode(made, chosen, effort.quality, False, effort.png_compression)
     record = {
         **options._asdict(),
-        "seed": options.seed if options.seed <= EXACT_FLOAT else str(options.seed),
+        "seed": write_exactly(options.seed),
         "input_size": list(image.size),
         "cropped": [a - b for a, b in zip(image.size, frame.size, strict=True)],
         "output_size": list(degraded.size),

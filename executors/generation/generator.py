@@ -71,11 +71,7 @@ class GeneratorExecutor(UpscalerExecutor):
     ) -> PreparedWork:
         """Return the work with a Document; what cannot be done is refused before any of it."""
         asked = read_generate_request(endpoint, document, parameters, self.settings.defaults)
-        upscale = self.resolve_model(asked.upscale)
-        model = self.choose_model(upscale)
-        if upscale.restore or upscale.strength < 1:
-            model = self.chain_steps(model, upscale)
-        self.check_options(model, upscale)
+        _, model = self.find_model(asked.upscale)
         content = measured = None
         if endpoint != "/imagine":
             content = read_content(document, self.source_policy)

@@ -10,7 +10,7 @@ import numpy as np
 from docarray import Document
 from numpy.typing import NDArray
 
-from contract.option import EXACT_FLOAT
+from contract.option import write_exactly
 from contract.options import ENDPOINT_OPTIONS, GENERATE_OPTIONS
 from executors.document import UpscaleRequest, make_lookup, make_reader, read_request, write_image
 from superres.codecs.decode import Limits, decode
@@ -124,10 +124,9 @@ def write_generated(
     write_image(document, encoded, request.upscale.drop_image_content)
     small = encode(Image((Frame(made.pixels),), "png"), "png")
     document.chunks = [Document(blob=small.data, mime_type=small.mime_type)]
-    seed = sampling.seed
     document.tags[request.endpoint[1:]] = {
         "generator": generator,
-        "seed": seed if seed <= EXACT_FLOAT else str(seed),
+        "seed": write_exactly(sampling.seed),
         "steps": sampling.steps,
         "guidance_scale": sampling.guidance_scale,
         "flagged": made.flagged,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from superres.cli.batch import FileJob
+from superres.cli.paths import list_endings
 from superres.cli.values import describe_error
 from superres.codecs.decode import DEFAULT_LIMITS, READERS
 from superres.codecs.encode import FORMATS, find_format
@@ -42,9 +43,8 @@ def upscale_set(
 
     def enlarge(data: bytes, name: str) -> EnlargedFile:
         made = chosen or FORMATS[READERS[sniff_format(data, DEFAULT_LIMITS)].answer]
-        endings = tuple(f".{ending}" for ending in (made.name, *made.names))
-        usual = (".jpg",) if made.name == "jpeg" else ()
-        return EnlargedFile(job.enlarge(data, name, made), usual + endings)
+        endings = tuple(f".{ending}" for ending in list_endings(made))
+        return EnlargedFile(job.enlarge(data, name, made), endings)
 
     done = enlarge_set(source, target, enlarge, settings, tell_failure, restart=restart)
     sys.stdout.write(

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from superres.codecs.encode import FORMATS, Format, find_format
+from superres.dataset.sources import ENDINGS, is_image
 from superres.errors import BadImage, BadOption, SuperresError
 
 _STREAM = "-"  # standard input or output, as an argument
-_READ_ENDINGS = frozenset(
-    {name for made in FORMATS.values() for name in (made.name, *made.names)}
-    | {"ico", "ppm", "pgm", "pbm", "pnm"}
-)
 _MADE = re.compile(r"\.(x[1-9]|upscaled|restored)$")  # ends the stem of what an earlier run wrote
 
 
@@ -57,14 +54,14 @@ def list_inputs(argument: str) -> list[InputFile]:
         return [InputFile(path)]
     found = sorted(child for child in path.iterdir() if _is_image(child))
     if not found:
-        endings = ", ".join(sorted(_READ_ENDINGS))
+        endings = ", ".join(sorted(ENDINGS))
         raise BadImage(f"no images directly in this folder: expected files ending in {endings}")
     return [InputFile(child) for child in found]
 
 
 def _is_image(path: Path) -> bool:
     """Return whether a file in a folder is meant when the folder is."""
-    known = path.suffix[1:].lower() in _READ_ENDINGS
+    known = is_image(path.name)
     hidden = path.name.startswith(".")
     return known and not hidden and not _MADE.search(path.stem) and path.is_file()
 
@@ -105,12 +102,16 @@ class Destination:
         return folder / f"{origin.stem}.{mark}.{_choose_ending(origin, made)}"
 
 
+def list_endings(made: Format) -> tuple[str, ...]:
+    """Return the endings of a format's files, the usual one first."""
+    usual = {"jpeg": "jpg"}.get(made.name, made.name)
+    return tuple(dict.fromkeys((usual, made.name, *made.names)))
+
+
 def _choose_ending(origin: Path, made: Format) -> str:
     """Return the ending for a file of a format: the input's own where that fits, in lower case."""
-    own = origin.suffix[1:].lower()
-    if own in (made.name, *made.names):
-        return own
-    return {"jpeg": "jpg"}.get(made.name, made.name)
+    own, endings = origin.suffix[1:].lower(), list_endings(made)
+    return own if own in endings else endings[0]
 
 
 def choose_destination(inputs: Sequence[str], output: str | None, named: str | None) -> Destination:

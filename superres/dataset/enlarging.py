@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from superres.codecs.decode import DEFAULT_LIMITS
-from superres.dataset.manifest import Manifest, Record, open_whole, write_whole
+from superres.dataset.manifest import Manifest, Record
 from superres.dataset.pair_files import add_member, open_archive
 from superres.dataset.sources import (
     DatasetFile,
@@ -17,6 +17,7 @@ from superres.dataset.sources import (
     read_members,
 )
 from superres.errors import SuperresError, concerns_all
+from superres.whole_file import open_whole, write_whole
 
 __all__ = ["Enlarge", "EnlargedFile", "EnlargedSet", "enlarge_set"]
 

@@ -5,15 +5,15 @@ The first line says what is being made; a run that asks for something else does 
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from superres.errors import BadOption
+from superres.whole_file import write_whole
 
-__all__ = ["MANIFEST", "Manifest", "Record", "open_whole", "write_whole"]
+__all__ = ["MANIFEST", "Manifest", "Record"]
 
 MANIFEST = "manifest.jsonl"
 Record = dict[str, Any]
@@ -81,31 +81,3 @@ class Manifest:
             if made.get(name) != wanted.get(name):
                 allowed = f"{made.get(name)}, with which {self.folder} was begun, or --restart"
                 raise BadOption(name, wanted.get(name), allowed)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, and its folders; one that is there is replaced."""
-    with open_whole(path) as stream:
-        stream.write(data)
-
-
-@contextmanager
-def open_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears, whole, when the block ends without an error; its folders are made.
-
-    Args:
-        path: Of the file; one that is there is replaced.
-
-    Yields:
-        BinaryIO: What is written to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:200]}.part")
-    try:
-        with part.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import BinaryIO, Literal, NamedTuple, get_args
 
-from superres.dataset.manifest import Manifest, Record, open_whole, write_whole
+from superres.dataset.manifest import Manifest, Record
+from superres.whole_file import open_whole, write_whole
 
 __all__ = ["LAYOUTS", "Layout", "Pair", "PairWriter", "add_member", "make_writer", "open_archive"]
 

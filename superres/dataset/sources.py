@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
+from superres.codecs.encode import FORMATS
 from superres.errors import BadImage, BadOption
 
 __all__ = [
+    "ENDINGS",
     "DatasetFile",
     "check_apart",
     "check_unique",
@@ -21,11 +23,11 @@ __all__ = [
     "read_members",
 ]
 
-_ENDINGS = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
-    | {".ico", ".ppm", ".pgm", ".pbm", ".pnm"}
+ENDINGS = frozenset(
+    {name for made in FORMATS.values() for name in (made.name, *made.names)}
+    | {"ico", "ppm", "pgm", "pbm", "pnm"}
 )
-"""Endings of image files, in lower case."""
+"""Endings of image files that are read, in lower case."""
 
 
 class _Reader(Protocol):
@@ -48,7 +50,7 @@ class DatasetFile(NamedTuple):
 
 def is_image(name: str) -> bool:
     """Return whether a file is an image, by its ending."""
-    return PurePosixPath(name).suffix.lower() in _ENDINGS
+    return PurePosixPath(name).suffix[1:].lower() in ENDINGS
 
 
 def list_files(folder: Path) -> list[DatasetFile]:
@@ -105,7 +107,7 @@ def list_images(folder: Path) -> Iterator[DatasetFile]:
             count += 1
             yield file
     if not count:
-        endings = ", ".join(sorted(_ENDINGS))
+        endings = ", ".join(sorted(ENDINGS))
         raise BadOption("INPUT", str(folder), f"a folder with files ending in {endings}, or .tar")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract.option import EXACT_FLOAT
+from contract.option import write_exactly
 from superres.request_options import read_option
 
 _RANDOM_SEEDS = 2**32  # enough to choose from, and short enough to type again
@@ -37,7 +37,7 @@ class Sampling:
         A seed that a float would round is given as digits.
         """
         return {
-            "seed": self.seed if self.seed <= EXACT_FLOAT else str(self.seed),
+            "seed": write_exactly(self.seed),
             "steps": self.steps,
             "guidance_scale": self.guidance_scale,
             "noise_level": self.noise_level,

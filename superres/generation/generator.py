@@ -26,7 +26,6 @@ Bytes = NDArray[np.uint8]
 # and per latent pixel for each of the denoising network's first layer, both with guidance.
 _DECODER_LAYERS = 5
 _DENOISER_LAYERS = 60
-_SECONDS_PER_STEP = 2.0  # a guess for a queue's choice: any image takes longer than a quick one
 _MAX_TOKENS = 10_000  # a tokenizer that states more has no limit
 
 

@@ -26,6 +26,7 @@ from superres.video.colour import Converter
 from superres.video.enlarger import EnlargedFrame
 from superres.video.video_codecs import VideoCodec
 from superres.weights.download import compute_sha256
+from superres.whole_file import write_whole
 
 __all__ = ["SHIFT", "EncoderSettings", "Segment", "WorkFolder", "read_packets"]
 
@@ -193,10 +194,3 @@ def read_packets(path: Path) -> Iterator["Packet[Any]"]:
         for packet in file.demux(video=0):
             if packet.size:
                 yield packet
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there in whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from skimage.data import astronaut, coffee
 
-from benchmarks.restoration import add_noise, compress, compute_psnr
+from benchmarks.restoration import compute_psnr
+from evaluation.damages import add_noise, compress
 from superres.catalogue.restorers import RESTORERS
 from superres.image.imresize import imresize
 from superres.inference.device import Device
@@ -40,7 +41,7 @@ def test_traces_of_jpeg_go(networks: dict[str, NetworkUpscaler], quality: int, g
 @pytest.mark.parametrize(("sigma", "gain"), [(15, 5.0), (25, 6.5), (50, 8.0)])
 def test_noise_goes(networks: dict[str, NetworkUpscaler], sigma: float, gain: float) -> None:
     for photo in PHOTOS:
-        damaged = add_noise(photo, sigma)
+        damaged = add_noise(photo, 0, sigma)
         restored = networks["denoise"].upscale(damaged).pixels
         assert compute_psnr(photo, restored) > compute_psnr(photo, damaged) + gain  # type: ignore[arg-type]
 
