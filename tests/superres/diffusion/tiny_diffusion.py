@@ -28,17 +28,50 @@ def write_tokenizer(folder: Path) -> int:
     return len(tokens)
 
 
+def make_vae(**settings: Any) -> Any:
+    """A decoder that enlarges latents four times."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        layers_per_block=1,
+        block_out_channels=(8, 8, 16),
+        down_block_types=["DownEncoderBlock2D"] * 3,
+        up_block_types=["UpDecoderBlock2D"] * 3,
+        latent_channels=4,
+        norm_num_groups=4,
+        **settings,
+    )
+
+
+def make_text_encoder(tokens: int) -> Any:
+    """An encoder of prompts for a tokenizer of so many tokens."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    settings = CLIPTextConfig(
+        vocab_size=tokens,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        hidden_act="gelu",
+        bos_token_id=tokens - 2,
+        eos_token_id=tokens - 1,
+        pad_token_id=tokens - 1,
+    )
+    return CLIPTextModel(settings)
+
+
 def tiny_pipeline(folder: Path) -> Any:
     """A pipeline in the publisher's proportions; its tokenizer's files lie in `folder`."""
     repair_torchvision()
     from diffusers import (
-        AutoencoderKL,
         DDIMScheduler,
         DDPMScheduler,
         StableDiffusionUpscalePipeline,
         UNet2DConditionModel,
     )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTokenizer
 
     size = write_tokenizer(folder / "tokenizer")
     torch.manual_seed(1)
@@ -57,32 +90,11 @@ def tiny_pipeline(folder: Path) -> Any:
         num_class_embeds=1000,
         use_linear_projection=True,
     )
-    vae = AutoencoderKL(
-        sample_size=16,
-        layers_per_block=1,
-        block_out_channels=(8, 8, 16),
-        down_block_types=["DownEncoderBlock2D"] * 3,
-        up_block_types=["UpDecoderBlock2D"] * 3,
-        latent_channels=4,
-        norm_num_groups=4,
-        scaling_factor=0.08333,
-    )
-    text = CLIPTextConfig(
-        vocab_size=size,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=77,
-        hidden_act="gelu",
-        bos_token_id=size - 2,
-        eos_token_id=size - 1,
-        pad_token_id=size - 1,
-    )
+    vae = make_vae(sample_size=16, scaling_factor=0.08333)
     noise = {"beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
     pipeline = StableDiffusionUpscalePipeline(
         vae=vae,
-        text_encoder=CLIPTextModel(text),
+        text_encoder=make_text_encoder(size),
         tokenizer=CLIPTokenizer.from_pretrained(str(folder / "tokenizer")),
         unet=unet,
         low_res_scheduler=DDPMScheduler(**{**noise, "beta_schedule": "squaredcos_cap_v2"}),

@@ -6,19 +6,14 @@ from typing import Any
 import torch
 
 from superres.networks.torchvision_compat import repair_torchvision
-from tests.superres.diffusion.tiny_diffusion import write_tokenizer
+from tests.superres.diffusion.tiny_diffusion import make_text_encoder, make_vae, write_tokenizer
 
 
 def write_pipeline(folder: Path, **save: Any) -> Path:
     """A folder as diffusers writes it; images of 32x32 pixels are its own size."""
     repair_torchvision()
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTokenizer
 
     size = write_tokenizer(folder.with_name(f"{folder.name}-tokenizer"))
     torch.manual_seed(1)
@@ -34,28 +29,10 @@ def write_pipeline(folder: Path, **save: Any) -> Path:
         attention_head_dim=2,
         norm_num_groups=4,
     )
-    vae = AutoencoderKL(
-        sample_size=32,
-        layers_per_block=1,
-        block_out_channels=(8, 8, 16),
-        down_block_types=["DownEncoderBlock2D"] * 3,
-        up_block_types=["UpDecoderBlock2D"] * 3,
-        latent_channels=4,
-        norm_num_groups=4,
-    )
-    text = CLIPTextConfig(
-        vocab_size=size,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        bos_token_id=size - 2,
-        eos_token_id=size - 1,
-        pad_token_id=size - 1,
-    )
+    vae = make_vae(sample_size=32)
     pipeline = StableDiffusionPipeline(
         vae=vae,
-        text_encoder=CLIPTextModel(text),
+        text_encoder=make_text_encoder(size),
         tokenizer=CLIPTokenizer.from_pretrained(folder.with_name(f"{folder.name}-tokenizer")),
         unet=unet,
         scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
